@@ -1,0 +1,53 @@
+"""The state machine: ``step(event)`` is the only way that trading state changes.
+
+It owns no clock, no socket, no file and no randomness. What it wants comes out of the desk's outbox
+and is empty again at the next step. The same events give the same outbox, bit for bit.
+"""
+from libc.stdint cimport int64_t, uint64_t
+
+from core_ext.account cimport Account
+from core_ext.book cimport Book
+from core_ext.orders cimport Orders
+from core_ext.risk cimport RiskGate
+from core_ext.signal cimport Markets, market_t
+from core_ext.strategy cimport Desk, Strategy
+from core_ext.types cimport Instruments, Rows, event_t
+
+
+cdef enum MarkSource:
+    MARK_STREAM = 0        # the exchange's mark price events
+    MARK_FILE = 1          # a mark series beside the candles
+    MARK_PROXY = 2         # none: the microprice of the book, or the candle
+
+
+cdef class Engine:
+    cdef readonly Instruments instruments
+    cdef readonly Markets markets
+    cdef readonly Account account
+    cdef readonly Orders orders
+    cdef readonly RiskGate gate
+    cdef readonly Desk desk
+    cdef readonly Strategy strategy
+    cdef readonly list books
+    cdef int mark_sources[128]
+    cdef readonly uint64_t events
+    cdef readonly bint failed              # the strategy raised and is disabled
+    cdef readonly object failure           # what it raised
+    cdef readonly uint64_t liquidations
+    cdef int64_t flattened                 # last attempt to close everything
+
+    cdef int step(self, const event_t* row) except -1
+    cdef int on_depth(self, const event_t* row) except -1
+    cdef int on_touch_row(self, const event_t* row) except -1
+    cdef int on_new_touch(self, market_t* m, const event_t* row) except -1
+    cdef int on_mark(self, int symbol, int64_t mark_e8) except -1
+    cdef int on_market(self, const event_t* row) except -1
+    cdef int on_candle_row(self, const event_t* row) except -1
+    cdef int on_account(self, const event_t* row) except -1
+    cdef int on_fill(self, const event_t* row) except -1
+    cdef int on_control(self, const event_t* row) except -1
+    cdef int watch(self) except -1
+    cdef int flatten(self) except -1
+    cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1
+    cdef int fail(self, object error) except -1
+    cdef int alarm(self, int alarm, int symbol) except -1

@@ -1,0 +1,145 @@
+"""Decimal text to integers, ticks to prices, lots to money. Everything inline, nothing raises.
+
+Every product that can pass 63 bits goes through 128. Money is rounded once a booking, half
+away from zero, so that a positive and a negative booking of the same size cancel.
+"""
+from libc.stdint cimport int64_t, uint64_t
+
+from core_ext.types cimport instrument_t
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+
+    #define AT_E8 100000000LL
+    #define AT_BAD INT64_MIN
+
+    static const int64_t at_pow10[19] = {
+        1LL, 10LL, 100LL, 1000LL, 10000LL, 100000LL, 1000000LL, 10000000LL, 100000000LL, 1000000000LL,
+        10000000000LL, 100000000000LL, 1000000000000LL, 10000000000000LL, 100000000000000LL,
+        1000000000000000LL, 10000000000000000LL, 100000000000000000LL, 1000000000000000000LL};
+
+    /* a * b / c, half away from zero; c > 0; saturates so that absurd input stays absurd and is refused. */
+    static inline int64_t at_mul_div(int64_t a, int64_t b, int64_t c) {
+        __int128 p = (__int128)a * b, h = c / 2;
+        p = p >= 0 ? (p + h) / c : (p - h) / c;
+        if (p > INT64_MAX) return INT64_MAX;
+        if (p < -INT64_MAX) return -INT64_MAX;
+        return (int64_t)p;
+    }
+
+    /* a * b / c, rounded towards minus infinity. */
+    static inline int64_t at_mul_div_floor(int64_t a, int64_t b, int64_t c) {
+        __int128 p = (__int128)a * b, q = p / c;
+        if (q * c != p && p < 0) q -= 1;
+        if (q > INT64_MAX) return INT64_MAX;
+        if (q < -INT64_MAX) return -INT64_MAX;
+        return (int64_t)q;
+    }
+
+    static inline int64_t at_mul(int64_t a, int64_t b) {
+        __int128 p = (__int128)a * b;
+        if (p > INT64_MAX) return INT64_MAX;
+        if (p < -INT64_MAX) return -INT64_MAX;
+        return (int64_t)p;
+    }
+
+    /* Read an unsigned decimal at *p as an integer of `decimals` decimals. The caller guarantees that the text
+       ends in a byte that is no digit. Returns AT_BAD for no digits, for more than 18 of them, and for a
+       non-zero digit finer than `decimals`; *p then is undefined. */
+    static inline int64_t at_decimal(const char **p, int decimals) {
+        const char *s = *p;
+        uint64_t v = 0, d;
+        int n = 0, k = 0;
+        while ((d = (uint64_t)(unsigned char)*s - '0') < 10) { v = v * 10 + d; s++; n++; if (n > 18) return AT_BAD; }
+        if (!n) return AT_BAD;
+        if (*s == '.') {
+            s++;
+            while ((d = (uint64_t)(unsigned char)*s - '0') < 10) {
+                if (k < decimals) { v = v * 10 + d; k++; if (n + k > 18) return AT_BAD; }
+                else if (d) return AT_BAD;
+                s++;
+            }
+        }
+        *p = s;
+        if (k < decimals) {
+            if (n + decimals > 18 && v > (uint64_t)(INT64_MAX / at_pow10[decimals - k])) return AT_BAD;
+            v *= (uint64_t)at_pow10[decimals - k];
+        }
+        return (int64_t)v;
+    }
+
+    /* a * b * c / 1e16, half away from zero: a price, a quantity and a rate, all with eight decimals. |a*b| < 1e29. */
+    static inline int64_t at_mul_div_wide(int64_t a, int64_t b, int64_t c) {
+        __int128 d = (__int128)AT_E8 * AT_E8, p = (__int128)a * b, h = d / 2;
+        if (p > (__int128)1000000000000000000LL * 100000000000LL || p < -(__int128)1000000000000000000LL * 100000000000LL)
+            return (a < 0) ^ (b < 0) ^ (c < 0) ? -INT64_MAX : INT64_MAX;
+        p *= c;
+        p = p >= 0 ? (p + h) / d : (p - h) / d;
+        return p > INT64_MAX ? INT64_MAX : p < -INT64_MAX ? -INT64_MAX : (int64_t)p;
+    }
+
+    /* money_e8 / (size_e8 * factor) as a price at eight decimals, half away from zero, the factor with eight
+       decimals too; 0 for no size. money * 1e16 needs 117 bits at most. */
+    static inline int64_t at_ratio(int64_t money, int64_t size, int64_t factor) {
+        __int128 n = (__int128)money * AT_E8 * AT_E8, d = (__int128)size * factor, h;
+        if (!d) return 0;
+        if (d < 0) { n = -n; d = -d; }
+        h = d / 2;
+        n = n >= 0 ? (n + h) / d : (n - h) / d;
+        return n > INT64_MAX ? INT64_MAX : n < -INT64_MAX ? -INT64_MAX : (int64_t)n;
+    }
+
+    static inline int at_ctz(uint64_t x) { return __builtin_ctzll(x); }
+    static inline int at_clz(uint64_t x) { return __builtin_clzll(x); }
+    """
+    const int64_t E8 "AT_E8"
+    const int64_t BAD "AT_BAD"
+    int64_t mul_div "at_mul_div"(int64_t a, int64_t b, int64_t c) noexcept nogil
+    int64_t mul_div_floor "at_mul_div_floor"(int64_t a, int64_t b, int64_t c) noexcept nogil
+    int64_t mul "at_mul"(int64_t a, int64_t b) noexcept nogil
+    int64_t mul_div_wide "at_mul_div_wide"(int64_t a, int64_t b, int64_t c) noexcept nogil
+    int64_t ratio_e8 "at_ratio"(int64_t money, int64_t size, int64_t factor) noexcept nogil
+    int64_t read_decimal "at_decimal"(const char** p, int decimals) noexcept nogil
+    int ctz "at_ctz"(uint64_t x) noexcept nogil
+    int clz "at_clz"(uint64_t x) noexcept nogil
+
+
+cdef inline int64_t steps(int64_t value, int64_t mantissa) noexcept nogil:
+    # A decimal already scaled to the step's decimals -> a count of steps, BAD when off the grid.
+    if mantissa == 1 or value == BAD:
+        return value
+    return value // mantissa if value % mantissa == 0 else BAD
+
+
+cdef inline int64_t notional_e8(const instrument_t* i, int64_t ticks, int64_t lots) noexcept nogil:
+    # Signed with the lots.
+    return mul(mul(ticks, i.unit_e8), lots)
+
+
+cdef inline int64_t value_e8(const instrument_t* i, int64_t price_e8, int64_t lots) noexcept nogil:
+    # Notional at a price that is on no tick (mark, index, candle), rounded once.
+    return mul_div(price_e8, mul(lots, i.lot_e8), E8)
+
+
+cdef inline int64_t price_e8(const instrument_t* i, int64_t ticks) noexcept nogil:
+    return mul(ticks, i.tick_e8)
+
+
+cdef inline int64_t ticks_down(const instrument_t* i, int64_t price) noexcept nogil:
+    return mul_div_floor(price, 1, i.tick_e8)
+
+
+cdef inline int64_t ticks_up(const instrument_t* i, int64_t price) noexcept nogil:
+    return -mul_div_floor(-price, 1, i.tick_e8)
+
+
+cdef inline int64_t part_e8(int64_t amount_e8, int64_t fraction_e8) noexcept nogil:
+    # A share (fee rate, margin ratio) of an amount.
+    return mul_div(amount_e8, fraction_e8, E8)
+
+
+cdef inline int64_t magnitude(int64_t x) noexcept nogil:
+    return -x if x < 0 else x

@@ -1,0 +1,20 @@
+"""The run's truth: rows in checksummed, hash-chained blocks, appended and never changed.
+
+A file is a sequence of blocks; a block is a 64-byte header and up to 1,024 rows of 64 bytes. The
+header's own checksum tells a torn tail (the file ends inside a block: trimmed, the rest is whole) from
+damage (a complete block that does not check: refused). Market rows that a file can give back are not
+copied: a RANGE row names the file and the rows.
+"""
+from libc.stdint cimport int64_t, uint64_t
+
+from core_ext.types cimport Rows, event_t
+
+
+cdef class JournalWriter:
+    cdef Rows pending
+    cdef object file
+    cdef object chain              # SHA-256 of the block before, 32 bytes
+    cdef object rows_hash          # over every row so far
+    cdef object outbox_hash        # over the outbox rows among them
+    cdef readonly uint64_t rows
+    cdef int append(self, const event_t* row) except -1

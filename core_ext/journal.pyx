@@ -1,0 +1,159 @@
+"""Append rows to a journal, read them back."""
+cimport cython
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+
+from core_ext.types cimport Kind, Rows, event_t, is_outbox
+
+import hashlib
+import os
+import struct
+import zlib
+
+MAGIC = 0x314A5441                     # "ATJ1"
+HEADER = struct.Struct("<IIQI32s8xI")  # magic, rows, first row, crc of the rows, chain, padding, crc of the header
+ROW_BYTES = 64
+cdef Py_ssize_t BLOCK_ROWS = 1024
+
+
+class JournalDamaged(ValueError):
+    """A block of the journal does not check; nothing after it can be trusted."""
+
+
+@cython.final
+cdef class JournalWriter:
+    """Writes one journal file.
+
+    Parameters
+    ----------
+    path : str
+        A file that must not exist yet; it is created readable by its owner only.
+    """
+
+    def __init__(self, str path not None):
+        self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb", buffering=0)
+        self.pending = Rows()
+        self.chain = bytes(32)
+        self.rows_hash = hashlib.sha256()
+        self.outbox_hash = hashlib.sha256()
+        self.rows = 0
+
+    cdef int append(self, const event_t* row) except -1:
+        self.pending.push()[0] = row[0]
+        if is_outbox(row.kind):
+            self.outbox_hash.update((<const char*> row)[:64])
+        if self.pending.size >= BLOCK_ROWS:
+            self.flush()
+        return 0
+
+    def flush(self):
+        """Write what is pending as one block."""
+        cdef Py_ssize_t n = self.pending.size
+        if n == 0:
+            return
+        body = bytes(memoryview(self.pending))
+        self.chain = hashlib.sha256(self.chain + body).digest()
+        self.rows_hash.update(body)
+        fields = (MAGIC, n, self.rows, zlib.crc32(body), self.chain)
+        head = HEADER.pack(*fields, 0)
+        block = HEADER.pack(*fields, zlib.crc32(head)) + body
+        written = self.file.write(block)
+        if written != len(block):
+            raise OSError(f"journal: {written} of {len(block)} bytes written")
+        self.rows += n
+        self.pending.size = 0
+
+    def add(self, rows not None):
+        """Append an array of rows."""
+        cdef Rows source = Rows(rows)
+        cdef Py_ssize_t i
+        for i in range(source.size):
+            self.append(source.data + i)
+
+    def sync(self):
+        """Flush and wait until the disk has it."""
+        self.flush()
+        os.fdatasync(self.file.fileno())
+
+    def close(self):
+        """Flush, sync and close; return (journal, orders) SHA-256 as hexadecimal."""
+        self.sync()
+        self.file.close()
+        return self.rows_hash.hexdigest(), self.outbox_hash.hexdigest()
+
+
+def read_journal(path, chunk_blocks: int = 64):
+    """Iterate over a journal's rows.
+
+    Parameters
+    ----------
+    path : path-like
+    chunk_blocks : int, optional
+        Blocks to give back at a time.
+
+    Yields
+    ------
+    Rows
+        In order; what a torn tail holds is left out (see ``torn_bytes``).
+
+    Raises
+    ------
+    JournalDamaged
+        If a complete block does not check, or a block is missing in between.
+    """
+    first, chain = 0, bytes(32)
+    with open(path, "rb") as file:
+        while True:
+            out = Rows()
+            for _ in range(chunk_blocks):
+                block = read_block(file, path, first, chain)
+                if block is None:
+                    break
+                body, chain = block
+                extend(out, body)
+                first += len(body) // ROW_BYTES
+            if not len(out):
+                return
+            yield out
+
+
+def torn_bytes(path) -> int:
+    """Return how many bytes at the end of a journal belong to no complete block.
+
+    Raises
+    ------
+    JournalDamaged
+        As ``read_journal``.
+    """
+    whole, first, chain = 0, 0, bytes(32)
+    with open(path, "rb") as file:
+        while (block := read_block(file, path, first, chain)) is not None:
+            body, chain = block
+            first += len(body) // ROW_BYTES
+            whole = file.tell()
+    return os.path.getsize(path) - whole
+
+
+def read_block(file, path, first: int, chain: bytes):
+    """Return (rows as bytes, new chain), None at the end or in a torn tail."""
+    head = file.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    magic, rows, stated, crc, stated_chain, head_crc = HEADER.unpack(head)
+    if zlib.crc32(head[:60] + bytes(4)) != head_crc or magic != MAGIC or stated != first or not 0 < rows <= BLOCK_ROWS:
+        raise JournalDamaged(f"{path}: the block at row {first} is damaged (header)")
+    body = file.read(rows * ROW_BYTES)
+    if len(body) < rows * ROW_BYTES:
+        return None
+    chain = hashlib.sha256(chain + body).digest()
+    if zlib.crc32(body) != crc or chain != stated_chain:
+        raise JournalDamaged(f"{path}: the block at row {first} is damaged (rows)")
+    return body, chain
+
+
+cdef int extend(Rows out, bytes body) except -1:
+    cdef Py_ssize_t n = len(body) // 64
+    out.reserve(n)
+    memcpy(out.data + out.size, <const char*> body, n * 64)
+    out.size += n
+    return 0

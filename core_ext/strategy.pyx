@@ -1,0 +1,292 @@
+"""The desk and the strategy."""
+cimport cython
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memset
+
+from core_ext.account cimport Account, position_t
+from core_ext.book cimport Book
+from core_ext.fixed cimport E8, magnitude
+from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
+from core_ext.risk cimport RiskGate, request_t
+from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t, microprice, mid
+from core_ext.sizing cimport size_lots, sizing_t
+from core_ext.types cimport Flag, Instruments, Kind, OrderState, OrderType, Reason, Rows, Side, TimeInForce, approved_t, event_t
+
+cdef double Z95 = 1.6448536269514722
+cdef double DAYS = 365.0
+
+
+@cython.final
+cdef class Desk:
+    """What a strategy sees and may ask for.
+
+    Parameters
+    ----------
+    instruments, markets, account, orders, gate, books
+        The engine's own state.
+    sizing : dict
+        ``kelly_fraction, atr_risk, atr_stop, safe_atr, daily_var``: the sizer's standing limits.
+    """
+
+    def __cinit__(self, *args):
+        self.approvals = <approved_t*> PyMem_Calloc(MAX_APPROVALS, sizeof(approved_t))
+        if self.approvals == NULL:
+            raise MemoryError("approvals")
+        memset(&self.sizing, 0, sizeof(sizing_t))
+
+    def __init__(self, Instruments instruments not None, Markets markets not None, Account account not None,
+                 Orders orders not None, RiskGate gate not None, list books not None, dict sizing not None):
+        self.instruments = instruments
+        self.markets = markets
+        self.account = account
+        self.orders = orders
+        self.gate = gate
+        self.books = books
+        self.outbox = Rows()
+        self.sizing.kelly_fraction = sizing["kelly_fraction"]
+        self.sizing.atr_risk = sizing["atr_risk"]
+        self.sizing.atr_stop = sizing["atr_stop"]
+        self.sizing.safe_atr = sizing["safe_atr"]
+        self.sizing.daily_var = sizing["daily_var"]
+
+    def __dealloc__(self):
+        PyMem_Free(self.approvals)
+
+    cdef event_t* post(self, uint8_t kind, int symbol) except NULL:
+        cdef event_t* row = self.outbox.push()
+        row.kind = kind
+        row.flags = Flag.F_END
+        row.symbol = symbol
+        row.ts = self.now
+        return row
+
+    cdef void refresh_depth(self, int symbol) noexcept:
+        # Top of both sides for the quantity check; only when an order is asked for.
+        cdef int64_t ticks[DEPTH_LEVELS]
+        cdef int64_t lots[DEPTH_LEVELS]
+        cdef market_t* m = &self.markets.data[symbol]
+        cdef int side, k, n
+        if m.interval_ns:
+            return
+        for side in range(2):
+            n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, lots)
+            m.depth_lots[side] = 0
+            for k in range(n):
+                m.depth_lots[side] += lots[k]
+
+    cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, int tif=TimeInForce.GTC,
+                          bint reduce_only=False, int limiting=0) except? 0:
+        """Ask for an order; return its client id, 0 when risk refuses it (``last_reason`` says why).
+
+        Parameters
+        ----------
+        symbol : int
+        side : int
+            0 buy, 1 sell.
+        lots : int
+        price_ticks : int, optional
+            Limit price; 0 asks for a market order.
+        tif : int, optional
+            GTC, IOC or GTX (post-only).
+        reduce_only : bool, optional
+        limiting : int, optional
+            Which cap set the size (``sizing.Factor``).
+        """
+        cdef request_t r
+        cdef event_t* row
+        cdef Reason reason
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        memset(&r, 0, sizeof(request_t))
+        r.symbol = symbol
+        r.side = side
+        r.type = OrderType.LIMIT if price_ticks else OrderType.MARKET
+        r.tif = tif
+        r.reduce_only = reduce_only
+        r.price_ticks = price_ticks
+        r.lots = lots
+        r.limiting = limiting
+        self.refresh_depth(symbol)
+        if self.n_approvals == MAX_APPROVALS:
+            raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
+        reason = self.gate.approve(&r, self.now, &self.approvals[self.n_approvals])
+        self.last_reason = reason
+        row = self.post(Kind.ORDER if reason == Reason.APPROVED else Kind.REFUSED, symbol)
+        row.flags |= (Flag.F_SELL if side == Side.SELL else 0) | (Flag.F_REDUCE_ONLY if reduce_only else 0)
+        row.b = price_ticks
+        row.c = lots
+        row.d = r.type + 256 * tif
+        row.e = self.gate.reference(symbol)
+        if reason != Reason.APPROVED:
+            row.a = reason
+            return 0
+        row.a = self.approvals[self.n_approvals].client_id
+        row.f = limiting
+        self.n_approvals += 1
+        return row.a
+
+    cpdef bint cancel(self, uint64_t client_id) except -1:
+        """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
+        cdef order_t* order = self.orders.find(client_id)
+        cdef event_t* row
+        if order == NULL or is_terminal(order.state) or order.state == OrderState.PENDING_CANCEL:
+            return False
+        self.orders.on_evidence(order, Evidence.E_CANCEL_SENT, self.now)
+        row = self.post(Kind.CANCEL, order.symbol)
+        row.a = client_id
+        return True
+
+    cpdef int cancel_all(self, int symbol=-1, bint keep_reducing=False) except -1:
+        """Ask for every open order (of a symbol) to be cancelled; return how many."""
+        cdef int k, asked = 0
+        cdef order_t* order
+        if self.orders.open_orders == 0:
+            return 0
+        for k in range(ORDER_PLACES):
+            order = &self.orders.table[k]
+            if order.state == OrderState.EMPTY or is_terminal(order.state) or (symbol >= 0 and order.symbol != symbol):
+                continue
+            if not (keep_reducing and order.reduce_only):
+                asked += self.cancel(order.client_id)
+        return asked
+
+    cpdef int set_timer(self, int64_t timer_id, int64_t due) except -1:
+        """Ask to be woken at ``due`` (ns); it comes back as an event."""
+        cdef event_t* row = self.post(Kind.SET_TIMER, 0)
+        row.a = timer_id
+        row.b = due
+        return 0
+
+    cpdef uint64_t trade_to(self, int symbol, int64_t target_lots, int limiting=0) except? 0:
+        """Ask for the market order that brings the position to a target (buy positive).
+
+        A change of side is closed first; the new side is opened once the close has filled.
+        """
+        cdef int64_t held
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        held = self.account.positions[symbol].lots
+        if held != 0 and (target_lots == 0 or (target_lots > 0) != (held > 0)):
+            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held), 0, TimeInForce.GTC, True, limiting)
+        if target_lots == held:
+            return 0
+        if magnitude(target_lots) < magnitude(held):
+            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held) - magnitude(target_lots), 0,
+                               TimeInForce.GTC, True, limiting)
+        return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, magnitude(target_lots - held), 0,
+                           TimeInForce.GTC, False, limiting)
+
+    cpdef tuple size(self, int symbol, double signal, double volatility, double target_volatility,
+                     double sharpe_mean, double sharpe_sd):
+        """Return (lots, limiting factor) of the position that an edge deserves; lots have the signal's sign.
+
+        Parameters
+        ----------
+        symbol : int
+        signal : float
+            Strength and direction, -1 to 1.
+        volatility : float
+            Of the instrument, a year.
+        target_volatility : float
+            Of this position, a year.
+        sharpe_mean, sharpe_sd : float
+            The edge: mean and standard deviation of its annual Sharpe ratio.
+        """
+        cdef sizing_t s = self.sizing
+        cdef market_t* m
+        cdef const position_t* p
+        cdef int factor = 0
+        cdef int64_t lots
+        cdef double equity, own
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        m = &self.markets.data[symbol]
+        p = &self.account.positions[symbol]
+        equity = self.account.equity_e8() * 1e-8
+        own = magnitude(p.value_e8) * 1e-8
+        s.equity = equity
+        s.peak = max(self.gate.peak_e8 * 1e-8, equity)
+        s.max_drawdown = self.gate.limits.max_drawdown_e8 * 1e-8
+        s.signal = signal
+        s.correlation_factor = 1.0
+        s.volatility = volatility
+        s.target_volatility = target_volatility
+        s.sharpe_mean = sharpe_mean
+        s.sharpe_sd = sharpe_sd
+        s.atr = atr(m, self.gate.limits.atr_floor)
+        # The rest of the book counts as moving with this instrument: no correlation is claimed to help.
+        s.book_var = (self.account.gross_e8 * 1e-8 - own) * Z95 * volatility / DAYS ** 0.5
+        s.book_correlation = 1.0
+        s.symbol_cap = self.gate.symbol_cap_e8() * 1e-8
+        s.gross_room = equity * self.gate.limits.max_gross_e8 * 1e-8 - (self.account.gross_e8 * 1e-8 - own)
+        s.margin_room = (equity - self.account.initial_total_e8 * 1e-8) * self.instruments.data[symbol].leverage + own
+        lots = size_lots(&s, &self.instruments.data[symbol], m.mark_e8, &factor)
+        return (lots if signal >= 0 else -lots, factor)
+
+    def position(self, int symbol):
+        """Return the position in lots, buy positive."""
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        return self.account.positions[symbol].lots
+
+    def pending(self, int symbol):
+        """Return whether any order of a symbol is live, pending or unknown."""
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        return self.orders.open[symbol][0].orders + self.orders.open[symbol][1].orders > 0
+
+    def last_price(self, int symbol):
+        """Return the last price in the quote coin; 0.0 before the first."""
+        if not 0 <= symbol < self.markets.size:
+            raise IndexError(symbol)
+        return self.markets.data[symbol].last_e8 * 1e-8
+
+    def touch(self, int symbol):
+        """Return (bid ticks, bid lots, ask ticks, ask lots); zeros for an empty side."""
+        if not 0 <= symbol < self.markets.size:
+            raise IndexError(symbol)
+        cdef const market_t* m = &self.markets.data[symbol]
+        return (m.bid_ticks, m.bid_lots, m.ask_ticks, m.ask_lots)
+
+    def equity(self):
+        """Return the equity in USDT."""
+        return self.account.equity_e8() * 1e-8
+
+    @property
+    def symbols(self):
+        """The run's symbols, by index."""
+        return self.instruments.names
+
+
+cdef class Strategy:
+    """A strategy: override what you need.
+
+    State must be plain numbers, strings, lists, tuples and dicts returned by ``snapshot``; it is part
+    of the engine's state hash, so that a replay that decides differently is found.
+    """
+
+    def __init__(self):
+        self.hooks = 0
+        for hook, name in ((ON_BOOK, "on_book"), (ON_BARS, "on_bars"), (ON_TIMER, "on_timer"), (ON_FILL, "on_fill"), (ON_START, "start")):
+            if getattr(type(self), name) is not getattr(Strategy, name):
+                self.hooks |= hook
+
+    cpdef start(self):
+        """Prepare: the desk is there, the run's first event is being handled."""
+
+    cpdef on_book(self, int symbol):
+        """React to a new touch of a symbol whose book is usable."""
+
+    cpdef on_bars(self):
+        """React to the candles that closed at ``desk.now``, all symbols together."""
+
+    cpdef on_timer(self, int64_t timer_id):
+        """React to a wake-up that was asked for."""
+
+    cpdef on_fill(self, int symbol, int64_t lots, int64_t price_ticks):
+        """React to a fill of ours (lots: buy positive)."""
+
+    def snapshot(self):
+        """Return the strategy's whole state."""
+        return ()

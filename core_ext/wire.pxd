@@ -1,0 +1,44 @@
+"""Bytes of the exchange's streams to rows, approved orders to bytes. Zero copy, no Python objects.
+
+The scanner accepts only what it has seen a thousand times: the known keys of a known event,
+plain ASCII strings, no escapes. Everything else - another field order that it cannot use, a new
+field, a malformed message - goes to one general parser, which alone decides whether a message is
+refused. So the two can never disagree about what is accepted, only about how fast.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from core_ext.types cimport Instruments, Rows, Status, approved_t, event_t, instrument_t
+
+
+cdef struct text_t:
+    const char* p      # first byte of the value, inside the quotes of a string
+    Py_ssize_t n
+    char opener        # '"' string, '0' number, 't' true, 'f' false, '[' levels, '{' object
+
+
+cdef struct scan_t:
+    const char* end
+    uint64_t seen          # one bit a key: see ``key_bit``
+    text_t v[64]
+    event_t* rows          # room for every level that the message can hold
+    Py_ssize_t n           # rows written; row 0 is the header of a depth message
+    int symbol
+    int default_symbol
+
+
+cdef class Scanner:
+    cdef Instruments instruments
+    cdef readonly int default_symbol      # of messages that do not name theirs (REST snapshots)
+    cdef readonly Rows rows               # the rows of the last message
+    cdef readonly uint64_t messages
+    cdef readonly uint64_t general        # messages that took the general parser
+    cdef readonly uint64_t ignored
+    cdef readonly uint64_t refused        # malformed, off the grid, or of an unknown symbol
+    cdef Status read(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED
+    cdef Status scan(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED
+    cdef Status general_read(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED
+
+
+cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
+                             char* out) noexcept nogil
+cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms, char* out) noexcept nogil

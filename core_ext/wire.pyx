@@ -1,0 +1,868 @@
+"""Scan the exchange's messages into rows; encode approved orders."""
+cimport cython
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
+
+from core_ext.fixed cimport BAD, read_decimal, steps
+from core_ext.types cimport Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t
+
+import re
+
+import orjson
+
+from core_ext.types import Status as StatusFace
+
+cdef int64_t MAX_STEPS = 1LL << 50      # ticks and lots beyond this are absurd and refused
+cdef int64_t MAX_VALUE_E8 = 1LL << 60   # prices that are on no tick
+cdef int64_t MS_TO_NS = 1000000
+cdef int64_t MINUTE_NS = 60000000000
+
+# ---------------------------------------------------------------------------------- keys
+
+cdef enum:
+    PU = 27
+    PS = 28
+    ST = 29
+    NQ = 30
+    AP = 31
+    LAST_ID = 59
+    BIDS = 60
+    ASKS = 61
+    SYMBOL = 62
+    PAIR = 63
+
+
+cdef inline int key_bit(const char* key, Py_ssize_t n) noexcept nogil:
+    # One-letter keys land on 1..26 and 33..58; the few longer ones on what is left. -1: not ours.
+    if n == 1:
+        if (65 <= key[0] <= 90) or (97 <= key[0] <= 122):
+            return key[0] & 63
+        return -1
+    if n == 2:
+        if key[0] == c"p":
+            return PU if key[1] == c"u" else PS if key[1] == c"s" else -1
+        if key[0] == c"s" and key[1] == c"t":
+            return ST
+        if key[0] == c"n" and key[1] == c"q":
+            return NQ
+        if key[0] == c"a" and key[1] == c"p":
+            return AP
+        return -1
+    if n == 4 and memcmp(key, b"bids", 4) == 0:
+        return BIDS
+    if n == 4 and memcmp(key, b"asks", 4) == 0:
+        return ASKS
+    if n == 4 and memcmp(key, b"pair", 4) == 0:
+        return PAIR
+    if n == 6 and memcmp(key, b"symbol", 6) == 0:
+        return SYMBOL
+    if n == 12 and memcmp(key, b"lastUpdateId", 12) == 0:
+        return LAST_ID
+    return -1
+
+
+cdef uint64_t bits(str keys):
+    cdef uint64_t mask = 0
+    for key in keys.split():
+        name = key.encode()
+        mask |= <uint64_t> 1 << key_bit(<const char*> name, len(name))
+    return mask
+
+
+cdef uint64_t DEPTH_NEEDS = bits("e E s U u b a")
+cdef uint64_t DEPTH_MAY = bits("e E T s U u pu b a ps st")
+cdef uint64_t TOUCH_NEEDS = bits("u s b B a A")
+cdef uint64_t TOUCH_MAY = bits("e E T u s ps b B a A st")
+cdef uint64_t TRADE_NEEDS = bits("e E s t p q m")
+cdef uint64_t TRADE_MAY = bits("e E T s t p q X m M st ps")
+cdef uint64_t AGG_NEEDS = bits("e E s a p q f l T m")
+cdef uint64_t AGG_MAY = bits("e E s a p q nq f l T m M st ps")
+cdef uint64_t MARK_NEEDS = bits("e E s p i r T")
+cdef uint64_t MARK_MAY = bits("e E s p ap P i r T st ps")
+cdef uint64_t KLINE_NEEDS = bits("e E s k")
+cdef uint64_t KLINE_MAY = bits("e E s k st ps")
+cdef uint64_t BAR_NEEDS = bits("t T s i o c h l v x")
+cdef uint64_t BAR_MAY = bits("t T s i f L o c h l v n x q V Q B")
+cdef uint64_t SNAPSHOT_NEEDS = bits("lastUpdateId bids asks")
+cdef uint64_t SNAPSHOT_MAY = bits("lastUpdateId E T symbol pair bids asks")
+
+INTERVALS_NS = {
+    text: count * unit
+    for unit, counts in (
+        (60_000_000_000, {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30}),
+        (3_600_000_000_000, {"1h": 1, "2h": 2, "4h": 4, "6h": 6, "8h": 8, "12h": 12, "1d": 24, "3d": 72, "1w": 168}),
+    )
+    for text, count in counts.items()
+}
+
+# ---------------------------------------------------------------------------------- scanning
+
+
+cdef inline const char* skip_spaces(const char* p) noexcept nogil:
+    while p[0] == c" ":
+        p += 1
+    return p
+
+
+cdef inline const char* plain_string(const char* p, const char* end, text_t* out) noexcept nogil:
+    # p is after the opening quote; printable ASCII without escapes only.
+    out.p = p
+    out.opener = c'"'
+    while p < end and p[0] != c'"':
+        if p[0] < 0x20 or p[0] == c"\\" or p[0] == 0x7F:     # bytes above 0x7F are negative chars
+            return NULL
+        p += 1
+    if p >= end:
+        return NULL
+    out.n = p - out.p
+    return p + 1
+
+
+cdef inline const char* plain_integer(const char* p, text_t* out) noexcept nogil:
+    # The message ends in a brace, so the run of digits ends inside it.
+    out.p = p
+    out.opener = c"0"
+    while 48 <= p[0] <= 57:
+        p += 1
+    out.n = p - out.p
+    if out.n == 0 or out.n > 18 or (out.n > 1 and out.p[0] == 48):
+        return NULL
+    return p
+
+
+cdef inline const char* literal(const char* p, const char* end, text_t* out) noexcept nogil:
+    out.p = p
+    out.opener = p[0]
+    if end - p > 4 and memcmp(p, b"true", 4) == 0:
+        return p + 4
+    if end - p > 5 and memcmp(p, b"false", 5) == 0:
+        return p + 5
+    return NULL
+
+
+cdef inline int64_t integer(const text_t* v) noexcept nogil:
+    cdef const char* p = v.p
+    return read_decimal(&p, 0) if v.opener == c"0" else BAD
+
+
+cdef inline int64_t decimal(const text_t* v, int decimals) noexcept nogil:
+    # An unsigned decimal that fills its string exactly.
+    cdef const char* p = v.p
+    cdef int64_t value
+    if v.opener != c'"':
+        return BAD
+    value = read_decimal(&p, decimals)
+    return value if p == v.p + v.n else BAD
+
+
+cdef inline int64_t signed_decimal(const text_t* v, int decimals) noexcept nogil:
+    cdef text_t rest = v[0]
+    cdef int64_t value
+    if v.opener != c'"' or v.n < 2 or v.p[0] != c"-":
+        return decimal(v, decimals)
+    rest.p += 1
+    rest.n -= 1
+    value = decimal(&rest, decimals)
+    return -value if value != BAD else BAD
+
+
+cdef inline int64_t price_of(const text_t* v, const instrument_t* i) noexcept nogil:
+    cdef int64_t ticks = steps(decimal(v, i.price_decimals), i.price_mantissa)
+    return ticks if 0 < ticks <= MAX_STEPS else BAD
+
+
+cdef inline int64_t lots_of(const text_t* v, const instrument_t* i) noexcept nogil:
+    cdef int64_t lots = steps(decimal(v, i.lot_decimals), i.lot_mantissa)
+    return lots if 0 <= lots <= MAX_STEPS else BAD
+
+
+cdef inline int64_t value_of(const text_t* v) noexcept nogil:
+    # A price that is on no tick: mark, index, candle.
+    cdef int64_t value = decimal(v, 8)
+    return value if 0 < value <= MAX_VALUE_E8 else BAD
+
+
+cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, uint8_t flags) noexcept nogil:
+    # p is after the opening bracket of [["price","quantity"],...].
+    cdef event_t* row
+    cdef int64_t ticks, lots
+    cdef int price_decimals = i.price_decimals, lot_decimals = i.lot_decimals
+    p = skip_spaces(p)
+    if p[0] == c"]":
+        return p + 1
+    while True:
+        if p[0] != c"[" or p[1] != c'"':
+            return NULL
+        p += 2
+        ticks = steps(read_decimal(&p, price_decimals), i.price_mantissa)
+        if not 0 < ticks <= MAX_STEPS or p[0] != c'"' or p[1] != c",":
+            return NULL
+        p = skip_spaces(p + 2)
+        if p[0] != c'"':
+            return NULL
+        p += 1
+        lots = steps(read_decimal(&p, lot_decimals), i.lot_mantissa)
+        if not 0 <= lots <= MAX_STEPS or p[0] != c'"' or p[1] != c"]":
+            return NULL
+        p += 2
+        row = s.rows + s.n
+        s.n += 1
+        row.kind = Kind.LEVEL
+        row.flags = flags
+        row.symbol = s.symbol
+        row.a = ticks
+        row.b = lots
+        row.c = 0
+        row.d = 0
+        row.e = 0
+        row.f = 0
+        if p[0] == c",":
+            p = skip_spaces(p + 1)
+        elif p[0] == c"]":
+            return p + 1
+        else:
+            return NULL
+
+
+cdef const char* scan_object(const char* p, scan_t* s, Instruments instruments) noexcept nogil:
+    # p is at the opening brace; returns the byte after the closing one, NULL for any surprise.
+    cdef text_t key
+    cdef text_t* v
+    cdef int bit
+    if p[0] != c"{":
+        return NULL
+    p = skip_spaces(p + 1)
+    while True:
+        if p[0] != c'"':
+            return NULL
+        p = plain_string(p + 1, s.end, &key)
+        if p == NULL or p[0] != c":":
+            return NULL
+        p = skip_spaces(p + 1)
+        bit = key_bit(key.p, key.n)
+        if bit < 0 or s.seen >> bit & 1:
+            return NULL
+        v = &s.v[bit]
+        if p[0] == c'"':
+            p = plain_string(p + 1, s.end, v)
+            if p != NULL and (bit == 51 or bit == SYMBOL):       # "s"
+                s.symbol = instruments.find(v.p, v.n)
+        elif 48 <= p[0] <= 57:
+            p = plain_integer(p, v)
+        elif p[0] == c"[":
+            v.opener = c"["
+            p = scan_side(p + 1, s, instruments, bit)
+        elif p[0] == c"{" and bit == 43:                         # "k"
+            v.opener = c"{"
+            v.p = p
+            p = <const char*> memchr(p, c"}", s.end - p)         # a candle has no inner brace
+            if p == NULL:
+                return NULL
+            p += 1
+            v.n = p - v.p
+        else:
+            p = literal(p, s.end, v)
+        if p == NULL:
+            return NULL
+        s.seen |= <uint64_t> 1 << bit
+        if p[0] == c",":
+            p = skip_spaces(p + 1)
+        elif p[0] == c"}":
+            return p + 1
+        else:
+            return NULL
+
+
+cdef const char* scan_side(const char* p, scan_t* s, Instruments instruments, int bit) noexcept nogil:
+    # The instrument must be known before the levels are read; bids come before asks.
+    cdef bint ask = bit == ASKS or bit == 33                     # "a"
+    cdef bint bid = bit == BIDS or bit == 34                     # "b"
+    if s.symbol == -2 and (bit == BIDS or bit == ASKS):
+        s.symbol = s.default_symbol
+    if s.symbol < 0 or not (ask or bid):
+        return NULL
+    if s.n == 0:
+        s.n = 1
+    return scan_levels(p, s, &instruments.data[s.symbol], Flag.F_SELL if ask else 0)
+
+
+cdef inline int32_t saturated(int64_t x) noexcept nogil:
+    return <int32_t> (INT32_MAX if x > INT32_MAX else -INT32_MAX if x < -INT32_MAX else x)
+
+
+cdef inline int32_t lag_us(int64_t ts, int64_t exchange_ms) noexcept nogil:
+    return saturated((ts - exchange_ms * MS_TO_NS) // 1000)
+
+
+cdef inline bint named(const text_t* v, const char* name, Py_ssize_t n) noexcept nogil:
+    return v.opener == c'"' and v.n == n and memcmp(v.p, name, n) == 0
+
+
+cdef inline bint fits(uint64_t seen, uint64_t needs, uint64_t may) noexcept nogil:
+    return seen & needs == needs and seen & ~may == 0
+
+
+cdef Py_ssize_t depth_rows(scan_t* s, int64_t ts, bint snapshot) noexcept nogil:
+    # Complete the header, stamp the levels, close the run. Returns the rows, 0 for a surprise.
+    cdef event_t* head = s.rows
+    cdef Py_ssize_t i
+    cdef bint has_stamp = s.seen >> 5 & 1                        # "E"
+    cdef int64_t stamp = integer(&s.v[5]) if has_stamp else 0
+    cdef int64_t pu = -1
+    if stamp == BAD:
+        return 0
+    memset(head, 0, sizeof(event_t))
+    head.symbol = s.symbol
+    head.ts = ts
+    head.lag_us = lag_us(ts, stamp) if has_stamp else 0
+    head.d = s.n - 1
+    if snapshot:
+        head.kind = Kind.SNAPSHOT
+        head.a = integer(&s.v[LAST_ID])
+        if head.a == BAD:
+            return 0
+    else:
+        head.kind = Kind.DEPTH
+        head.a = integer(&s.v[21])                               # "U"
+        head.b = integer(&s.v[53])                               # "u"
+        if s.seen >> PU & 1:
+            pu = integer(&s.v[PU])
+        else:
+            head.flags = Flag.F_SPOT
+        head.c = pu
+        if head.a == BAD or head.b == BAD or pu == BAD or head.a > head.b:
+            return 0
+    for i in range(1, s.n):
+        s.rows[i].ts = ts
+        s.rows[i].lag_us = head.lag_us
+    s.rows[s.n - 1].flags |= Flag.F_END
+    return s.n
+
+
+cdef event_t* single_row(scan_t* s, uint8_t kind, int64_t ts) noexcept nogil:
+    # A one-row message: stamp it from "E" if it has one.
+    cdef event_t* row = s.rows
+    cdef int64_t stamp
+    memset(row, 0, sizeof(event_t))
+    row.kind = kind
+    row.flags = Flag.F_END
+    row.symbol = s.symbol
+    row.ts = ts
+    if s.seen >> 5 & 1:
+        stamp = integer(&s.v[5])
+        if stamp == BAD:
+            return NULL
+        row.lag_us = lag_us(ts, stamp)
+    return row
+
+
+cdef Py_ssize_t touch_row(scan_t* s, const instrument_t* i, int64_t ts) noexcept nogil:
+    cdef event_t* row = single_row(s, Kind.TOUCH, ts)
+    if row == NULL:
+        return 0
+    row.a = integer(&s.v[53])                                    # "u"
+    row.b = price_of(&s.v[34], i)                                # "b"
+    row.c = lots_of(&s.v[2], i)                                  # "B"
+    row.d = price_of(&s.v[33], i)                                # "a"
+    row.e = lots_of(&s.v[1], i)                                  # "A"
+    return 0 if row.a == BAD or row.b == BAD or row.c == BAD or row.d == BAD or row.e == BAD else 1
+
+
+cdef Py_ssize_t trade_row(scan_t* s, const instrument_t* i, int64_t ts, bint aggregated) noexcept nogil:
+    cdef event_t* row = single_row(s, Kind.TRADE, ts)
+    if row == NULL or s.v[45].opener == c'"':                    # "m" is a boolean
+        return 0
+    row.b = price_of(&s.v[48], i)                                # "p"
+    row.c = lots_of(&s.v[49], i)                                 # "q"
+    if aggregated:
+        row.a = integer(&s.v[33])                                # "a"
+        row.d = integer(&s.v[38])                                # "f"
+        row.e = integer(&s.v[44])                                # "l"
+    else:
+        row.a = integer(&s.v[52])                                # "t"
+        row.d = row.a
+        row.e = row.a
+        if s.seen >> 24 & 1 and not named(&s.v[24], b"MARKET", 6):   # "X"
+            row.f = 1
+    if s.v[45].opener == c"t":
+        row.flags |= Flag.F_SELL
+    elif s.v[45].opener != c"f":
+        return 0
+    return 0 if row.a == BAD or row.b == BAD or row.c <= 0 or row.d == BAD or row.e == BAD else 1
+
+
+cdef Py_ssize_t mark_row(scan_t* s, int64_t ts) noexcept nogil:
+    cdef event_t* row = single_row(s, Kind.MARK, ts)
+    if row == NULL:
+        return 0
+    row.a = value_of(&s.v[48])                                   # "p"
+    row.b = value_of(&s.v[41])                                   # "i"
+    row.c = signed_decimal(&s.v[50], 8)                          # "r"
+    row.d = integer(&s.v[20])                                    # "T"
+    if row.a == BAD or row.b == BAD or row.c == BAD or row.d == BAD or not -100_000_000 < row.c < 100_000_000:
+        return 0
+    row.d *= MS_TO_NS
+    return 1
+
+
+cdef int64_t interval_ns(const text_t* v) noexcept nogil:
+    cdef const char* p = v.p
+    cdef int64_t count
+    if v.opener != c'"' or not 2 <= v.n <= 3:
+        return BAD
+    count = read_decimal(&p, 0)
+    if count == BAD or count <= 0 or p != v.p + v.n - 1:
+        return BAD
+    if p[0] == c"m" and (count == 1 or count == 3 or count == 5 or count == 15 or count == 30):
+        return count * MINUTE_NS
+    if p[0] == c"h" and (count == 1 or count == 2 or count == 4 or count == 6 or count == 8 or count == 12):
+        return count * 60 * MINUTE_NS
+    if p[0] == c"d" and (count == 1 or count == 3):
+        return count * 1440 * MINUTE_NS
+    if p[0] == c"w" and count == 1:
+        return 10080 * MINUTE_NS
+    return BAD
+
+
+cdef Py_ssize_t candle_row(scan_t* s, scan_t* bar, const instrument_t* i, int64_t ts) noexcept nogil:
+    cdef event_t* row = single_row(s, Kind.CANDLE, ts)
+    if row == NULL:
+        return 0
+    row.a = value_of(&bar.v[47])                                 # "o"
+    row.b = value_of(&bar.v[40])                                 # "h"
+    row.c = value_of(&bar.v[44])                                 # "l"
+    row.d = value_of(&bar.v[35])                                 # "c"
+    row.e = lots_of(&bar.v[54], i)                               # "v"
+    row.f = interval_ns(&bar.v[41])                              # "i"
+    if bar.v[56].opener == c"t":                                 # "x"
+        row.flags |= Flag.F_CLOSED
+    elif bar.v[56].opener != c"f":
+        return 0
+    if row.a == BAD or row.b == BAD or row.c == BAD or row.d == BAD or row.e == BAD or row.f == BAD:
+        return 0
+    if row.b < row.a or row.b < row.d or row.c > row.a or row.c > row.d:
+        return 0
+    if integer(&bar.v[52]) == BAD or integer(&bar.v[20]) == BAD:
+        return 0
+    return 1
+
+
+# ---------------------------------------------------------------------------------- the scanner
+
+
+@cython.final
+cdef class Scanner:
+    """Reads messages of the exchange's streams into rows.
+
+    Parameters
+    ----------
+    instruments : Instruments
+        The run's symbols; a message of another symbol is refused.
+    default_symbol : int, optional
+        Index of the symbol that a message without one belongs to (a REST depth snapshot).
+    """
+
+    def __init__(self, Instruments instruments not None, int default_symbol=-1):
+        self.instruments = instruments
+        self.default_symbol = default_symbol
+        self.rows = Rows()
+
+    cdef Status read(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED:
+        cdef Status status
+        self.messages += 1
+        self.rows.size = 0
+        status = self.scan(p, n, ts)
+        if status != Status.OK:
+            self.general += 1
+            self.rows.size = 0
+            status = self.general_read(p, n, ts)
+            if status == Status.IGNORED:
+                self.ignored += 1
+            elif status != Status.OK:
+                self.refused += 1
+        return status
+
+    cdef Status scan(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED:
+        # OK or MALFORMED; the latter only means that the general parser must look.
+        cdef scan_t s
+        cdef scan_t bar
+        cdef text_t stream
+        cdef const char* end = p + n
+        cdef const instrument_t* i
+        if n < 2 or p[n - 1] != c"}":
+            return Status.MALFORMED
+        if n > 11 and memcmp(p, b'{"stream":"', 11) == 0:
+            p = plain_string(p + 11, end, &stream)
+            if p == NULL or end - p < 10 or memcmp(p, b',"data":', 8) != 0:
+                return Status.MALFORMED
+            p = skip_spaces(p + 8)
+            end -= 1                                             # the wrapper's own brace
+            if (end - 1)[0] != c"}":
+                return Status.MALFORMED
+        self.rows.reserve(n // 9 + 2)                            # ["1","1"] is the shortest level
+        s.end = end
+        s.seen = 0
+        s.rows = self.rows.data
+        s.n = 0
+        s.symbol = -2
+        s.default_symbol = self.default_symbol
+        if scan_object(p, &s, self.instruments) != end:
+            return Status.MALFORMED
+        if fits(s.seen, SNAPSHOT_NEEDS, SNAPSHOT_MAY):
+            if s.v[BIDS].opener == c"[" and s.v[ASKS].opener == c"[" and s.symbol >= 0:
+                self.rows.size = depth_rows(&s, ts, True)
+            return Status.OK if self.rows.size else Status.MALFORMED
+        if s.symbol < 0 or s.v[51].opener != c'"':               # "s"
+            return Status.MALFORMED
+        i = &self.instruments.data[s.symbol]
+        if s.seen >> 37 & 1 == 0:                                # no "e": the spot market's touch
+            if fits(s.seen, TOUCH_NEEDS, TOUCH_MAY):
+                self.rows.size = touch_row(&s, i, ts)
+        elif named(&s.v[37], b"depthUpdate", 11):
+            if fits(s.seen, DEPTH_NEEDS, DEPTH_MAY) and s.v[34].opener == c"[" and s.v[33].opener == c"[":
+                self.rows.size = depth_rows(&s, ts, False)
+        elif named(&s.v[37], b"bookTicker", 10):
+            if fits(s.seen, TOUCH_NEEDS, TOUCH_MAY):
+                self.rows.size = touch_row(&s, i, ts)
+        elif named(&s.v[37], b"trade", 5):
+            if fits(s.seen, TRADE_NEEDS, TRADE_MAY):
+                self.rows.size = trade_row(&s, i, ts, False)
+        elif named(&s.v[37], b"aggTrade", 8):
+            if fits(s.seen, AGG_NEEDS, AGG_MAY):
+                self.rows.size = trade_row(&s, i, ts, True)
+        elif named(&s.v[37], b"markPriceUpdate", 15):
+            if fits(s.seen, MARK_NEEDS, MARK_MAY):
+                self.rows.size = mark_row(&s, ts)
+        elif named(&s.v[37], b"kline", 5):
+            if fits(s.seen, KLINE_NEEDS, KLINE_MAY) and s.v[43].opener == c"{":
+                bar.end = s.v[43].p + s.v[43].n
+                bar.seen = 0
+                bar.n = 0
+                bar.symbol = -2
+                bar.default_symbol = -1
+                if scan_object(s.v[43].p, &bar, self.instruments) == bar.end \
+                        and fits(bar.seen, BAR_NEEDS, BAR_MAY) and bar.symbol == s.symbol:
+                    self.rows.size = candle_row(&s, &bar, i, ts)
+        return Status.OK if self.rows.size else Status.MALFORMED
+
+    cdef Status general_read(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED:
+        return <Status> <int> general_rows(self, p[:n], ts)
+
+    def feed(self, bytes message not None, int64_t ts):
+        """Read one message; its rows are in ``rows`` until the next.
+
+        Parameters
+        ----------
+        message : bytes
+            The payload as received, wrapped or raw.
+        ts : int
+            Local stamp, ns.
+
+        Returns
+        -------
+        Status
+            OK, IGNORED, MALFORMED, UNKNOWN_SYMBOL or OFF_GRID.
+        """
+        return StatusFace(self.read(<const char*> message, len(message), ts))
+
+    def feed_general(self, bytes message not None, int64_t ts):
+        """Read one message with the general parser only (the reference of the fast one)."""
+        self.rows.size = 0
+        return StatusFace(self.general_read(<const char*> message, len(message), ts))
+
+
+# ---------------------------------------------------------------------------------- the general parser
+
+DECIMAL = re.compile(r"[0-9]{1,18}(?:\.[0-9]*)?")
+
+
+class Refused(ValueError):
+    """A message that is refused; ``status`` says why."""
+
+    def __init__(self, status, why):
+        super().__init__(why)
+        self.status = status
+
+
+def whole(value) -> int:
+    """Return a JSON integer that fits the wire's 18 digits."""
+    if type(value) is not int or not 0 <= value < 10**18:
+        raise Refused(StatusFace.MALFORMED, f"not an id or a stamp: {str(value)[:40]!r}")
+    return value
+
+
+def scaled(text, decimals: int) -> int:
+    """Return decimal text as an integer of so many decimals, refusing anything finer."""
+    if type(text) is not str or not DECIMAL.fullmatch(text):
+        raise Refused(StatusFace.MALFORMED, f"not a decimal: {str(text)[:40]!r}")
+    head, _, tail = text.partition(".")
+    if tail[decimals:].strip("0") or len(head) + min(len(tail), decimals) > 18:
+        raise Refused(StatusFace.OFF_GRID, f"finer than {decimals} decimals, or too long: {text[:40]!r}")
+    value = int(head + tail[:decimals].ljust(decimals, "0"))
+    if value > 2**63 - 1:
+        raise Refused(StatusFace.OFF_GRID, f"out of range: {text[:40]!r}")
+    return value
+
+
+def grid(text, spec, what: str, least: int) -> int:
+    """Return price text in ticks or quantity text in lots."""
+    decimals, mantissa = spec[f"{what}_decimals"], spec[f"{what}_mantissa"]
+    count, off = divmod(scaled(text, decimals), mantissa)
+    if off or count > 2**50:
+        raise Refused(StatusFace.OFF_GRID, f"{what} {text[:40]} is on no step")
+    if count < least:
+        raise Refused(StatusFace.MALFORMED, f"{what} {text[:40]} is not positive")
+    return count
+
+
+def price_value(text) -> int:
+    """Return a positive price at eight decimals."""
+    value = scaled(text, 8)
+    if not 0 < value <= 2**60:
+        raise Refused(StatusFace.MALFORMED, f"not a price: {text[:40]}")
+    return value
+
+
+def rate_value(text) -> int:
+    """Return a signed rate at eight decimals."""
+    if type(text) is str and len(text) > 1 and text[0] == "-":
+        value = -scaled(text[1:], 8)
+    else:
+        value = scaled(text, 8)
+    if not -(10**8) < value < 10**8:
+        raise Refused(StatusFace.MALFORMED, f"not a rate: {text[:40]}")
+    return value
+
+
+def truth(value) -> bool:
+    """Return a JSON boolean."""
+    if type(value) is not bool:
+        raise Refused(StatusFace.MALFORMED, f"not a boolean: {str(value)[:40]!r}")
+    return value
+
+
+def general_rows(Scanner scanner, bytes message, int64_t ts) -> int:
+    """Read one message by the general parser into ``scanner.rows``; the judge of what is refused."""
+    cdef event_t* row
+    try:
+        body = orjson.loads(message)
+        if type(body) is dict and "stream" in body and "data" in body:
+            body = body["data"]
+        if type(body) is not dict:
+            return StatusFace.IGNORED if type(body) is list else StatusFace.MALFORMED
+        rows = rows_of(scanner, body)
+    except orjson.JSONDecodeError:
+        return StatusFace.MALFORMED
+    except KeyError:
+        return StatusFace.MALFORMED
+    except Refused as refused:
+        return refused.status
+    if not rows:
+        return StatusFace.IGNORED
+    for kind, flags, symbol, stamp_ms, words in rows:
+        row = scanner.rows.push()
+        row.kind, row.flags, row.symbol, row.ts = kind, flags, symbol, ts
+        if stamp_ms is not None:
+            row.lag_us = lag_us(ts, stamp_ms)
+        row.a, row.b, row.c, row.d, row.e, row.f = words
+    return StatusFace.OK
+
+
+def symbol_of(Scanner scanner, body, key: str) -> int:
+    """Return the index of the message's symbol."""
+    name = body.get(key)
+    if name is None and key == "symbol" and scanner.default_symbol >= 0:
+        return scanner.default_symbol
+    if type(name) is not str:
+        raise Refused(StatusFace.MALFORMED, f"no symbol in {key!r}")
+    try:
+        return scanner.instruments.index(name)
+    except (KeyError, UnicodeEncodeError):
+        raise Refused(StatusFace.UNKNOWN_SYMBOL, f"not in this run: {name[:40]!r}") from None
+
+
+def level_rows(side, symbol: int, spec, stamp, flags: int) -> list:
+    """Return the LEVEL rows of one side."""
+    if type(side) is not list:
+        raise Refused(StatusFace.MALFORMED, "levels are no list")
+    rows = []
+    for level in side:
+        if type(level) is not list or len(level) != 2:
+            raise Refused(StatusFace.MALFORMED, "a level is a price and a quantity")
+        rows.append((Kind.LEVEL, flags, symbol, stamp, (grid(level[0], spec, "price", 1), grid(level[1], spec, "lot", 0), 0, 0, 0, 0)))
+    return rows
+
+
+def closed_run(rows: list) -> list:
+    """Return the rows with F_END on the last."""
+    *head, (kind, flags, symbol, stamp, words) = rows
+    return [*head, (kind, flags | Flag.F_END, symbol, stamp, words)]
+
+
+def book_rows(head_kind: int, flags: int, symbol: int, spec, stamp, words, bids, asks) -> list:
+    """Return a depth run: the header, bids, asks."""
+    levels = level_rows(bids, symbol, spec, stamp, 0) + level_rows(asks, symbol, spec, stamp, Flag.F_SELL)
+    return closed_run([(head_kind, flags, symbol, stamp, (*words, len(levels), 0, 0)), *levels])
+
+
+def rows_of(Scanner scanner, body: dict) -> list:
+    """Return the rows of a decoded message as (kind, flags, symbol, exchange ms or None, six words)."""
+    stamp = whole(body["E"]) if "E" in body else None
+    event = body.get("e")
+    if "lastUpdateId" in body and "bids" in body:
+        symbol = symbol_of(scanner, body, "symbol")
+        return book_rows(Kind.SNAPSHOT, 0, symbol, scanner.instruments.spec(symbol), stamp,
+                         (whole(body["lastUpdateId"]), 0, 0), body["bids"], body["asks"])
+    if event is None and {"u", "s", "b", "B", "a", "A"} <= body.keys():
+        event = "bookTicker"
+    if event not in EVENT_ROWS:
+        return []
+    symbol = symbol_of(scanner, body, "s")
+    return EVENT_ROWS[event](body, symbol, scanner.instruments.spec(symbol), stamp)
+
+
+def depth_general(body, symbol, spec, stamp) -> list:
+    """Return the rows of a ``depthUpdate``."""
+    first, last = whole(body["U"]), whole(body["u"])
+    pu = whole(body["pu"]) if "pu" in body else -1
+    if first > last or stamp is None:
+        raise Refused(StatusFace.MALFORMED, "U is after u")
+    return book_rows(Kind.DEPTH, Flag.F_SPOT if pu < 0 else 0, symbol, spec, stamp, (first, last, pu), body["b"], body["a"])
+
+
+def touch_general(body, symbol, spec, stamp) -> list:
+    """Return the row of a ``bookTicker``."""
+    words = (whole(body["u"]), grid(body["b"], spec, "price", 1), grid(body["B"], spec, "lot", 0),
+             grid(body["a"], spec, "price", 1), grid(body["A"], spec, "lot", 0), 0)
+    return [(Kind.TOUCH, Flag.F_END, symbol, stamp, words)]
+
+
+def trade_general(body, symbol, spec, stamp) -> list:
+    """Return the row of a ``trade`` or an ``aggTrade``."""
+    if stamp is None:
+        raise Refused(StatusFace.MALFORMED, "no event time")
+    flags = Flag.F_END | (Flag.F_SELL if truth(body["m"]) else 0)
+    price, lots = grid(body["p"], spec, "price", 1), grid(body["q"], spec, "lot", 1)
+    if body["e"] == "aggTrade":
+        whole(body["T"])
+        words = (whole(body["a"]), price, lots, whole(body["f"]), whole(body["l"]), 0)
+    else:
+        trade = whole(body["t"])
+        words = (trade, price, lots, trade, trade, 0 if body.get("X", "MARKET") == "MARKET" else 1)
+    return [(Kind.TRADE, flags, symbol, stamp, words)]
+
+
+def mark_general(body, symbol, spec, stamp) -> list:
+    """Return the row of a ``markPriceUpdate``."""
+    if stamp is None:
+        raise Refused(StatusFace.MALFORMED, "no event time")
+    due = whole(body["T"])
+    if due >= 2**63 // MS_TO_NS:
+        raise Refused(StatusFace.MALFORMED, "funding time out of range")
+    words = (price_value(body["p"]), price_value(body["i"]), rate_value(body["r"]), due * MS_TO_NS, 0, 0)
+    return [(Kind.MARK, Flag.F_END, symbol, stamp, words)]
+
+
+def candle_general(body, symbol, spec, stamp) -> list:
+    """Return the row of a ``kline``."""
+    bar = body["k"]
+    if type(bar) is not dict or stamp is None or bar["s"] != body["s"] or type(bar["i"]) is not str:
+        raise Refused(StatusFace.MALFORMED, "no candle of this symbol")
+    if bar["i"] not in INTERVALS_NS:
+        raise Refused(StatusFace.MALFORMED, f"unknown interval {bar['i'][:10]!r}")
+    whole(bar["t"]), whole(bar["T"])
+    opened, high = price_value(bar["o"]), price_value(bar["h"])
+    low, close = price_value(bar["l"]), price_value(bar["c"])
+    if not low <= min(opened, close) <= max(opened, close) <= high:
+        raise Refused(StatusFace.MALFORMED, "a candle's extremes do not hold its open and close")
+    flags = Flag.F_END | (Flag.F_CLOSED if truth(bar["x"]) else 0)
+    return [(Kind.CANDLE, flags, symbol, stamp, (opened, high, low, close, grid(bar["v"], spec, "lot", 0), INTERVALS_NS[bar["i"]]))]
+
+
+EVENT_ROWS = {
+    "depthUpdate": depth_general,
+    "bookTicker": touch_general,
+    "trade": trade_general,
+    "aggTrade": trade_general,
+    "markPriceUpdate": mark_general,
+    "kline": candle_general,
+}
+
+# ---------------------------------------------------------------------------------- orders out
+
+
+cdef inline char* put(char* out, const char* text) noexcept nogil:
+    cdef Py_ssize_t n = strlen(text)
+    memcpy(out, text, n)
+    return out + n
+
+
+cdef inline char* put_integer(char* out, uint64_t value) noexcept nogil:
+    cdef char digits[20]
+    cdef int n = 0
+    while True:
+        digits[n] = 48 + value % 10
+        n += 1
+        value //= 10
+        if value == 0:
+            break
+    while n:
+        n -= 1
+        out[0] = digits[n]
+        out += 1
+    return out
+
+
+cdef char* put_decimal(char* out, int64_t value, int decimals) noexcept nogil:
+    # A non-negative integer of so many decimals.
+    cdef int64_t unit = 1
+    cdef int k
+    for k in range(decimals):
+        unit *= 10
+    out = put_integer(out, value // unit)
+    if decimals:
+        out[0] = c"."
+        value %= unit
+        for k in range(decimals):
+            unit //= 10
+            out[1 + k] = 48 + value // unit % 10
+        out += 1 + decimals
+    return out
+
+
+cdef char* put_client_id(char* out, uint64_t client_id) noexcept nogil:
+    # "at" and 16 hexadecimal digits: ours at a glance, and inside the exchange's alphabet.
+    cdef int k
+    cdef int nibble
+    out[0] = c"a"
+    out[1] = c"t"
+    for k in range(16):
+        nibble = client_id >> (60 - 4 * k) & 15
+        out[2 + k] = (48 if nibble < 10 else 87) + nibble
+    return out + 18
+
+
+cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
+                             char* out) noexcept nogil:
+    # The parameters in alphabetical order, as the WebSocket API signs them; REST takes any order.
+    cdef char* p = put_client_id(put(out, b"newClientOrderId="), order.client_id)
+    if order.type == OrderType.LIMIT:
+        p = put_decimal(put(p, b"&price="), order.price_ticks * i.price_mantissa, i.price_decimals)
+    p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
+    if order.reduce_only:
+        p = put(p, b"&reduceOnly=true")
+    p = put(p, b"&side=BUY" if order.side == Side.BUY else b"&side=SELL")
+    p = put(put(p, b"&symbol="), i.name)
+    if order.type == OrderType.LIMIT:
+        p = put(p, b"&timeInForce=GTX" if order.tif == TimeInForce.GTX
+                else b"&timeInForce=IOC" if order.tif == TimeInForce.IOC else b"&timeInForce=GTC")
+    p = put_integer(put(p, b"&timestamp="), timestamp_ms)
+    p = put(p, b"&type=LIMIT" if order.type == OrderType.LIMIT else b"&type=MARKET")
+    return p - out
+
+
+cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms,
+                              char* out) noexcept nogil:
+    cdef char* p = put_client_id(put(out, b"origClientOrderId="), client_id)
+    p = put(put(p, b"&symbol="), i.name)
+    return put_integer(put(p, b"&timestamp="), timestamp_ms) - out

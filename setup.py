@@ -1,0 +1,49 @@
+"""Build the compiled core.
+
+The release build is the default. ``AUTOTRADER_CHECKED=1`` switches bounds checks and
+initialisation checks on; both builds must pass the same tests. There is no
+``-march=native`` and no fast-math: a journal written by one wheel must replay bit for bit
+on every machine that can install that wheel.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+CHECKED = os.environ.get("AUTOTRADER_CHECKED") == "1"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": CHECKED,
+    "wraparound": False,
+    "initializedcheck": CHECKED,
+    "cdivision": True,
+    "nonecheck": CHECKED,
+    "embedsignature": True,
+    "freethreading_compatible": False,
+}
+
+COMPILE = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Wno-unreachable-code"]
+LINK = [] if sys.platform == "darwin" else ["-Wl,-z,relro", "-Wl,-z,now"]
+if CHECKED:
+    COMPILE[0] = "-O1"
+    COMPILE += ["-g", "-fno-omit-frame-pointer"]
+
+
+def modules() -> list[Extension]:
+    """Return one extension per noun of the core."""
+    return [
+        Extension(
+            f"core_ext.{source.stem}",
+            [str(source)],
+            extra_compile_args=COMPILE,
+            extra_link_args=LINK,
+        )
+        for source in sorted(Path("core_ext").glob("*.pyx"))
+    ]
+
+
+setup(ext_modules=cythonize(modules(), compiler_directives=DIRECTIVES, nthreads=0, quiet=True))
