@@ -1,0 +1,280 @@
+"""The commands: what each accepts, which checks it makes before any work, and whom it then calls.
+
+Knows the command line of every command. Refuses to know how a run is wired: `autotrader.run` is
+imported only when a run begins, so that help and bad input answer at once.
+"""
+
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+
+from autotrader import config as configuration
+from autotrader.cli.pages import Cover, Page, choice
+from autotrader.cli.screen import GOOD, Screen
+from autotrader.config import Config
+from autotrader.errors import OperatorError
+from autotrader.messages import detect, language, say, set_language
+
+__all__ = ["cover"]
+
+_SYMBOLS = {"quoter": "BTCUSDT", "trend": "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,SUIUSDT"}
+
+
+def cover(screen: Screen, spoken: str | None) -> Cover:
+    """Build the commands, with their help in the current language.
+
+    Parameters
+    ----------
+    screen : Screen
+        Where results go.
+    spoken : str or None
+        What ``--lang`` said; None if it was not given.
+
+    Returns
+    -------
+    Cover
+        The group of commands; invoking it returns the exit code.
+    """
+    commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
+    rest = (_replay(screen), _report(screen), _bench(screen))
+    settings = {"help_option_names": ["-h", "--help"]}
+    return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
+
+
+def _init(screen: Screen) -> Page:
+    default = " / ".join(f"{name}: {symbols}" for name, symbols in _SYMBOLS.items())
+    return Page(
+        "init",
+        help=say("help.init"),
+        usage="[--strategy trend|quoter] [--symbols A,B] [--mode backtest|paper] [--out FILE] [--force]",
+        arguments={},
+        callback=partial(_write_config, screen),
+        params=[
+            choice("--strategy", ("trend", "quoter"), "trend", say("help.strategy")),
+            click.Option(["--symbols"], metavar="A,B", help=say("help.symbols", default=default)),
+            choice("--mode", ("backtest", "paper"), "backtest", say("help.mode")),
+            click.Option(["--out"], metavar="FILE", help=say("help.out_file")),
+            click.Option(["--force"], is_flag=True, help=say("help.force")),
+        ],
+    )
+
+
+def _backtest(screen: Screen, spoken: str | None) -> Page:
+    return Page(
+        "backtest",
+        help=say("help.backtest"),
+        usage="CONFIG [--data PATH ...] [--out DIR]",
+        arguments={"CONFIG": say("help.config")},
+        callback=partial(_run_backtest, screen, spoken),
+        params=[*_config_and_files("--data", "PATH", say("help.data")), _out_dir()],
+    )
+
+
+def _paper(screen: Screen, spoken: str | None) -> Page:
+    return Page(
+        "paper",
+        help=say("help.paper"),
+        usage="CONFIG --replay FILE ... [--speed max|1x] [--out DIR]",
+        arguments={"CONFIG": say("help.config")},
+        callback=partial(_run_paper, screen, spoken),
+        params=[
+            *_config_and_files("--replay", "FILE", say("help.replay_files")),
+            choice("--speed", ("max", "1x"), "max", say("help.speed")),
+            _out_dir(),
+        ],
+    )
+
+
+def _replay(screen: Screen) -> Page:
+    return Page(
+        "replay",
+        help=say("help.replay"),
+        usage="RUN_DIR --verify",
+        arguments={"RUN_DIR": say("help.run_dir")},
+        callback=partial(_verify, screen),
+        params=[_run_dir(), click.Option(["--verify"], is_flag=True, help=say("help.verify"))],
+    )
+
+
+def _report(screen: Screen) -> Page:
+    return Page(
+        "report",
+        help=say("help.report"),
+        usage="RUN_DIR",
+        arguments={"RUN_DIR": say("help.run_dir")},
+        callback=partial(_render, screen),
+        params=[_run_dir()],
+    )
+
+
+def _bench(screen: Screen) -> Page:
+    return Page("bench", help=say("help.bench"), usage="", arguments={}, callback=partial(_measure, screen))
+
+
+def _config_and_files(option: str, metavar: str, text: str) -> Sequence[click.Parameter]:
+    # `--data A B C` is what a shell makes of `--data *.gz`: click gives A to the option and
+    # leaves B and C as positional arguments behind CONFIG.
+    return (
+        click.Argument(["config"], metavar="CONFIG"),
+        click.Argument(["more"], nargs=-1),
+        click.Option([option, "files"], multiple=True, metavar=metavar, help=text),
+    )
+
+
+def _out_dir() -> click.Option:
+    return click.Option(["--out"], metavar="DIR", help=say("help.out_dir"))
+
+
+def _run_dir() -> click.Argument:
+    return click.Argument(["run_dir"], metavar="RUN_DIR")
+
+
+def _write_config(screen: Screen, strategy: str, symbols: str | None, mode: str, out: str | None, force: bool) -> int:
+    names = [name.strip() for name in (_SYMBOLS[strategy] if symbols is None else symbols).split(",")]
+    text = configuration.template(strategy, names, language(), mode)
+    path = Path(f"{strategy}.toml" if out is None else out)
+    if _exists(path) and not force:
+        raise OperatorError(say("cli.exists", path=path))
+    _write(path, text)
+    data = "--data PATH" if mode == "backtest" else "--replay FILE"
+    screen.wrote_config(path, f"autotrader {mode} {shlex.quote(str(path))} {data}")
+    return GOOD
+
+
+def _write(path: Path, text: str) -> None:
+    # Whole or not at all: a full disk leaves the old file as it was.
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            fresh = Path(folder) / "config.toml"
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(path)
+    except OSError as error:
+        raise OperatorError(say("cli.cannot_write", path=path, reason=error.strerror)) from None
+
+
+def _run_backtest(
+    screen: Screen, spoken: str | None, config: str, more: Sequence[str], files: Sequence[str], out: str | None
+) -> int:
+    settings = _configured(config, "backtest", spoken)
+    data = _files("--data", files, more) or _declared(config, settings)
+    folder = _fresh(out)
+    from autotrader.run.wiring import run_backtest
+
+    with screen.progress() as progress:
+        summary = run_backtest(settings, data, folder, progress)
+    screen.run(summary, folder or Path("runs") / summary["run_id"])
+    return GOOD
+
+
+def _run_paper(
+    screen: Screen,
+    spoken: str | None,
+    config: str,
+    more: Sequence[str],
+    files: Sequence[str],
+    speed: str,
+    out: str | None,
+) -> int:
+    settings = _configured(config, "paper", spoken)
+    recording = _files("--replay", files, more)
+    if not recording:
+        raise OperatorError(say("cli.no_replay"))
+    folder = _fresh(out)
+    from autotrader.run.wiring import run_paper
+
+    with screen.progress() as progress:
+        summary = run_paper(settings, recording, speed, folder, progress)
+    screen.run(summary, folder or Path("runs") / summary["run_id"])
+    return GOOD
+
+
+def _verify(screen: Screen, run_dir: str, verify: bool) -> int:
+    if not verify:
+        raise OperatorError(say("cli.say_verify"))
+    folder = _finished(run_dir)
+    from autotrader.run.wiring import verify_replay
+
+    with screen.progress() as progress:
+        verdict = verify_replay(folder, progress)
+    return screen.verdict(verdict, folder)
+
+
+def _render(screen: Screen, run_dir: str) -> int:
+    folder = _finished(run_dir)
+    from autotrader.run.wiring import render_report
+
+    screen.report(render_report(folder))
+    return GOOD
+
+
+def _measure(screen: Screen) -> int:
+    from autotrader.run.wiring import run_bench
+
+    with screen.progress() as progress:
+        measured = run_bench(progress)
+    screen.bench(measured)
+    return GOOD
+
+
+def _configured(path: str, mode: str, spoken: str | None) -> Config:
+    config = configuration.load(Path(path))
+    set_language(detect(spoken, config.run.language, os.environ))
+    if config.run.mode != mode:
+        raise OperatorError(say("cli.wrong_mode", file=path, mode=config.run.mode, wanted=mode))
+    return config
+
+
+def _files(option: str, named: Sequence[str], more: Sequence[str]) -> list[Path]:
+    if more and not named:
+        raise OperatorError(say("cli.loose_files", found=more[0], option=option))
+    return _present(option, [Path(name) for name in (*named, *more)])
+
+
+def _declared(file: str, config: Config) -> list[Path]:
+    if not config.data.paths:
+        raise OperatorError(say("cli.no_data", file=file))
+    return _present(f"{file}: data.paths:", [config.resolve(name) for name in config.data.paths])
+
+
+def _present(origin: str, paths: list[Path]) -> list[Path]:
+    for path in paths:
+        if not _exists(path):
+            raise OperatorError(say("cli.no_path", option=origin, path=path))
+    return paths
+
+
+def _fresh(out: str | None) -> Path | None:
+    if out is None:
+        return None
+    folder = Path(out)
+    if _exists(folder) and not _is_empty(folder):
+        raise OperatorError(say("cli.out_taken", path=folder))
+    return folder
+
+
+def _finished(run_dir: str) -> Path:
+    folder = Path(run_dir)
+    if not _exists(folder / "summary.json"):
+        raise OperatorError(say("cli.not_a_run", path=folder))
+    if _exists(folder / "INCOMPLETE"):
+        raise OperatorError(say("cli.incomplete", path=folder))
+    return folder
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:  # a file, or a folder that we may not read: neither is one to write a run in
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system, or behind a folder that we may not enter
+        return False

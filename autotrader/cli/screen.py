@@ -1,0 +1,223 @@
+"""What the command shows: progress, results, what to type next; or one JSON object for a machine.
+
+Knows how figures are written. Refuses to know how they came about: it prints what it is given, and
+a figure that is undefined is said to be so.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from autotrader.messages import say
+
+__all__ = ["BAD_INPUT", "FAILED", "GOOD", "Screen"]
+
+GOOD, FAILED, BAD_INPUT = 0, 1, 2
+
+_FILES = {"summary": "summary.json", "report": "report.html"}
+_HASHES = {
+    "result.journal": "journal_sha256",
+    "result.order_hash": "orders_sha256",
+    "result.state": "state_sha256",
+}
+
+
+class Screen:
+    """Show results to a person, or to a machine.
+
+    Parameters
+    ----------
+    machine : bool
+        True prints one JSON object on standard output and nothing else there.
+    """
+
+    def __init__(self, machine: bool) -> None:
+        self.machine = machine
+        self._out = Console(markup=False, highlight=False)
+
+    def version(self, version: str) -> None:
+        """Show the version."""
+        if self.machine:
+            self._answer({"version": version})
+        else:
+            self._line(f"autotrader {version}")
+
+    def fail(self, message: str, exit_code: int, page: str = "") -> int:
+        """Show why the command failed, in one line, and return its exit code.
+
+        Parameters
+        ----------
+        message : str
+            What, where, and what to do.
+        exit_code : int
+            1 the run failed, 2 bad input.
+        page : str
+            A help page that a person sees in place of the line.
+
+        Returns
+        -------
+        int
+            The exit code.
+        """
+        line = _one_line(message)
+        if self.machine:
+            self._answer({"error": line, "exit_code": exit_code})
+        else:
+            print(page or f"autotrader: {line}", file=sys.stderr)
+        return exit_code
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[float, str], None]]:
+        """Give a function that shows how far long work is: a fraction from 0 to 1 and what is done now."""
+        console = Console(stderr=True)
+        if self.machine or not console.is_terminal:
+            yield lambda _fraction, _text: None
+            return
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            yield lambda fraction, text: bar.update(task, completed=fraction, description=text)
+
+    def wrote_config(self, path: Path, following: str) -> None:
+        """Show that a configuration was written, and the command that uses it."""
+        if self.machine:
+            self._answer({"exit_code": GOOD, "config": str(path), "next": following})
+            return
+        self._line(say("result.wrote", path=path))
+        self._next(following)
+
+    def run(self, summary: Mapping[str, Any], folder: Path) -> None:
+        """Show the summary of a run, where its files are, and what to type next."""
+        if self.machine:
+            self._answer({"exit_code": GOOD, "run_dir": str(folder), "summary": summary})
+            return
+        symbols = ", ".join(summary["symbols"])
+        self._line(say("result.title", mode=summary["mode"], strategy=summary["strategy"], symbols=symbols))
+        self._rows(_figures(summary))
+        for kind in ("warning", "note"):
+            for text in summary[f"{kind}s"]:
+                self._line(say(f"result.{kind}", text=text))
+        self._files(summary, folder)
+        report = say("result.next_report", path=folder / "report.html")
+        self._next(report, f"autotrader replay {shlex.quote(str(folder))} --verify")
+
+    def verdict(self, verdict: Mapping[str, Any], folder: Path) -> int:
+        """Show whether a replay gave the same run, and return the exit code: 0 the same, 1 not."""
+        exit_code = GOOD if verdict["ok"] else FAILED
+        if self.machine:
+            self._answer({"exit_code": exit_code, "run_dir": str(folder), **verdict})
+            return exit_code
+        self._rows([(say("result.compared"), _count(verdict["orders_compared"])), *_hashes(verdict)])
+        if verdict["ok"]:
+            self._line(say("result.same", orders=_count(verdict["orders_compared"])))
+            self._next(f"autotrader report {shlex.quote(str(folder))}")
+        else:
+            self._line(say("result.differs", difference=verdict["first_difference"]))
+        return exit_code
+
+    def report(self, path: Path) -> None:
+        """Show where a report was written."""
+        if self.machine:
+            self._answer({"exit_code": GOOD, "report": str(path)})
+            return
+        self._line(say("result.wrote", path=path))
+        self._next(say("result.next_report", path=path))
+
+    def bench(self, measured: Mapping[str, Any]) -> None:
+        """Show measured latencies beside their budgets, in nanoseconds, and the bench's own words."""
+        if self.machine:
+            self._answer({"exit_code": GOOD, **measured})
+            return
+        heads = (say("result.measure"), "p50", "p99", "max", say("result.budget"), say("result.ratio"))
+        table = Table(*heads, box=SIMPLE_HEAD)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in measured["rows"]:
+            times = (_time(row[key]) for key in ("p50_ns", "p99_ns", "max_ns", "budget_ns"))
+            table.add_row(Text(row["name"]), *times, _ratio(row["ratio"]))
+        self._out.print(table)
+        self._line(measured["text"])
+
+    def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
+        files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]
+        self._rows([*_hashes(summary), *files])
+
+    def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        # Printed line by line: a hash or a path that a table would fold could not be copied.
+        width = max(Text(name).cell_len for name, _ in rows)
+        for name, value in rows:
+            self._line(f"  {name}{' ' * (width - Text(name).cell_len)}  {value}")
+
+    def _next(self, *commands: str) -> None:
+        self._line(say("result.next"))
+        for command in commands:
+            self._line(f"  {command}")
+
+    def _line(self, text: str) -> None:
+        self._out.print(text, soft_wrap=True)
+
+    def _answer(self, payload: Mapping[str, Any]) -> None:
+        print(json.dumps(payload, ensure_ascii=False, allow_nan=False))
+
+
+def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    refusals = summary["rejects_by_reason"]
+    reasons = ", ".join(f"{name} {_count(count)}" for name, count in refusals.items() if count)
+    figures = {
+        "period": f"{summary['start']} - {summary['end']}",
+        "final_equity": _money(summary["final_equity"]),
+        "return": _share(summary["total_return"]),
+        "sharpe": _ratio(summary["sharpe"]),
+        "drawdown": _share(summary["max_drawdown"]),
+        "fees": _money(summary["fees"]),
+        "funding": _money(summary["funding"]),
+        "orders": _count(summary["orders"]),
+        "fills": _count(summary["fills"]),
+        "refusals": _count(sum(refusals.values())) + (f" ({reasons})" if reasons else ""),
+        "liquidations": _count(summary["liquidations"]),
+        "events": _count(summary["events"]),
+        "rate": _count(summary["events_per_second"]),
+    }
+    return [(say(f"result.{name}"), value) for name, value in figures.items()]
+
+
+def _hashes(source: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(f"{say(key)} sha256", str(source[name])) for key, name in _HASHES.items()]
+
+
+def _share(value: float | None) -> str:
+    return say("result.undefined") if value is None else f"{value:.2%}"
+
+
+def _ratio(value: float | None) -> str:
+    return say("result.undefined") if value is None else f"{value:.3g}"
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f} USDT"
+
+
+def _count(value: float | None) -> str:
+    return say("result.undefined") if value is None else f"{value:,.0f}"
+
+
+def _time(nanoseconds: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:,.4g} {unit}"
+    return f"{nanoseconds:,.0f} ns"
+
+
+def _one_line(message: str) -> str:
+    # A file name or a key may hold a newline or a terminal's control codes.
+    return "".join(letter if letter.isprintable() else " " for letter in message)

@@ -1,0 +1,491 @@
+"""What an operator reads, in English and in Korean, and the choice between the two.
+
+Knows every sentence under a key and which language speaks now. Refuses to know who says it and
+where it is printed. The two catalogues have the same keys and the same placeholders.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from autotrader.errors import OperatorError
+
+__all__ = ["ENGLISH", "KOREAN", "LANGUAGES", "detect", "language", "say", "say_in", "set_language"]
+
+ENGLISH = {
+    # Language.
+    "language.unknown": '{origin}: "{found}" is no language that autotrader speaks; use en or ko',
+    # Configuration: what is wrong; what to do.
+    "config.no_file": "{file}: no such file; check the path, or write one with `autotrader init`",
+    "config.unreadable": "{file}: cannot be read ({reason}); name a readable TOML file",
+    "config.empty": "{file}: is empty; write a configuration with `autotrader init`",
+    "config.too_large": "{file}: is larger than {limit} KiB and so is no configuration; check the path",
+    "config.not_utf8": "{file}:{line}: byte {byte} is not UTF-8; save the file as UTF-8",
+    "config.syntax": "{place}: is not valid TOML ({detail}); correct the line, or start again with `autotrader init`",
+    "config.unknown_key": "unknown key; did you mean {nearest}?",
+    "config.unknown_key_far": "unknown key; delete it (`autotrader init` writes every key that exists)",
+    "config.missing": "is missing; add it ({allowed})",
+    "config.not_allowed": "{found} is not allowed; use: {allowed}",
+    "config.not_a_table": "{found} is not a table; write [{table}] and its keys below it",
+    "config.other_strategy": 'is not the table of the strategy that runs; delete it, or change name = "{name}"',
+    "config.book": 'strategy {strategy} cannot trade on "{found}"; use "{needed}", or another strategy',
+    "config.exit_collar": "is narrower than price_collar, which could block an exit; use {least} or more",
+    "config.budget": "is smaller than one order (order_notional_usdt), so nothing would trade; use {least} or more",
+    "config.lookback": "{hours} h is not a whole number of {interval} candles; use multiples of data.interval",
+    # Configuration: which values are allowed.
+    "rule.number": "number, {low} to {high}",
+    "rule.number_in_mode": "number, {low} to {high} in mode {mode}",
+    "rule.whole": "whole number, {low} to {high}",
+    "rule.whole_in_mode": "whole number, {low} to {high} in mode {mode}",
+    "rule.one_of": "one of {choices}",
+    "rule.symbols": '{least} to {most} different symbols in capitals, such as ["BTCUSDT"]',
+    "rule.hours": "{least} to {most} whole hours, 1 to 8760, each longer than the one before",
+    "rule.path": 'a path in quotes, such as "file.json"',
+    "rule.paths": 'up to {most} paths, such as ["data/btcusdt.parquet"]',
+    # Configuration: the comments of the template.
+    "template.title": "Configuration of autotrader. Unknown keys are refused; a key that is absent takes its default.",
+    "template.units": "Units end the names; shares are fractions (0.05 is 5 %); relative paths start at this file.",
+    "section.run": "What is run.",
+    "section.sources": "Where the facts come from: declared, never guessed.",
+    "section.data": "Market data.",
+    "section.strategy": "The strategy that decides; its parameters follow in a table of its name.",
+    "section.strategy.quoter": "Passive quotes around the microprice, sized by an inventory budget.",
+    "section.strategy.trend": "Trend following on closed candles, scaled to a volatility target.",
+    "section.risk": "Limits. At an order limit is allowed, beyond it refused; at a loss limit trips.",
+    "section.venue": "The simulated venue.",
+    "field.run.mode": "Backtest reads files; paper trades a stream or its recording on a simulated account.",
+    "field.run.symbols": "Symbols to trade.",
+    "field.run.initial_equity_usdt": "Starting capital, USDT.",
+    "field.run.leverage": "Leverage that the account sets at the exchange.",
+    "field.run.seed": "Seed of everything random in the run.",
+    "field.run.language": 'Language of the output; "" follows the environment.',
+    "field.sources.book": "Order book: full depth, best bid and offer, or candles.",
+    "field.sources.mark": "Mark price: recorded stream, file, or proxy (microprice or candle; printed so).",
+    "field.sources.funding": "Funding rates: recorded stream, file, or none charged.",
+    "field.sources.instruments": 'Filters and leverage brackets: "shipped", or a JSON file of the same shape.',
+    "field.data.paths": "Files or folders of market data; empty means that the command line names them.",
+    "field.data.interval": "Candle interval; used when sources.book is candle.",
+    "field.strategy.name": "Which strategy.",
+    "field.strategy.quoter.order_notional_usdt": "Notional of one quote, USDT.",
+    "field.strategy.quoter.inventory_budget_usdt": "Largest position either way, USDT.",
+    "field.strategy.quoter.requote_ms": "Shortest time between two quotes of a side, ms.",
+    "field.strategy.quoter.join_ticks": "How many ticks behind the touch to quote.",
+    "field.strategy.quoter.min_spread_ticks": "Quote only when the spread is at least this many ticks.",
+    "field.strategy.trend.lookbacks_hours": "Lookbacks of the trend, hours; their forecasts are averaged.",
+    "field.strategy.trend.volatility_half_life_hours": "Half-life of the volatility estimate, hours.",
+    "field.strategy.trend.target_volatility": "Target volatility of the portfolio, a year.",
+    "field.strategy.trend.prior_sharpe_mean": "Stated prior: mean of the annual Sharpe ratio; zero or less: no trade.",
+    "field.strategy.trend.prior_sharpe_sd": "Stated prior: standard deviation of the annual Sharpe ratio.",
+    "field.strategy.trend.rebalance_band": "Share of the target that must change before trading.",
+    "field.strategy.trend.decide_every_bars": "Decide once in this many candles.",
+    "field.risk.price_collar": "Largest distance of an entry's price from the mark (R1), share.",
+    "field.risk.price_collar_exit": "The same for orders that only reduce (R1), share.",
+    "field.risk.max_order_notional_usdt": "Largest order (R3), USDT.",
+    "field.risk.max_order_equity_share": "Largest order as a share of equity times leverage (R3).",
+    "field.risk.volume_share": "Largest order as a share of one minute's volume (R3).",
+    "field.risk.assumed_minute_volume_usdt": "Volume of a minute until 60 s of it have been seen (R3), USDT.",
+    "field.risk.max_depth_share": "Largest order as a share of the top 20 levels (R4).",
+    "field.risk.max_symbol_share": "Largest position of a symbol as a share of equity (R5).",
+    "field.risk.strategy_leverage": "Multiple of the symbol limit that the strategy may use (R5).",
+    "field.risk.max_gross": "Largest gross exposure, multiple of equity (R6).",
+    "field.risk.min_liquidation_distance": "Smallest distance to the liquidation price after a fill (R9), share.",
+    "field.risk.liquidation_atr": "The same in hourly average true ranges (R9).",
+    "field.risk.atr_floor": "Hourly average true range assumed until 14 hours are known (R9), share of price.",
+    "field.risk.orders_per_second": "Orders a second of the account (R11); cancels have their own budget.",
+    "field.risk.order_burst": "Orders at once (R11).",
+    "field.risk.orders_per_minute": "Orders a minute of the account (R11).",
+    "field.risk.strategy_orders_per_second": "Orders a second of the strategy (R11).",
+    "field.risk.duplicate_window_s": "An equal order within this time is a duplicate (R15), s.",
+    "field.risk.book_stale_s": "Oldest book on which to enter (R18), s.",
+    "field.risk.mark_stale_s": "Oldest mark price on which to enter (R18), s.",
+    "field.risk.candle_stale_intervals": "Oldest candle on which to enter (R18), candle intervals.",
+    "field.risk.max_drawdown": "Drawdown that flattens and halts (R22); half size at 1/2, reduce-only at 3/4 (R20).",
+    "field.risk.daily_loss": "Loss of a UTC day that stops entries (R21), share of equity.",
+    "field.risk.max_orders_symbol": "Open orders of a symbol (R25).",
+    "field.risk.max_orders_total": "Open orders of the account (R25).",
+    "field.risk.kelly_fraction": "Fraction of Kelly, for strategies that state an edge.",
+    "field.risk.atr_risk": "Equity risked by one position at its stop distance, share.",
+    "field.risk.atr_stop": "That stop distance, average true ranges.",
+    "field.risk.liquidation_safe_atr": "Sizing keeps liquidation this many average true ranges away.",
+    "field.risk.daily_var": "Value at risk of a day at 95 %, share of equity.",
+    "field.venue.order_latency_ms": "From the decision to the matching engine, feed delay included, ms.",
+    "field.venue.response_latency_ms": "From the matching engine to our answer, ms.",
+    "field.venue.fee_tier": "Fee tier; VIP0 pays 0.02 % maker and 0.05 % taker.",
+    "field.venue.half_spread_bps": "Half of the spread that candles do not show, bps.",
+    "field.venue.impact_coefficient": "Square-root market impact on candles, times daily volatility.",
+    "field.venue.bar_delay_ms": "From a candle's close to the decision on it, ms.",
+    # Command line: help.
+    "help.usage": "Usage",
+    "help.commands": "Commands",
+    "help.arguments": "Arguments",
+    "help.options": "Options",
+    "help.everywhere": "Everywhere",
+    "help.autotrader": (
+        "Trade Binance USDT-margined perpetual futures, risk first: backtest, paper trading, bit-exact replay."
+        " Exit codes: 0 good, 1 the run failed, 2 bad input."
+    ),
+    "help.init": "Write a commented configuration.",
+    "help.backtest": "Run a configuration over recorded market data.",
+    "help.paper": "Paper-trade a recorded stream on a simulated account.",
+    "help.replay": "Re-run a finished run from its journal and compare every order.",
+    "help.report": "Write report.html of a finished run again.",
+    "help.bench": "Measure latencies against their budgets.",
+    "help.config": "Configuration file (TOML).",
+    "help.run_dir": "Folder of a finished run.",
+    "help.strategy": "Strategy of the configuration (default: trend).",
+    "help.symbols": "Symbols, separated by commas (default: {default}).",
+    "help.mode": "Mode of the configuration (default: backtest).",
+    "help.out_file": "File to write (default: STRATEGY.toml).",
+    "help.force": "Replace a file that exists.",
+    "help.data": "Market data, in place of the configuration's data.paths; several may follow.",
+    "help.replay_files": "Recorder files to replay; several may follow.",
+    "help.speed": "As fast as possible, or at the recorded pace (default: max).",
+    "help.out_dir": "Folder of the run (default: runs/RUN_ID).",
+    "help.verify": "Re-run, and compare the orders and the state hash.",
+    "help.lang": "Language of what you read.",
+    "help.json": "One JSON object on standard output, for machines.",
+    "help.help": "Show this text.",
+    "help.version": "Show the version.",
+    # Command line: errors.
+    "cli.no_command": "a command is missing; see `autotrader --help`",
+    "cli.unknown_command": '"{found}" is no command; did you mean {nearest}?',
+    "cli.unknown_command_far": '"{found}" is no command; see `autotrader --help`',
+    "cli.unknown_option": "{found} is no option of `{command}`; did you mean {nearest}?",
+    "cli.unknown_option_far": "{found} is no option of `{command}`; see `{command} --help`",
+    "cli.option_value": "{found}: a value is missing, or one was given that it does not take; see --help",
+    "cli.missing": "{name} is missing; see `{command} --help`",
+    "cli.extra": '"{found}" is one argument too many; see `{command} --help`',
+    "cli.choice": '{option} "{found}" is not allowed; use {choices}',
+    "cli.usage": "{detail}; see `{command} --help`",
+    "cli.no_path": "{option} {path}: no such file or folder; check the path",
+    "cli.no_data": "{file}: data.paths: names no market data; add it there, or give --data PATH",
+    "cli.no_replay": "paper needs a recording: give --replay FILE; live streams are not part of this version",
+    "cli.loose_files": '"{found}" follows no {option}; write {option} before the files',
+    "cli.wrong_mode": '{file}: run.mode: is "{mode}"; run `autotrader {mode}`, or write mode = "{wanted}"',
+    "cli.out_taken": "--out {path}: is not an empty folder; name another, so that no run is overwritten",
+    "cli.exists": "{path}: exists already; name another with --out, or replace it with --force",
+    "cli.cannot_write": "{path}: cannot be written ({reason}); name another with --out",
+    "cli.not_a_run": "{path}: is no run folder (no summary.json in it); name the folder that a run printed",
+    "cli.incomplete": "{path}: the run did not finish (INCOMPLETE stands in it); run it again",
+    "cli.say_verify": "replay needs --verify: it re-runs the journal and compares every order",
+    "cli.interrupted": "interrupted; a run that was going is left marked INCOMPLETE",
+    # Command line: results.
+    "result.title": "{mode} · {strategy} · {symbols}",
+    "result.period": "period",
+    "result.final_equity": "final equity",
+    "result.return": "return",
+    "result.sharpe": "Sharpe ratio (annual)",
+    "result.drawdown": "maximum drawdown",
+    "result.fees": "fees",
+    "result.funding": "funding received",
+    "result.orders": "orders",
+    "result.fills": "fills",
+    "result.refusals": "refusals by risk",
+    "result.liquidations": "liquidations",
+    "result.rate": "events per second",
+    "result.events": "events",
+    "result.undefined": "undefined",
+    "result.journal": "journal",
+    "result.order_hash": "orders",
+    "result.state": "state",
+    "result.summary": "summary",
+    "result.report": "report",
+    "result.warning": "warning: {text}",
+    "result.note": "note: {text}",
+    "result.next": "next:",
+    "result.next_report": "open {path} in a browser",
+    "result.wrote": "wrote {path}",
+    "result.same": "The replay gave the same {orders} orders and the same state.",
+    "result.differs": "The replay differs: {difference}",
+    "result.compared": "orders compared",
+    "result.measure": "what",
+    "result.budget": "budget",
+    "result.ratio": "p99 / budget",
+}
+
+KOREAN = {
+    # 언어.
+    "language.unknown": '{origin}: "{found}" 언어는 지원하지 않습니다. en 또는 ko를 쓰십시오',
+    # 설정: 무엇이 잘못되었고 어떻게 고치는지.
+    "config.no_file": "{file}: 파일이 없습니다. 경로를 확인하거나 `autotrader init`으로 새로 만드십시오",
+    "config.unreadable": "{file}: 읽을 수 없습니다({reason}). 읽을 수 있는 TOML 파일을 지정하십시오",
+    "config.empty": "{file}: 빈 파일입니다. `autotrader init`으로 설정을 만드십시오",
+    "config.too_large": "{file}: {limit} KiB보다 커서 설정 파일이 아닙니다. 경로를 확인하십시오",
+    "config.not_utf8": "{file}:{line}: 바이트 {byte} 때문에 UTF-8로 읽을 수 없습니다. UTF-8로 저장하십시오",
+    "config.syntax": "{place}: TOML 문법 오류입니다({detail}). 줄을 고치거나 `autotrader init`으로 다시 만드십시오",
+    "config.unknown_key": "없는 키입니다. 혹시 {nearest}입니까?",
+    "config.unknown_key_far": "없는 키입니다. 지우십시오(`autotrader init`이 쓸 수 있는 키를 모두 적어 줍니다)",
+    "config.missing": "값이 없습니다. 추가하십시오({allowed})",
+    "config.not_allowed": "{found}: 허용되지 않는 값입니다. 허용 값: {allowed}",
+    "config.not_a_table": "{found}: 테이블이 아닙니다. [{table}] 아래에 키를 적으십시오",
+    "config.other_strategy": '실행할 전략의 테이블이 아닙니다. 지우거나 name = "{name}" 설정을 바꾸십시오',
+    "config.book": '{strategy} 전략은 "{found}" 호가로 거래할 수 없습니다. "{needed}" 또는 다른 전략을 쓰십시오',
+    "config.exit_collar": "price_collar보다 좁으면 청산 주문이 막힐 수 있습니다. {least} 이상으로 정하십시오",
+    "config.budget": "주문 한 건(order_notional_usdt)보다 작아 거래가 일어나지 않습니다. {least} 이상으로 정하십시오",
+    "config.lookback": "{hours}시간은 {interval} 캔들로 나누어떨어지지 않습니다. data.interval의 배수를 쓰십시오",
+    # 설정: 허용 값.
+    "rule.number": "숫자, {low}~{high}",
+    "rule.number_in_mode": "숫자, {mode} 모드에서 {low}~{high}",
+    "rule.whole": "정수, {low}~{high}",
+    "rule.whole_in_mode": "정수, {mode} 모드에서 {low}~{high}",
+    "rule.one_of": "{choices} 중 하나",
+    "rule.symbols": '서로 다른 대문자 심볼 {least}~{most}개, 예: ["BTCUSDT"]',
+    "rule.hours": "정수 시간 {least}~{most}개, 각 1~8760, 작은 값부터",
+    "rule.path": '따옴표로 묶은 경로, 예: "file.json"',
+    "rule.paths": '경로 최대 {most}개, 예: ["data/btcusdt.parquet"]',
+    # 설정: 템플릿 주석.
+    "template.title": "autotrader 설정. 없는 키는 거부하고, 생략한 키에는 기본값을 씁니다.",
+    "template.units": "단위는 키 이름 끝에 있습니다. 비율은 소수(0.05 = 5 %), 상대 경로는 이 파일이 기준입니다.",
+    "section.run": "무엇을 실행할지 정합니다.",
+    "section.sources": "데이터의 출처. 추측하지 않고 명시합니다.",
+    "section.data": "시장 데이터.",
+    "section.strategy": "매매를 결정하는 전략. 매개변수는 전략 이름의 테이블에 적습니다.",
+    "section.strategy.quoter": "마이크로프라이스 기준의 수동적 호가 제시. 주문 크기는 재고 한도로 정합니다.",
+    "section.strategy.trend": "마감된 캔들로 하는 추세 추종. 목표 변동성에 맞춰 크기를 조절합니다.",
+    "section.risk": "리스크 한도. 주문 한도는 같으면 허용·넘으면 거부, 손실 한도는 닿는 즉시 발동합니다.",
+    "section.venue": "모의 거래소.",
+    "field.run.mode": "backtest는 파일로 검증하고, paper는 스트림이나 그 녹화본을 모의 계좌로 거래합니다.",
+    "field.run.symbols": "거래할 심볼.",
+    "field.run.initial_equity_usdt": "시작 자본, USDT.",
+    "field.run.leverage": "거래소 계좌에 설정하는 레버리지.",
+    "field.run.seed": "실행에 쓰는 모든 난수의 시드.",
+    "field.run.language": '출력 언어. ""이면 환경을 따릅니다.',
+    "field.sources.book": "호가: 전체 호가창(l2), 최우선 호가(touch), 캔들(candle).",
+    "field.sources.mark": "마크 가격: 녹화된 스트림, 파일, 대용값(마이크로프라이스나 캔들. 결과에 표시).",
+    "field.sources.funding": "펀딩비율: 녹화된 스트림, 파일, 또는 부과하지 않음(none).",
+    "field.sources.instruments": '주문 필터와 레버리지 구간: "shipped" 또는 같은 형식의 JSON 파일.',
+    "field.data.paths": "시장 데이터 파일이나 폴더. 비워 두면 명령줄에서 지정합니다.",
+    "field.data.interval": "캔들 주기. sources.book이 candle일 때 씁니다.",
+    "field.strategy.name": "사용할 전략.",
+    "field.strategy.quoter.order_notional_usdt": "호가 한 건의 명목 금액, USDT.",
+    "field.strategy.quoter.inventory_budget_usdt": "매수·매도 어느 쪽이든 최대 포지션, USDT.",
+    "field.strategy.quoter.requote_ms": "같은 방향 호가를 다시 내기까지의 최소 간격, ms.",
+    "field.strategy.quoter.join_ticks": "최우선 호가에서 몇 틱 뒤에 호가를 낼지.",
+    "field.strategy.quoter.min_spread_ticks": "스프레드가 이 틱 수 이상일 때만 호가를 냅니다.",
+    "field.strategy.trend.lookbacks_hours": "추세를 보는 기간, 시간. 기간별 예측을 평균합니다.",
+    "field.strategy.trend.volatility_half_life_hours": "변동성 추정의 반감기, 시간.",
+    "field.strategy.trend.target_volatility": "포트폴리오의 연 목표 변동성.",
+    "field.strategy.trend.prior_sharpe_mean": "명시하는 사전 분포: 연 샤프 지수의 평균. 0 이하면 거래하지 않습니다.",
+    "field.strategy.trend.prior_sharpe_sd": "명시하는 사전 분포: 연 샤프 지수의 표준편차.",
+    "field.strategy.trend.rebalance_band": "목표 대비 이 비율 이상 달라져야 매매합니다.",
+    "field.strategy.trend.decide_every_bars": "캔들 몇 개마다 결정할지.",
+    "field.risk.price_collar": "진입 주문 가격과 마크 가격의 최대 괴리(R1), 비율.",
+    "field.risk.price_collar_exit": "포지션을 줄이기만 하는 주문의 최대 괴리(R1), 비율.",
+    "field.risk.max_order_notional_usdt": "주문 한 건의 최대 금액(R3), USDT.",
+    "field.risk.max_order_equity_share": "주문 한 건의 최대 크기(R3), 자기자본×레버리지 대비 비율.",
+    "field.risk.volume_share": "주문 한 건의 최대 크기(R3), 1분 거래대금 대비 비율.",
+    "field.risk.assumed_minute_volume_usdt": "60초가 쌓이기 전까지 가정하는 1분 거래대금(R3), USDT.",
+    "field.risk.max_depth_share": "주문 한 건의 최대 크기(R4), 상위 20호가 잔량 대비 비율.",
+    "field.risk.max_symbol_share": "심볼별 최대 포지션(R5), 자기자본 대비 비율.",
+    "field.risk.strategy_leverage": "전략이 쓸 수 있는 심볼 한도의 배수(R5).",
+    "field.risk.max_gross": "총 익스포저 한도(R6), 자기자본 대비 배수.",
+    "field.risk.min_liquidation_distance": "체결 후 청산가까지의 최소 거리(R9), 비율.",
+    "field.risk.liquidation_atr": "청산가까지의 최소 거리(R9), 1시간 ATR 배수.",
+    "field.risk.atr_floor": "1시간 봉 14개가 쌓이기 전까지 가정하는 ATR(R9), 가격 대비 비율.",
+    "field.risk.orders_per_second": "계좌의 초당 주문 수(R11). 취소는 별도 한도를 씁니다.",
+    "field.risk.order_burst": "한꺼번에 낼 수 있는 주문 수(R11).",
+    "field.risk.orders_per_minute": "계좌의 분당 주문 수(R11).",
+    "field.risk.strategy_orders_per_second": "전략의 초당 주문 수(R11).",
+    "field.risk.duplicate_window_s": "이 시간 안의 같은 주문은 중복으로 봅니다(R15), 초.",
+    "field.risk.book_stale_s": "진입에 쓸 수 있는 호가의 최대 나이(R18), 초.",
+    "field.risk.mark_stale_s": "진입에 쓸 수 있는 마크 가격의 최대 나이(R18), 초.",
+    "field.risk.candle_stale_intervals": "진입에 쓸 수 있는 캔들의 최대 나이(R18), 캔들 주기 수.",
+    "field.risk.max_drawdown": "전량 청산 후 정지하는 낙폭(R22). 1/2에서 절반 크기, 3/4에서 축소 전용(R20).",
+    "field.risk.daily_loss": "신규 진입을 멈추는 UTC 하루 손실(R21), 자기자본 대비 비율.",
+    "field.risk.max_orders_symbol": "심볼별 미체결 주문 수(R25).",
+    "field.risk.max_orders_total": "계좌 전체 미체결 주문 수(R25).",
+    "field.risk.kelly_fraction": "켈리 비중의 몇 배까지 쓸지. 기대 우위를 밝힌 전략에 적용합니다.",
+    "field.risk.atr_risk": "손절 거리에서 한 포지션이 감수하는 손실, 자기자본 대비 비율.",
+    "field.risk.atr_stop": "그 손절 거리, ATR 배수.",
+    "field.risk.liquidation_safe_atr": "주문 크기를 정할 때 청산가와 두는 거리, ATR 배수.",
+    "field.risk.daily_var": "1일 95 % VaR 한도, 자기자본 대비 비율.",
+    "field.venue.order_latency_ms": "결정에서 체결 엔진까지의 지연(시세 지연 포함), ms.",
+    "field.venue.response_latency_ms": "체결 엔진에서 응답까지의 지연, ms.",
+    "field.venue.fee_tier": "수수료 등급. VIP0은 메이커 0.02 %, 테이커 0.05 %.",
+    "field.venue.half_spread_bps": "캔들에 나타나지 않는 스프레드의 절반, bps.",
+    "field.venue.impact_coefficient": "캔들 체결의 제곱근 시장 충격 계수(일 변동성에 곱함).",
+    "field.venue.bar_delay_ms": "캔들 마감에서 결정까지의 시간, ms.",
+    # 명령줄: 도움말.
+    "help.usage": "사용법",
+    "help.commands": "명령",
+    "help.arguments": "인수",
+    "help.options": "옵션",
+    "help.everywhere": "공통 옵션",
+    "help.autotrader": (
+        "바이낸스 USDT 무기한 선물을 리스크 우선으로 자동 매매합니다: 백테스트, 모의 거래, 비트 단위 재현."
+        " 종료 코드: 0 정상, 1 실행 실패, 2 잘못된 입력."
+    ),
+    "help.init": "주석이 달린 설정 파일을 만듭니다.",
+    "help.backtest": "기록된 시장 데이터로 설정을 실행합니다.",
+    "help.paper": "녹화된 스트림을 모의 계좌로 거래합니다.",
+    "help.replay": "끝난 실행을 저널에서 다시 돌려 모든 주문을 대조합니다.",
+    "help.report": "끝난 실행의 report.html을 다시 만듭니다.",
+    "help.bench": "지연 시간을 재어 허용치와 비교합니다.",
+    "help.config": "설정 파일(TOML).",
+    "help.run_dir": "끝난 실행의 폴더.",
+    "help.strategy": "설정에 쓸 전략(기본값: trend).",
+    "help.symbols": "쉼표로 구분한 심볼(기본값: {default}).",
+    "help.mode": "설정의 모드(기본값: backtest).",
+    "help.out_file": "쓸 파일(기본값: 전략이름.toml).",
+    "help.force": "이미 있는 파일을 바꿔 씁니다.",
+    "help.data": "설정의 data.paths 대신 쓸 시장 데이터. 여러 개를 이어 적을 수 있습니다.",
+    "help.replay_files": "재생할 녹화 파일. 여러 개를 이어 적을 수 있습니다.",
+    "help.speed": "최대 속도 또는 녹화 당시 속도(기본값: max).",
+    "help.out_dir": "실행 폴더(기본값: runs/RUN_ID).",
+    "help.verify": "다시 돌려 주문과 상태 해시를 대조합니다.",
+    "help.lang": "출력 언어.",
+    "help.json": "프로그램용으로 JSON 객체 하나를 표준 출력에 씁니다.",
+    "help.help": "이 도움말을 보여 줍니다.",
+    "help.version": "버전을 보여 줍니다.",
+    # 명령줄: 오류.
+    "cli.no_command": "명령이 없습니다. `autotrader --help`를 보십시오",
+    "cli.unknown_command": '"{found}" 명령은 없습니다. 혹시 {nearest}입니까?',
+    "cli.unknown_command_far": '"{found}" 명령은 없습니다. `autotrader --help`를 보십시오',
+    "cli.unknown_option": "`{command}` 명령에 {found} 옵션은 없습니다. 혹시 {nearest}입니까?",
+    "cli.unknown_option_far": "`{command}` 명령에 {found} 옵션은 없습니다. `{command} --help`를 보십시오",
+    "cli.option_value": "{found} 옵션의 값이 빠졌거나, 값을 받지 않는 옵션입니다. --help를 보십시오",
+    "cli.missing": "{name} 인수가 없습니다. `{command} --help`를 보십시오",
+    "cli.extra": '"{found}" 인수는 필요하지 않습니다. `{command} --help`를 보십시오',
+    "cli.choice": '{option} "{found}": 허용되지 않는 값입니다. {choices} 중에서 고르십시오',
+    "cli.usage": "사용법 오류({detail}). `{command} --help`를 보십시오",
+    "cli.no_path": "{option} {path}: 파일이나 폴더가 없습니다. 경로를 확인하십시오",
+    "cli.no_data": "{file}: data.paths: 시장 데이터가 없습니다. 여기에 적거나 --data 경로를 지정하십시오",
+    "cli.no_replay": (
+        "paper에는 녹화 파일이 필요합니다. --replay 파일을 지정하십시오(이 버전은 실시간 스트림을 쓰지 않습니다)"
+    ),
+    "cli.loose_files": '"{found}" 앞에 {option} 옵션이 없습니다. 파일 앞에 {option} 옵션을 적으십시오',
+    "cli.wrong_mode": (
+        '{file}: run.mode: 값이 "{mode}"입니다. `autotrader {mode}` 명령으로 실행하거나 mode = "{wanted}"로 바꾸십시오'
+    ),
+    "cli.out_taken": "--out {path}: 빈 폴더가 아닙니다. 기존 실행을 덮어쓰지 않도록 다른 이름을 지정하십시오",
+    "cli.exists": "{path}: 이미 있습니다. --out으로 다른 이름을 주거나 --force로 바꿔 쓰십시오",
+    "cli.cannot_write": "{path}: 쓸 수 없습니다({reason}). --out으로 다른 경로를 지정하십시오",
+    "cli.not_a_run": "{path}: 실행 폴더가 아닙니다(summary.json이 없음). 실행이 출력한 폴더를 지정하십시오",
+    "cli.incomplete": "{path}: 끝나지 않은 실행입니다(INCOMPLETE 파일이 있음). 다시 실행하십시오",
+    "cli.say_verify": "replay에는 --verify가 필요합니다. 저널을 다시 돌려 모든 주문을 대조합니다",
+    "cli.interrupted": "중단되었습니다. 진행 중이던 실행은 INCOMPLETE 표시와 함께 남습니다",
+    # 명령줄: 결과.
+    "result.title": "{mode} · {strategy} · {symbols}",
+    "result.period": "기간",
+    "result.final_equity": "최종 자기자본",
+    "result.return": "수익률",
+    "result.sharpe": "샤프 지수(연)",
+    "result.drawdown": "최대 낙폭",
+    "result.fees": "수수료",
+    "result.funding": "받은 펀딩비",
+    "result.orders": "주문",
+    "result.fills": "체결",
+    "result.refusals": "리스크 거부",
+    "result.liquidations": "강제 청산",
+    "result.rate": "초당 이벤트",
+    "result.events": "이벤트",
+    "result.undefined": "정의되지 않음",
+    "result.journal": "저널",
+    "result.order_hash": "주문",
+    "result.state": "상태",
+    "result.summary": "요약",
+    "result.report": "보고서",
+    "result.warning": "경고: {text}",
+    "result.note": "참고: {text}",
+    "result.next": "다음 단계:",
+    "result.next_report": "브라우저로 {path} 열기",
+    "result.wrote": "{path} 파일을 만들었습니다",
+    "result.same": "다시 돌린 결과 주문 {orders}건과 상태가 모두 같습니다.",
+    "result.differs": "다시 돌린 결과가 다릅니다: {difference}",
+    "result.compared": "대조한 주문",
+    "result.measure": "항목",
+    "result.budget": "허용치",
+    "result.ratio": "p99 / 허용치",
+}
+
+LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
+
+_current = "en"
+
+
+def set_language(name: str) -> None:
+    """Choose the language of everything said from now on.
+
+    Parameters
+    ----------
+    name : str
+        ``"en"`` or ``"ko"``.
+
+    Raises
+    ------
+    OperatorError
+        Another name was given.
+    """
+    global _current
+    _current = _known(name, "language")
+
+
+def language() -> str:
+    """Return the language that speaks now: ``"en"`` or ``"ko"``."""
+    return _current
+
+
+def detect(flag: str | None, configured: str, environment: Mapping[str, str]) -> str:
+    """Find the language that an operator wants.
+
+    Parameters
+    ----------
+    flag : str or None
+        What ``--lang`` said; None if it was not given.
+    configured : str
+        What the configuration says; empty if it says nothing or is not read yet.
+    environment : mapping
+        The process environment: ``AUTOTRADER_LANG`` stands above the configuration, the
+        locale (``LC_ALL``, else ``LC_MESSAGES``, else ``LANG``) below it.
+
+    Returns
+    -------
+    str
+        ``"en"`` or ``"ko"``.
+
+    Raises
+    ------
+    OperatorError
+        The first of them that says something names another language.
+    """
+    if flag is not None:
+        return _known(flag, "--lang")
+    if environment.get("AUTOTRADER_LANG"):
+        return _known(environment["AUTOTRADER_LANG"], "AUTOTRADER_LANG")
+    if configured:
+        return _known(configured, "run.language")
+    locale = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return "ko" if locale.startswith("ko") else "en"
+
+
+def say(key: str, /, **fields: object) -> str:
+    """Return the sentence of a key in the current language.
+
+    Parameters
+    ----------
+    key : str
+        A key of the catalogues.
+    **fields : object
+        The values of the sentence's placeholders.
+
+    Returns
+    -------
+    str
+        The sentence, without a newline of its own.
+
+    Raises
+    ------
+    KeyError
+        The catalogue has no such key, or a placeholder got no value: a fault of ours.
+    """
+    return say_in(_current, key, **fields)
+
+
+def say_in(speech: str, key: str, /, **fields: object) -> str:
+    """Return the sentence of a key in a given language: ``"en"`` or ``"ko"``; else as `say`."""
+    return LANGUAGES[speech][key].format(**fields)
+
+
+def _known(name: str, origin: str) -> str:
+    if name not in LANGUAGES:
+        raise OperatorError(say("language.unknown", origin=origin, found=name))
+    return name
