@@ -1,0 +1,610 @@
+"""The exchange's facts about each symbol, as the integers that the compiled core takes.
+
+Knows the shipped table of filters and leverage brackets, how strictly a table of the operator is
+checked, which conservative value stands in for each unknown fact, the fee tiers, and how a step is
+inferred from old data. Refuses to know the network, the configuration file, positions and clocks.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal, NamedTuple, TypedDict
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrader.errors import OperatorError
+
+E8 = 100_000_000
+MAX_BRACKETS = 16
+MAX_LEVERAGE = 200
+MAX_TABLE_BYTES = 8_000_000
+"""Every symbol of the exchange fits several times; a larger file is not a table of instruments."""
+
+Language = Literal["en", "ko"]
+Bracket = tuple[int, int, int, int, int]
+
+# Conservative values for unknown facts. Each reason is in NOTES, which reports print.
+MIN_NOTIONAL_E8 = 100 * E8
+LIQUIDATION_FEE_E8 = 1_500_000
+MULTIPLIER_UP_E8 = 105_000_000
+MULTIPLIER_DOWN_E8 = 95_000_000
+TAKE_BOUND_E8 = 5_000_000
+MAX_PRICE_E8 = 100_000 * E8
+MAX_LOTS = 1_000_000
+MARKET_PART = 10
+MAX_ORDERS = 200
+
+# R1: our own price collar, tighter where the book is deepest.
+MAJORS = frozenset({"BTCUSDT", "ETHUSDT"})
+COLLAR_MAJORS_E8 = 2_000_000
+COLLAR_OTHERS_E8 = 4_000_000
+
+FEE_TIERS_E8 = {
+    "VIP0": (20_000, 50_000),
+    "VIP1": (16_000, 40_000),
+    "VIP2": (14_000, 35_000),
+    "VIP3": (12_000, 32_000),
+    "VIP4": (10_000, 30_000),
+    "VIP5": (8_000, 27_000),
+    "VIP6": (6_000, 25_000),
+    "VIP7": (4_000, 22_000),
+    "VIP8": (2_000, 20_000),
+    "VIP9": (0, 17_000),
+}
+"""Maker and taker rate by tier (1e-8 of the notional), without the discount for paying in BNB."""
+
+
+class Note(NamedTuple):
+    """What is assumed for an unknown fact, and why, in both languages."""
+
+    en: str
+    reason_en: str
+    ko: str
+    reason_ko: str
+
+
+NOTES = {
+    "min_price": Note("one tick", "no lower price exists", "1틱", "이보다 낮은 가격은 존재하지 않음"),
+    "max_price": Note(
+        f"{MAX_PRICE_E8 // E8:,} USDT",
+        "the usual bound; PERCENT_PRICE binds long before it",
+        f"{MAX_PRICE_E8 // E8:,} USDT",
+        "통상적인 상한이며, 실제로는 PERCENT_PRICE 제한이 먼저 적용됨",
+    ),
+    "min_quantity": Note(
+        "one lot",
+        "so for every symbol whose record is complete",
+        "1랏",
+        "기록이 완전한 모든 심볼에서 동일함",
+    ),
+    "max_quantity": Note(
+        f"{MAX_LOTS:,} lots",
+        "the smallest count among the complete records",
+        f"{MAX_LOTS:,}랏",
+        "기록이 완전한 심볼 가운데 가장 작은 값",
+    ),
+    "max_market_quantity": Note(
+        "a tenth of max_quantity",
+        "the exchange takes far less in a market order than in a limit order",
+        "max_quantity의 10분의 1",
+        "거래소의 시장가 주문 한도는 지정가 주문보다 훨씬 작음",
+    ),
+    "min_notional": Note(
+        f"{MIN_NOTIONAL_E8 // E8} USDT",
+        "twice the largest minimum of the complete records",
+        f"{MIN_NOTIONAL_E8 // E8} USDT",
+        "기록이 완전한 심볼의 최대 최소주문금액의 두 배",
+    ),
+    "multiplier_up": Note("1.05", "the narrowest recorded band", "1.05", "기록된 가격 제한폭 중 가장 좁은 값"),
+    "multiplier_down": Note("0.95", "the narrowest recorded band", "0.95", "기록된 가격 제한폭 중 가장 좁은 값"),
+    "take_bound": Note(
+        "5 % from the mark",
+        "the narrowest bound of the complete records",
+        "마크 가격 기준 5 %",
+        "기록이 완전한 심볼 가운데 가장 좁은 한도",
+    ),
+    "liquidation_fee": Note(
+        "1.5 %", "the highest rate on record since 2023", "1.5 %", "2023년 이후 기록 중 가장 높은 청산 수수료율"
+    ),
+    "max_orders": Note(
+        f"{MAX_ORDERS}", "so for every symbol on record", f"{MAX_ORDERS}건", "기록된 모든 심볼에서 동일함"
+    ),
+}
+
+
+class Spec(TypedDict):
+    """The integer fields of one instrument, as ``core_ext.types.Instruments`` takes them."""
+
+    symbol: str
+    tick_e8: int
+    lot_e8: int
+    min_ticks: int
+    max_ticks: int
+    min_lots: int
+    max_lots: int
+    max_market_lots: int
+    min_notional_e8: int
+    up_e8: int
+    down_e8: int
+    take_bound_e8: int
+    liquidation_fee_e8: int
+    maker_fee_e8: int
+    taker_fee_e8: int
+    leverage: int
+    max_orders: int
+    collar_e8: int
+    tradable: int
+    brackets: list[Bracket]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a table knows about one symbol.
+
+    Attributes
+    ----------
+    symbol : str
+        The exchange's name of the instrument.
+    known : mapping of str to int
+        The known fields by their name in the table, at 1e-8 (``max_orders`` is a count).
+    brackets : tuple of (floor_e8, cap_e8, mmr_e8, cum_e8, max_leverage)
+        Leverage brackets from the smallest notional up; empty when unknown.
+    """
+
+    symbol: str
+    known: Mapping[str, int]
+    brackets: tuple[Bracket, ...]
+
+
+class _Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    source: str
+    date: str
+
+
+class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    tick: str | None = None
+    lot: str | None = None
+    min_price: str | None = None
+    max_price: str | None = None
+    min_quantity: str | None = None
+    max_quantity: str | None = None
+    max_market_quantity: str | None = None
+    min_notional: str | None = None
+    multiplier_up: str | None = None
+    multiplier_down: str | None = None
+    take_bound: str | None = None
+    liquidation_fee: str | None = None
+    max_orders: int | None = None
+    brackets: list[tuple[str, str, str, str, int]] | None = None
+    sources: dict[str, _Source] | None = None
+    date: str | None = None
+
+
+_NAME = re.compile(r"[A-Z0-9_]{1,31}")
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
+# Ten digits before the point keep every amount, at 1e-8, inside a signed 64-bit word.
+_DECIMAL = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?")
+_DECIMAL_FIELDS = tuple(f for f, kind in _Row.__annotations__.items() if kind == str | None and f != "date")
+# Exclusive bounds at 1e-8; a field that is not named here is only positive.
+_BETWEEN_E8 = {
+    "multiplier_up": (E8, 10 * E8),
+    "multiplier_down": (0, E8),
+    "take_bound": (0, E8),
+    "liquidation_fee": (0, E8),
+}
+_HOW = "sources.instruments may name a JSON file with this symbol's row (docs/data.md shows its shape)"
+
+
+def load(path: str | Path | None = None) -> dict[str, Facts]:
+    """Return the facts by symbol: the shipped table, and over it the operator's.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A JSON file of the shape of the shipped table. A row of it replaces the shipped row whole,
+        so that facts of two dates are never mixed within a symbol.
+
+    Returns
+    -------
+    dict of str to Facts
+        By symbol.
+
+    Raises
+    ------
+    OperatorError
+        If the file cannot be read, or a row is malformed; the message names file, symbol and field.
+
+    Examples
+    --------
+    >>> load()["BTCUSDT"].known["tick"]
+    10000000
+    """
+    shipped = files("autotrader") / "data/instruments.json"
+    table = _table(shipped.read_bytes(), "instruments.json")
+    return table if path is None else table | _table(_bytes(Path(path)), str(path))
+
+
+def specs(
+    symbols: Sequence[str],
+    *,
+    table: Mapping[str, Facts],
+    fees: tuple[int, int],
+    leverage: int,
+    collar_e8: int | None = None,
+    language: Language = "en",
+) -> tuple[list[Spec], list[str]]:
+    """Return the instruments of a run as integers, and a line for every assumption made.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        The run's symbols; the order is kept.
+    table : mapping of str to Facts
+        What is known: see `load`.
+    fees : (int, int)
+        Maker and taker rate at 1e-8: see `fee_tier`.
+    leverage : int
+        Leverage that the account sets; limited by each symbol's first bracket.
+    collar_e8 : int, optional
+        Price collar (R1) at 1e-8 of the mark; by default 2 % for majors and 4 % for the others.
+    language : {"en", "ko"}
+        Language of the lines.
+
+    Returns
+    -------
+    list of dict, list of str
+        What ``core_ext.types.Instruments`` takes; and one line for each unknown field, naming its
+        symbols, the value assumed and the reason, and one for each leverage that a bracket lowered.
+
+    Raises
+    ------
+    OperatorError
+        If a symbol has no tick, lot or brackets, or its limits leave no valid order.
+    """
+    chosen = [_facts_of(symbol, table) for symbol in symbols]
+    made = [_spec(facts, fees, leverage, collar_e8) for facts in chosen]
+    return made, _assumption_lines(chosen, language) + _leverage_lines(made, leverage, language)
+
+
+def fee_tier(name: str) -> tuple[int, int]:
+    """Return (maker_e8, taker_e8), the fee rates of a tier at 1e-8 of the notional.
+
+    Parameters
+    ----------
+    name : str
+        VIP0 (the base tier) to VIP9.
+
+    Raises
+    ------
+    OperatorError
+        If there is no such tier.
+
+    Examples
+    --------
+    >>> fee_tier("VIP0")
+    (20000, 50000)
+    """
+    if name not in FEE_TIERS_E8:
+        raise OperatorError(f"fee tier {name!r} does not exist: use one of {', '.join(FEE_TIERS_E8)}")
+    return FEE_TIERS_E8[name]
+
+
+def infer_step_e8(values_e8: NDArray[np.int64]) -> int:
+    """Return the coarsest power of ten (at 1e-8) that divides at least 99 % of the values.
+
+    Parameters
+    ----------
+    values_e8 : ndarray of int64, shape (n,)
+        Prices or quantities at 1e-8; zeros say nothing about the step and are left out. Give one
+        month at a time: a step must never be learnt from later data.
+
+    Returns
+    -------
+    int
+        The step at 1e-8, at most 1e10 of the coin. The 1 % is for isolated values off the step,
+        which real recordings hold; they do not refine the grid that orders use.
+
+    Raises
+    ------
+    OperatorError
+        If every value is zero or there is none.
+
+    Examples
+    --------
+    >>> infer_step_e8(np.array([28_145_10000000, 28_145_20000000]))
+    10000000
+    """
+    values = values_e8[values_e8 != 0]
+    if not len(values):
+        raise OperatorError(
+            "a step cannot be inferred from data without a non-zero value: give a record of the filters"
+        )
+    step = 1
+    while step < 10**18 and 100 * np.count_nonzero(values % (10 * step) == 0) >= 99 * len(values):
+        step *= 10
+    return step
+
+
+def minimum_order_usdt(spec: Spec, price_e8: int) -> float:
+    """Return the smallest notional in USDT that the exchange accepts at a price.
+
+    Notes
+    -----
+    Quantities are whole lots, so this is the notional of the fewest lots that meet both the minimum
+    quantity and the minimum notional: at 30,000 USDT one lot of BTCUSDT is worth 30, and a minimum
+    of 50 needs two lots, 60 USDT.
+    """
+    lot_value = price_e8 * spec["lot_e8"]
+    lots = max(spec["min_lots"], _ceil(spec["min_notional_e8"] * E8, lot_value))
+    return lots * lot_value / E8**2
+
+
+def caps_below_minimum(
+    specs: Iterable[Spec], prices_e8: Mapping[str, int], cap_usdt: float, language: Language = "en"
+) -> list[str]:
+    """Return a line for every symbol whose position cap is below its smallest order.
+
+    Parameters
+    ----------
+    specs : iterable of dict
+        The run's instruments.
+    prices_e8 : mapping of str to int
+        A price of each of them, at 1e-8.
+    cap_usdt : float
+        The largest position notional that the configuration allows for a symbol.
+    language : {"en", "ko"}
+        Language of the lines.
+    """
+    minima = {spec["symbol"]: minimum_order_usdt(spec, prices_e8[spec["symbol"]]) for spec in specs}
+    return [_cap_line(symbol, least, cap_usdt, language) for symbol, least in minima.items() if cap_usdt < least]
+
+
+def _cap_line(symbol: str, least: float, cap: float, language: Language) -> str:
+    if language == "ko":
+        below = f"포지션 한도 {cap:,.2f} USDT가 거래소 최소 주문금액 {least:,.2f} USDT보다 작아"
+        return f"{symbol}: {below} 주문을 내지 않습니다"
+    return (
+        f"{symbol}: the cap of {cap:,.2f} USDT is below the exchange's minimum of {least:,.2f} USDT: it gets no orders"
+    )
+
+
+def _ceil(value: int, step: int) -> int:
+    return -(-value // step)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            content = handle.read(MAX_TABLE_BYTES + 1)
+    except OSError as error:
+        raise OperatorError(f"{path}: cannot read the instruments: {error.strerror}") from error
+    if len(content) > MAX_TABLE_BYTES:
+        raise OperatorError(f"{path}: more than {MAX_TABLE_BYTES:,} bytes: this is no table of instruments")
+    return content
+
+
+def _table(content: bytes, where: str) -> dict[str, Facts]:
+    try:
+        rows = json.loads(content, object_pairs_hook=_unique, parse_int=_short_int)
+    except (ValueError, RecursionError) as error:
+        raise OperatorError(f"{where}: not valid JSON: {error}") from error
+    if not isinstance(rows, dict) or not rows:
+        raise OperatorError(f"{where}: an object with a row for each symbol is needed (docs/data.md shows its shape)")
+    return {symbol: _facts(symbol, row, where) for symbol, row in rows.items()}
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # JSON lets a key stand twice and the last one wins, which here would hide a contradiction.
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _short_int(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _facts(symbol: str, raw: object, where: str) -> Facts:
+    if not _NAME.fullmatch(symbol):
+        raise OperatorError(f"{where}: {symbol[:40]!r}: a symbol has 1 to 31 of the characters A-Z, 0-9 and _")
+    at = f"{where}: {symbol}"
+    try:
+        row = msgspec.convert(raw, _Row)
+    except msgspec.ValidationError as error:
+        raise OperatorError(f"{at}: {error}") from error
+    _check_dates(row, at)
+    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at))
+    if {"tick", "lot"} <= facts.known.keys():
+        _limits(facts, at)
+    return facts
+
+
+def _check_dates(row: _Row, at: str) -> None:
+    dates = {"date": row.date} if row.date is not None else {}
+    dates |= {f"sources.{name}.date": source.date for name, source in (row.sources or {}).items()}
+    for field, date in dates.items():
+        if not _DATE.fullmatch(date):
+            raise OperatorError(f"{at}: {field}: {date!r} is no date: write YYYY, YYYY-MM or YYYY-MM-DD")
+
+
+def _known(row: _Row, at: str) -> dict[str, int]:
+    texts = {field: getattr(row, field) for field in _DECIMAL_FIELDS}
+    known = {field: _fact_e8(text, field, at) for field, text in texts.items() if text is not None}
+    if row.max_orders is None:
+        return known
+    if not 1 <= row.max_orders <= 10_000:
+        raise OperatorError(f"{at}: max_orders: must be 1 to 10000")
+    return known | {"max_orders": row.max_orders}
+
+
+def _fact_e8(text: str, field: str, at: str) -> int:
+    value = _e8(text, field, at)
+    low, high = _BETWEEN_E8.get(field, (0, 1 << 62))
+    if not low < value < high:
+        bounds = f"between {low / E8:g} and {high / E8:g}" if field in _BETWEEN_E8 else "positive"
+        raise OperatorError(f"{at}: {field}: must be {bounds}, not {text}")
+    return value
+
+
+def _e8(text: str, field: str, at: str) -> int:
+    if not _DECIMAL.fullmatch(text):
+        raise OperatorError(f"{at}: {field}: {text[:40]!r} is no decimal of at most 10 digits and 8 decimals")
+    whole, _, part = text.partition(".")
+    return int(whole) * E8 + int(part.ljust(8, "0"))
+
+
+def _brackets(rows: list[tuple[str, str, str, str, int]] | None, at: str) -> tuple[Bracket, ...]:
+    if rows is None:
+        return ()
+    if not 1 <= len(rows) <= MAX_BRACKETS:
+        raise OperatorError(f"{at}: brackets: 1 to {MAX_BRACKETS} rows are needed, not {len(rows)}")
+    ladder = tuple(_bracket(row, f"brackets[{i}]", at) for i, row in enumerate(rows))
+    before: Bracket = (0, 0, 0, 0, MAX_LEVERAGE)
+    for i, bracket in enumerate(ladder):
+        fault = _bracket_fault(before, bracket)
+        if fault:
+            raise OperatorError(f"{at}: brackets[{i}]: {fault}")
+        before = bracket
+    return ladder
+
+
+def _bracket(row: tuple[str, str, str, str, int], field: str, at: str) -> Bracket:
+    floor, cap, mmr, cum = (_e8(text, field, at) for text in row[:4])
+    return floor, cap, mmr, cum, row[4]
+
+
+def _bracket_fault(before: Bracket, bracket: Bracket) -> str | None:
+    # Why this bracket cannot follow the one before it; the first follows an empty one that ends at zero.
+    floor, cap, mmr, cum, leverage = bracket
+    if floor != before[1] or cap <= floor:
+        return f"not contiguous: it must start at {before[1] / E8:g} USDT and end above that"
+    if not before[2] < mmr < E8:
+        return f"maintenance margin ratio must be above {before[2] / E8:g} and below 1, not {mmr / E8:g}"
+    if not 1 <= leverage <= before[4]:
+        return f"max_leverage must be 1 to {before[4]}, not {leverage}"
+    # cum_n = cum_(n-1) + floor_n (mmr_n - mmr_(n-1)) keeps the maintenance margin continuous.
+    expected = before[3] * E8 + floor * (mmr - before[2])
+    if abs(cum * E8 - expected) > E8:
+        return f"cum must be {expected / E8**2:.8f}, not {cum / E8:.8f}"
+    return None
+
+
+def _facts_of(symbol: str, table: Mapping[str, Facts]) -> Facts:
+    facts = table.get(symbol)
+    if facts is None:
+        raise OperatorError(f"{symbol}: no exchange facts are known (tick, lot, brackets): {_HOW}")
+    missing = [field for field in ("tick", "lot") if field not in facts.known] + ["brackets"] * (not facts.brackets)
+    if missing:
+        raise OperatorError(f"{symbol}: unknown {', '.join(missing)}: {_HOW}")
+    return facts
+
+
+def _complete(facts: Facts) -> dict[str, int]:
+    # Every field at 1e-8, the unknown ones at their conservative value.
+    known = facts.known
+    max_quantity = known.get("max_quantity", MAX_LOTS * known["lot"])
+    assumed = {
+        "min_price": known["tick"],
+        "max_price": MAX_PRICE_E8,
+        "min_quantity": known["lot"],
+        "max_quantity": max_quantity,
+        "max_market_quantity": max_quantity // MARKET_PART,
+        "min_notional": MIN_NOTIONAL_E8,
+        "multiplier_up": MULTIPLIER_UP_E8,
+        "multiplier_down": MULTIPLIER_DOWN_E8,
+        "take_bound": TAKE_BOUND_E8,
+        "liquidation_fee": LIQUIDATION_FEE_E8,
+        "max_orders": MAX_ORDERS,
+    }
+    return assumed | dict(known)
+
+
+class _Limits(TypedDict):
+    min_ticks: int
+    max_ticks: int
+    min_lots: int
+    max_lots: int
+    max_market_lots: int
+
+
+def _limits(facts: Facts, at: str) -> _Limits:
+    # Bounds as counts, rounded inwards: a price or quantity outside them is refused by the exchange.
+    value = _complete(facts)
+    tick, lot = value["tick"], value["lot"]
+    if tick * lot % E8:
+        raise OperatorError(f"{at}: tick, lot: one tick times one lot is finer than 1e-8 USDT")
+    limits = _Limits(
+        min_ticks=_ceil(value["min_price"], tick),
+        max_ticks=value["max_price"] // tick,
+        min_lots=_ceil(value["min_quantity"], lot),
+        max_lots=value["max_quantity"] // lot,
+        max_market_lots=value["max_market_quantity"] // lot,
+    )
+    _check_limits(limits, at)
+    return limits
+
+
+def _check_limits(limits: _Limits, at: str) -> None:
+    if limits["max_ticks"] < limits["min_ticks"]:
+        raise OperatorError(f"{at}: max_price: leaves no tick above min_price")
+    if limits["max_lots"] < limits["min_lots"]:
+        raise OperatorError(f"{at}: max_quantity: leaves no lot above min_quantity")
+    if limits["max_market_lots"] < limits["min_lots"]:
+        raise OperatorError(f"{at}: max_market_quantity: leaves no lot above min_quantity")
+
+
+def _spec(facts: Facts, fees: tuple[int, int], leverage: int, collar_e8: int | None) -> Spec:
+    value = _complete(facts)
+    class_collar = COLLAR_MAJORS_E8 if facts.symbol in MAJORS else COLLAR_OTHERS_E8
+    return Spec(
+        symbol=facts.symbol,
+        tick_e8=value["tick"],
+        lot_e8=value["lot"],
+        **_limits(facts, facts.symbol),
+        min_notional_e8=value["min_notional"],
+        up_e8=value["multiplier_up"],
+        down_e8=value["multiplier_down"],
+        take_bound_e8=value["take_bound"],
+        liquidation_fee_e8=value["liquidation_fee"],
+        maker_fee_e8=fees[0],
+        taker_fee_e8=fees[1],
+        leverage=min(leverage, facts.brackets[0][4]),
+        max_orders=value["max_orders"],
+        collar_e8=class_collar if collar_e8 is None else collar_e8,
+        tradable=1,
+        brackets=list(facts.brackets),
+    )
+
+
+def _assumption_lines(chosen: Sequence[Facts], language: Language) -> list[str]:
+    unknown = {field: [facts.symbol for facts in chosen if field not in facts.known] for field in NOTES}
+    return [_assumption(field, symbols, language) for field, symbols in unknown.items() if symbols]
+
+
+def _assumption(field: str, symbols: Sequence[str], language: Language) -> str:
+    note = NOTES[field]
+    if language == "ko":
+        return f"{', '.join(symbols)}: {field} 미확인, {note.ko} 적용 ({note.reason_ko})"
+    return f"{', '.join(symbols)}: {field} unknown, {note.en} assumed ({note.reason_en})"
+
+
+def _leverage_lines(made: Sequence[Spec], leverage: int, language: Language) -> list[str]:
+    lowered = [(spec["symbol"], spec["leverage"]) for spec in made if spec["leverage"] < leverage]
+    if language == "ko":
+        return [
+            f"{symbol}: 레버리지 {leverage}배를 첫 번째 구간의 상한 {allowed}배로 낮춤" for symbol, allowed in lowered
+        ]
+    return [
+        f"{symbol}: leverage {leverage} lowered to {allowed}, the most of its first bracket"
+        for symbol, allowed in lowered
+    ]
