@@ -9,6 +9,7 @@ on every machine that can install that wheel.
 import os
 import sys
 from pathlib import Path
+from sysconfig import get_platform
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -21,7 +22,7 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": CHECKED,
     "cdivision": True,
-    "nonecheck": CHECKED,
+    "nonecheck": False,
     "embedsignature": True,
     "freethreading_compatible": False,
 }
@@ -30,7 +31,10 @@ COMPILE = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Wno-unrea
 LINK = [] if sys.platform == "darwin" else ["-Wl,-z,relro", "-Wl,-z,now"]
 if CHECKED:
     COMPILE[0] = "-O1"
-    COMPILE += ["-g", "-fno-omit-frame-pointer"]
+    COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+    LINK += ["-fsanitize=undefined"]
+else:
+    COMPILE += ["-g0"]
 
 
 def modules() -> list[Extension]:
@@ -46,4 +50,16 @@ def modules() -> list[Extension]:
     ]
 
 
-setup(ext_modules=cythonize(modules(), compiler_directives=DIRECTIVES, nthreads=0, quiet=True))
+JOBS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+PLACE = f"build/{'checked' if CHECKED else 'lib'}.{get_platform()}-{sys.implementation.cache_tag}"
+
+setup(
+    ext_modules=cythonize(
+        modules(),
+        compiler_directives=DIRECTIVES,
+        build_dir=f"build/{'checked' if CHECKED else 'release'}",
+        nthreads=JOBS if sys.platform == "linux" else 0,
+        quiet=True,
+    ),
+    options={"build_ext": {"build_lib": PLACE, "parallel": JOBS}},
+)

@@ -154,11 +154,14 @@ class Facts:
         The known fields by their name in the table, at 1e-8 (``max_orders`` is a count).
     brackets : tuple of (floor_e8, cap_e8, mmr_e8, cum_e8, max_leverage)
         Leverage brackets from the smallest notional up; empty when unknown.
+    date : str
+        The day of the newest of these facts; empty when unknown.
     """
 
     symbol: str
     known: Mapping[str, int]
     brackets: tuple[Bracket, ...]
+    date: str = ""
 
 
 class _Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -423,7 +426,7 @@ def _facts(symbol: str, raw: object, where: str) -> Facts:
     except msgspec.ValidationError as error:
         raise OperatorError(f"{at}: {error}") from error
     _check_dates(row, at)
-    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at))
+    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at), row.date or "")
     if {"tick", "lot"} <= facts.known.keys():
         _limits(facts, at)
     return facts

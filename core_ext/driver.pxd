@@ -34,7 +34,7 @@ cdef struct parcel_t:
 
 cdef class Feed:
     # What feeding rows and recorder lines has in common: the driver and the verifier differ in ``market``.
-    cdef Scanner scanner
+    cdef readonly Scanner scanner
     cdef readonly int64_t now
     cdef readonly uint64_t rows            # market rows so far
     cdef readonly uint64_t lines

@@ -56,7 +56,16 @@ cdef class Feed:
     """Feeds rows or recorder lines to whoever implements ``market``."""
 
     cdef int market(self, const event_t* row, int source, int64_t index) except -1:
-        raise NotImplementedError
+        raise TypeError("a feed is a driver or a verifier")
+
+    @property
+    def default_symbol(self):
+        """Index of the symbol of messages that name none (REST snapshots)."""
+        return self.scanner.default_symbol
+
+    @default_symbol.setter
+    def default_symbol(self, int symbol):
+        self.scanner.default_symbol = symbol
 
     def feed_rows(self, rows not None, int source, int64_t first_row):
         """Feed an array of market rows.

@@ -93,7 +93,7 @@ cdef class RiskGate:
         if reason != Reason.APPROVED:
             self.refusals[<int> reason] += 1
             return reason
-        self.count_order(r, now)
+        self.count_order(r, now)               # exits too: they use up the budget that they may exceed
         memset(out, 0, sizeof(approved_t))
         out.client_id = client_id
         out.ts = now
@@ -313,6 +313,8 @@ cdef class RiskGate:
         bucket_take(&self.strategy_rate, now, self.limits.strategy_orders_per_second)
         self.minute[self.minute_count % MINUTE_ORDERS] = now
         self.minute_count += 1
+        if self.shrinks(r):                    # an exit and an entry of one size are two intents
+            return
         seen.ts = now
         seen.symbol = r.symbol
         seen.side = r.side

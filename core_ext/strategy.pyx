@@ -6,7 +6,7 @@ from libc.string cimport memset
 
 from core_ext.account cimport Account, position_t
 from core_ext.book cimport Book
-from core_ext.fixed cimport E8, magnitude
+from core_ext.fixed cimport magnitude, value_e8
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t, microprice, mid
@@ -161,9 +161,10 @@ cdef class Desk:
     cpdef uint64_t trade_to(self, int symbol, int64_t target_lots, int limiting=0) except? 0:
         """Ask for the market order that brings the position to a target (buy positive).
 
-        A change of side is closed first; the new side is opened once the close has filled.
+        A change of side is closed first; the new side is opened once the close has filled. An increase
+        below the exchange's minimum notional is no order.
         """
-        cdef int64_t held
+        cdef int64_t held, added
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
         held = self.account.positions[symbol].lots
@@ -174,8 +175,11 @@ cdef class Desk:
         if magnitude(target_lots) < magnitude(held):
             return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held) - magnitude(target_lots), 0,
                                TimeInForce.GTC, True, limiting)
-        return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, magnitude(target_lots - held), 0,
-                           TimeInForce.GTC, False, limiting)
+        added = magnitude(target_lots - held)
+        if value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
+                < self.instruments.data[symbol].min_notional_e8:
+            return 0                           # below the exchange's minimum the size is zero
+        return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, added, 0, TimeInForce.GTC, False, limiting)
 
     cpdef tuple size(self, int symbol, double signal, double volatility, double target_volatility,
                      double sharpe_mean, double sharpe_sd):

@@ -28,7 +28,7 @@ cdef struct scan_t:
 
 cdef class Scanner:
     cdef Instruments instruments
-    cdef readonly int default_symbol      # of messages that do not name theirs (REST snapshots)
+    cdef public int default_symbol        # of messages that do not name theirs (REST snapshots)
     cdef readonly Rows rows               # the rows of the last message
     cdef readonly uint64_t messages
     cdef readonly uint64_t general        # messages that took the general parser

@@ -1,0 +1,78 @@
+"""Candle history as a source of a run.
+
+Knows which rows of a `History` a run declared that it uses. Refuses to know how files are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from autotrader.adapters.storage.history import FileFacts, History
+from autotrader.adapters.storage.sources import interval_name
+from core_ext.driver import Feed
+from core_ext.types import Instruments, Kind
+
+__all__ = ["Candles"]
+
+
+class Candles:
+    """Bars, marks and funding of a run's symbols, as it declared them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    instruments : Instruments
+    interval_ns : int
+        Of the bars.
+    with_funding : bool
+        Whether funding is charged.
+    with_marks : bool
+        Whether mark candles are used between funding stamps.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        instruments: Instruments,
+        interval_ns: int,
+        with_funding: bool,
+        with_marks: bool,
+    ):
+        self.history = History(paths, instruments, interval_ns)
+        self.files: list[FileFacts] = self.history.files
+        self.start_ns = self.history.start_ns
+        self.warnings = self.history.warnings
+        self._dropped = [
+            int(kind) for kind, used in ((Kind.FUNDING, with_funding), (Kind.MARK_CANDLE, with_marks)) if not used
+        ]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a replay must know to read the files the same way."""
+        return {"kind": "candles", "dropped": self._dropped}
+
+    def feed(self, into: Feed) -> Iterator[float]:
+        """Feed every row; yields the share of the time that is done."""
+        row = 0
+        span = max(1, self.history.end_ns - self.history.start_ns)
+        for chunk in self.history.chunks():
+            rows = chunk[~(chunk["kind"][:, None] == self._dropped).any(axis=1)] if self._dropped else chunk
+            into.feed_rows(rows, 0, row)
+            row += len(rows)
+            yield (int(chunk["ts"][-1]) - self.history.start_ns) / span
+
+    def marks(self, symbol: str) -> tuple[str, str]:
+        """Return (interval of the mark candles, interval of the funding marks) of a symbol, "" for none."""
+        found = dict(part.split(":") for part in self.history.mark_sources[symbol].split("+") if ":" in part)
+        return found.get("candles", ""), found.get("funding", "")
+
+    def has_funding(self, symbol: str) -> bool:
+        """Return whether a file gives funding of a symbol."""
+        return symbol in self.history.funded
+
+    @property
+    def interval(self) -> str:
+        """The bars' interval, as the exchange writes it."""
+        return interval_name(self.history.interval_ns) if self.history.interval_ns else ""

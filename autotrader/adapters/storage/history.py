@@ -1,0 +1,422 @@
+"""Market history from files, as the runs of rows that a backtest steps through.
+
+Knows how bars, mark prices, funding and trades of several symbols interleave in time, and what a
+file must hold to be believed. Refuses to know what the run does with a row, and holds no more of
+the files in memory than one window of each. Only funding, at most one row an hour and symbol, is
+kept whole.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from core_ext.types import Instruments
+
+from autotrader.adapters.storage.lanes import EMPTY, FOREVER, Lane, in_order, joined, merged, rechunked, with_opens
+from autotrader.adapters.storage.sheets import Grid, Ints, Rows, Sheet, decoded
+from autotrader.adapters.storage.sources import INTERVALS_NS, Content, Source, identify, interval_name
+from autotrader.errors import OperatorError
+
+MS = 1_000_000
+# Bars that one window of a Parquet file may hold, over all symbols.
+WINDOW_BARS = 1 << 17
+# The exchange settles funding at least every eight hours; a longer silence is a hole in the file.
+FUNDING_PAUSE_NS = INTERVALS_NS["8h"]
+SURVEY_ORDER = (Content.FUNDING, Content.KLINES, Content.TRADES, Content.MARK)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What one file is.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    sha256 : str
+        Hash of its bytes.
+    rows : int
+        Data rows, of all its symbols.
+    kind : str
+        ``klines``, ``mark``, ``funding`` or ``trades``.
+    """
+
+    path: Path
+    sha256: str
+    rows: int
+    kind: str
+
+
+@dataclass
+class Part:
+    """The rows of one symbol in one file: where they lie in time and what was counted in them."""
+
+    source: Source
+    grid: Grid
+    rows: int = 0
+    first_ns: int = FOREVER  # opening stamps, for bars
+    last_ns: int = -1
+    last_id: int = -1
+    off_tick: int = 0
+    rounded: int = 0
+    has_volume: bool = False
+    funding: list[Rows] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The symbol."""
+        return self.grid.symbol
+
+    @property
+    def content(self) -> Content:
+        """What the rows are."""
+        return self.source.content
+
+    @property
+    def interval_ns(self) -> int:
+        """The interval of bars, 0 for other rows."""
+        return self.source.interval_ns
+
+    @property
+    def is_bars(self) -> bool:
+        """Whether the rows are bars, which have an interval."""
+        return self.content in (Content.KLINES, Content.MARK)
+
+    @property
+    def end_ns(self) -> int:
+        """The stamp at which the last row is complete."""
+        return self.last_ns + self.interval_ns
+
+    def admit(self, sheet: Sheet, rows: Rows) -> None:
+        """Check a block of rows against those before it, and count it."""
+        opened = rows["ts"] - self.interval_ns
+        self._check_order(sheet, rows, opened)
+        if self.content is Content.KLINES:
+            self.off_tick += sum(int(np.count_nonzero(rows[word] % self.grid.tick_e8)) for word in "abcd")
+            self.has_volume |= bool(rows["e"].any())
+        self.rounded += sheet.rounded
+        self.rows += len(rows)
+        self.first_ns = min(self.first_ns, int(opened[0]))
+        self.last_ns = int(opened[-1])
+
+    def _check_order(self, sheet: Sheet, rows: Rows, opened: Ints) -> None:
+        steps = np.diff(opened, prepend=self.last_ns)
+        if self.content is Content.TRADES:
+            sheet.refuse(steps < 0, "ts", "is earlier than the trade before it")
+            sheet.refuse(np.diff(rows["a"], prepend=self.last_id) <= 0, "id", "does not follow the trade id before it")
+            self.last_id = int(rows["a"][-1])
+            return
+        sheet.refuse(steps == 0, "ts", "is there twice")
+        sheet.refuse(steps < 0, "ts", "is earlier than the row before it")
+        if self.is_bars:
+            off_grid = opened % self.interval_ns != 0
+            sheet.refuse(off_grid, "ts", f"is not on the grid of {interval_name(self.interval_ns)} bars")
+
+
+class History:
+    """Candles, mark candles, funding and trades of a run's symbols, from files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Parquet, CSV or zip files, in any order.
+    instruments : core_ext.types.Instruments
+        The run's instruments; rows of other symbols are passed over.
+    interval_ns : int or None
+        The interval of the bars that the files hold, None to tell it from the files.
+
+    Attributes
+    ----------
+    files : list of FileFacts
+        The files, in the order given.
+    interval_ns : int or None
+        The interval of the candles, None if there are only trades.
+    gaps : dict of str to int
+        Candles missing between the first and the last, by symbol.
+    off_tick : dict of str to int
+        Candle values on no tick of the instrument, by symbol.
+    start_ns, end_ns : int
+        Stamps of the first and the last row.
+    bars : int
+        Candles of the run's symbols.
+    mark_sources : dict of str to str
+        By symbol ``candles:1h``, ``funding:8h`` (a mark at funding stamps only), both joined by
+        ``+``, or ``none``.
+    warnings : list of str
+        What a trader should know about the files before he believes the run.
+
+    Raises
+    ------
+    OperatorError
+        If a file is missing, unreadable or foreign, a value cannot be true, files overlap, or none
+        of the run's symbols is in them. The message names the file, the row (from 1, without the
+        header) and the column.
+
+    Notes
+    -----
+    The exchange's archive: https://data.binance.vision. A funding mark is the open of a mark bar that
+    opens at the stamp: the price is known at that moment and not before.
+    """
+
+    def __init__(self, paths: Sequence[Path], instruments: Instruments, interval_ns: int | None = None):
+        self.interval_ns = interval_ns
+        self.warnings: list[str] = []
+        self._grids = {grid.symbol: grid for grid in (_grid(i, instruments) for i in range(len(instruments)))}
+        self._parts: list[Part] = []
+        self._funding: dict[str, Rows] = {}
+        sources = [identify(path) for path in paths]
+        for content in SURVEY_ORDER:
+            self._survey_all([source for source in sources if source.content is content])
+        self.files = [FileFacts(s.path, s.sha256, s.rows, str(s.content)) for s in sources]
+        self._require_something_to_trade()
+        self._measure()
+        self._warn()
+
+    @property
+    def funded(self) -> frozenset[str]:
+        """Symbols whose funding some file gives."""
+        return frozenset(self._funding)
+
+    def chunks(self, rows: int = 65536) -> Iterator[Rows]:
+        """Yield the rows of the whole history in order; may be called again.
+
+        Parameters
+        ----------
+        rows : int
+            Rows an array, at most; one stamp's rows are never split, even if they are more.
+
+        Returns
+        -------
+        iterator of numpy.ndarray
+            Arrays of EVENT_DTYPE. At one stamp: the mark candles and then the candles that close
+            (the last of them ends the run), funding, candles that open, trades.
+
+        Raises
+        ------
+        OperatorError
+            If a file changed since it was first read.
+        """
+        if rows < 1:
+            raise OperatorError(f"a chunk has at least 1 row, not {rows}; ask for more")
+        return rechunked(merged(self._lanes()), rows)
+
+    def _survey_all(self, sources: Sequence[Source]) -> None:
+        parts = [part for source in sources for part in self._survey(source)]
+        _refuse_overlaps(parts)
+        self._parts += parts
+        for name, own in _by_name(part for part in parts if part.funding).items():
+            self._funding[name] = _joined_funding(own)
+            for part in own:
+                part.funding.clear()
+
+    def _survey(self, source: Source) -> list[Part]:
+        # The first pass over a file: every value is checked before the run's first decision.
+        parts: dict[str, Part] = {}
+        for frame in source.scan(list(self._grids)):
+            sheets = self._sheets(source, frame)
+            if sheets and not parts:
+                self._settle_interval(source, sheets)
+            for sheet in sheets:
+                self._admit(parts.setdefault(sheet.grid.symbol, Part(source, sheet.grid)), sheet)
+        if not source.rows:
+            raise OperatorError(f"{source.path}: has no rows; download or record the file again")
+        if not parts:
+            self.warnings.append(f"{source.path}: has none of the run's symbols")
+        return list(parts.values())
+
+    def _settle_interval(self, source: Source, sheets: Sequence[Sheet]) -> None:
+        if source.content not in (Content.KLINES, Content.MARK):
+            return
+        found = _usual_step(sheets)
+        stated = source.interval_ns
+        if found and stated and found != stated:
+            raise OperatorError(
+                f"{source.path}: its name says {interval_name(stated)}, its bars are {interval_name(found)} apart; "
+                "rename the file or fetch it again"
+            )
+        fallback = self.interval_ns or 0 if source.content is Content.KLINES else 0
+        source.interval_ns = stated or found or fallback
+        if source.interval_ns not in INTERVALS_NS.values():
+            seen = f"bars {interval_name(found)} apart" if found else "one bar a symbol"
+            raise OperatorError(f"{source.path}: {seen} name no interval of 1s to 1d; give a longer or another file")
+        if source.content is Content.KLINES:
+            self._require_interval(source)
+
+    def _require_interval(self, source: Source) -> None:
+        if self.interval_ns not in (None, source.interval_ns):
+            raise OperatorError(
+                f"{source.path}: has {interval_name(source.interval_ns)} bars, the run reads "
+                f"{interval_name(self.interval_ns or 0)}; give files of one interval"
+            )
+        self.interval_ns = source.interval_ns
+
+    def _admit(self, part: Part, sheet: Sheet) -> None:
+        rows = decoded(sheet)
+        part.admit(sheet, rows)
+        if part.content is Content.FUNDING:
+            part.funding.append(rows)
+        elif part.content is Content.MARK and part.name in self._funding:
+            _fill_funding_marks(self._funding[part.name], rows)
+
+    def _of(self, *contents: Content) -> list[Part]:
+        return [part for part in self._parts if part.content in contents]
+
+    def _require_something_to_trade(self) -> None:
+        if not self._of(Content.KLINES, Content.TRADES):
+            raise OperatorError(
+                f"no file has candles or trades of {', '.join(self._grids)[:80]}; "
+                "give files of these symbols or change the run's symbols"
+            )
+
+    def _measure(self) -> None:
+        traded = self._of(Content.KLINES, Content.TRADES)
+        self.start_ns = min(part.first_ns for part in traded)
+        self.end_ns = max(part.end_ns for part in traded)
+        candles = _by_name(self._of(Content.KLINES))
+        self.bars = sum(part.rows for part in self._of(Content.KLINES))
+        self.gaps = {name: _missing(parts) for name, parts in candles.items()}
+        self.off_tick = {name: sum(part.off_tick for part in parts) for name, parts in candles.items()}
+        self._mark_intervals = _finest(self._of(Content.MARK), self.interval_ns or FOREVER)
+        self.mark_sources = {name: self._mark_source(name) for name in self._grids}
+
+    def _mark_source(self, name: str) -> str:
+        emitted = self._mark_intervals.get(name)
+        others = sorted({part.interval_ns for part in self._of(Content.MARK) if part.name == name} - {emitted})
+        sources = [f"candles:{interval_name(emitted)}"] if emitted else []
+        return "+".join(sources + [f"funding:{interval_name(other)}" for other in others]) or "none"
+
+    def _warn(self) -> None:
+        traded = _by_name(self._of(Content.KLINES, Content.TRADES))
+        self.warnings += [f"{name}: no file has its candles or trades" for name in self._grids if name not in traded]
+        for name, parts in traded.items():
+            self._warn_of_funding(name, min(p.first_ns for p in parts), max(p.end_ns for p in parts))
+        for part in self._parts:
+            if part.rounded:
+                self.warnings.append(f"{part.source.path}, {part.name}: {part.rounded} values rounded to 1e-8")
+            if part.content is Content.KLINES and not part.has_volume:
+                self.warnings.append(f"{part.source.path}, {part.name}: every volume is zero; is it a mark series?")
+
+    def _warn_of_funding(self, name: str, first_ns: int, end_ns: int) -> None:
+        funding = self._within(self._funding.get(name, EMPTY))
+        if not len(funding):
+            self.warnings.append(f"{name}: no funding; its positions neither pay nor receive any")
+            return
+        pauses = np.diff(np.concatenate(([first_ns], funding["ts"], [max(end_ns, int(funding["ts"][-1]))])))
+        if (pauses > FUNDING_PAUSE_NS).any():
+            times, longest = np.count_nonzero(pauses > FUNDING_PAUSE_NS), pauses.max() / INTERVALS_NS["1h"]
+            self.warnings.append(f"{name}: more than 8h without funding, {times}x, the longest {longest:.4g}h")
+        unknown = np.count_nonzero(funding["b"] == 0)
+        if unknown:
+            self.warnings.append(f"{name}: {unknown} of {len(funding)} funding stamps have no mark price in the files")
+
+    def _within(self, rows: Rows) -> Rows:
+        # Mark prices and funding from before the first bar or after the last move no position.
+        first, end = np.searchsorted(rows["ts"], [self.start_ns, self.end_ns + 1])
+        kept: Rows = rows[first:end]
+        return kept
+
+    def _lanes(self) -> list[Lane]:
+        lanes = [Lane(self.start_ns, iter([self._within(rows).copy()])) for rows in self._funding.values()]
+        by_source: dict[int, list[Part]] = defaultdict(list)
+        for part in self._parts:
+            if self._is_emitted(part):
+                by_source[id(part.source)].append(part)
+        for parts in by_source.values():
+            for names in parts[0].source.lanes([part.name for part in parts]):
+                lanes.append(self._lane([part for part in parts if part.name in names]))
+        return lanes
+
+    def _is_emitted(self, part: Part) -> bool:
+        if part.content is Content.MARK:
+            is_finest = part.interval_ns == self._mark_intervals.get(part.name)
+            return is_finest and part.first_ns < self.end_ns and part.end_ns >= self.start_ns
+        return part.content is not Content.FUNDING
+
+    def _lane(self, parts: Sequence[Part]) -> Lane:
+        # Windows begin where a bar may begin, so that none closes in one window after another opened in the next.
+        interval_ns = parts[0].interval_ns or 1
+        earliest = self.start_ns // interval_ns * interval_ns - interval_ns
+        first = max(earliest, min(part.first_ns for part in parts))
+        last = min(self.end_ns, max(part.last_ns for part in parts))
+        return Lane(first, self._blocks(parts, first, last))
+
+    def _blocks(self, parts: Sequence[Part], first_ns: int, last_ns: int) -> Iterator[Rows]:
+        source = parts[0].source
+        step = max(1, WINDOW_BARS // len(parts)) * max(1, source.interval_ns // MS)
+        for frame in source.blocks([part.name for part in parts], range(first_ns // MS, last_ns // MS + 1, step)):
+            blocks = [decoded(sheet) for sheet in self._sheets(source, frame)]
+            if source.content is Content.KLINES:
+                blocks = [with_opens(candles) for candles in blocks]
+            yield self._within(in_order(blocks))
+
+    def _sheets(self, source: Source, frame: pl.DataFrame) -> list[Sheet]:
+        # One sheet for each symbol in the block.
+        if frame.is_empty():
+            return []
+        if source.symbol:
+            return [Sheet(source, self._grids[source.symbol], frame)]
+        groups = frame.partition_by("symbol", maintain_order=True)
+        return [Sheet(source, self._grids[str(group["symbol"][0])], group) for group in groups]
+
+
+def _grid(index: int, instruments: Instruments) -> Grid:
+    spec = instruments.spec(index)
+    return Grid(index, instruments.names[index], spec["tick_e8"], spec["lot_e8"])
+
+
+def _usual_step(sheets: Sequence[Sheet]) -> int:
+    # The commonest distance between neighbours; gaps are longer and rarer than bars that follow each other.
+    steps = np.concatenate([np.diff(sheet.stamps()) for sheet in sheets])
+    values, counts = np.unique(steps[steps > 0], return_counts=True)
+    return int(values[counts.argmax()]) if len(values) else 0
+
+
+def _refuse_overlaps(parts: Sequence[Part]) -> None:
+    latest: dict[tuple[str, int], Part] = {}
+    for part in sorted(parts, key=lambda part: part.first_ns):
+        before = latest.get((part.name, part.interval_ns))
+        if before and part.first_ns <= before.last_ns:
+            raise OperatorError(
+                f"{part.source.path}: {part.content} of {part.name} overlap those of {before.source.path}; "
+                "give each stretch of time once"
+            )
+        latest[part.name, part.interval_ns] = part
+
+
+def _joined_funding(parts: Sequence[Part]) -> Rows:
+    rows = joined([rows for part in sorted(parts, key=lambda p: p.first_ns) for rows in part.funding]).copy()
+    rows["f"][1:] = np.diff(rows["ts"])
+    return rows
+
+
+def _fill_funding_marks(funding: Rows, marks: Rows) -> None:
+    opened = marks["ts"] - marks["f"]
+    places = np.searchsorted(funding["ts"], opened)
+    places[places == len(funding)] = 0
+    hits = funding["ts"][places] == opened
+    funding["b"][places[hits]] = marks["a"][hits]
+
+
+def _by_name(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    groups: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        groups[part.name].append(part)
+    return dict(groups)
+
+
+def _missing(parts: Sequence[Part]) -> int:
+    first, last = min(part.first_ns for part in parts), max(part.last_ns for part in parts)
+    return (last - first) // parts[0].interval_ns + 1 - sum(part.rows for part in parts)
+
+
+def _finest(parts: Iterable[Part], limit_ns: int) -> dict[str, int]:
+    finest: dict[str, int] = {}
+    for part in parts:
+        if part.interval_ns <= limit_ns:
+            finest[part.name] = min(part.interval_ns, finest.get(part.name, FOREVER))
+    return finest

@@ -1,0 +1,258 @@
+"""Recordings of the exchange's streams: lines of a local stamp and the message as received.
+
+Knows the recorder's line format, its units, its day files and its clock. Refuses to know what a
+message says beyond the event time that tells the recorder's clock apart from the exchange's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core_ext.driver import Feed, FeedError
+from core_ext.types import Instruments
+
+from autotrader.adapters.storage.history import FileFacts
+from autotrader.errors import OperatorError
+from autotrader.messages import say
+
+__all__ = ["OFFSET_LINES", "Recording", "is_recording"]
+
+OFFSET_LINES = 200
+READ_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 24
+GZIP = b"\x1f\x8b"
+MS_TO_NS = 1_000_000
+# Digits of an epoch stamp today, by unit.
+UNITS_NS = {13: 1_000_000, 16: 1_000, 19: 1}
+LINE = re.compile(rb"([0-9]{13}|[0-9]{16}|[0-9]{19}) \{")
+DEPTH_TIME = re.compile(rb'"e":\s?"depthUpdate",\s?"E":\s?([0-9]{13})')
+STREAM = re.compile(rb'"stream":\s?"([a-z0-9_]{2,30})@')
+
+
+@dataclass
+class DayFile:
+    """One file of a recording: where it is, what it starts with, what was found on reading it."""
+
+    path: Path
+    first_stamp: int
+    unit_ns: int
+    symbol: str
+    depth_lags_ns: list[int] = field(default_factory=list)
+    lines: int = 0
+    sha256: str = ""
+
+
+def is_recording(path: Path) -> bool:
+    """Return whether a file starts like a recording (plain or gzip).
+
+    Raises
+    ------
+    OperatorError
+        If it cannot be read.
+    """
+    try:
+        return LINE.match(next(_blocks(path), b"")) is not None
+    except OperatorError:
+        return False
+
+
+class Recording:
+    """A recording of one run of the recorder, in one file or in consecutive day files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Recorder lines, gzip or not, in any order.
+    instruments : Instruments
+        The run's instruments; messages of others are refused and counted.
+    offset_ns : int, optional
+        The recorder's clock offset, when a replay knows it; otherwise it is estimated.
+
+    Attributes
+    ----------
+    files : list of FileFacts
+    start_ns : int
+        First stamp, the offset removed.
+    offset_ns : int
+        Recorder's clock minus the exchange's: the least of (local stamp - event time) over the first 200
+        depth lines, since nothing arrives before it was sent. After its removal no lag of those is negative.
+    offset_lines : int
+        Depth lines that the estimate used.
+    warnings : list of str
+
+    Raises
+    ------
+    OperatorError
+        If a file is missing, empty, foreign, truncated, in another unit than the others, or overlaps another.
+    """
+
+    def __init__(self, paths: Sequence[Path], instruments: Instruments, offset_ns: int | None = None):
+        days = sorted((_survey(path) for path in paths), key=lambda day: day.first_stamp)
+        self._days = days
+        self._default = {name: at for at, name in enumerate(instruments.names)}
+        self._require_symbols(instruments)
+        self.unit_ns = days[0].unit_ns
+        for before, day in zip(days, days[1:], strict=False):
+            if day.unit_ns != before.unit_ns:
+                raise OperatorError(say("recording.units", path=day.path, other=before.path))
+        lags = [lag for day in days for lag in day.depth_lags_ns][:OFFSET_LINES]
+        self.offset_lines = len(lags)
+        self.offset_ns = offset_ns if offset_ns is not None else min(lags, default=0)
+        self.start_ns = days[0].first_stamp * self.unit_ns - self.offset_ns
+        self.files = [FileFacts(day.path, day.sha256, day.lines, "recording") for day in days]
+        self.warnings = [] if lags else [say("recording.no_offset")]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a replay must know to read the files the same way."""
+        return {"kind": "recording", "offset_ns": self.offset_ns, "offset_lines": self.offset_lines}
+
+    def feed(self, into: Feed) -> Iterator[float]:
+        """Feed every line; yields the share that is done."""
+        rows = 0
+        for share, lines, day, first_line in self.chunks():
+            rows += self.feed_chunk(into, lines, day, first_line, rows)
+            yield share
+
+    def feed_chunk(self, into: Feed, lines: bytes, day: DayFile, first_line: int, first_row: int) -> int:
+        """Feed some whole lines of a file and return the rows that they gave.
+
+        Raises
+        ------
+        OperatorError
+            If a line is none; it names the file and the line.
+        """
+        into.default_symbol = self._default.get(day.symbol, -1)
+        try:
+            return into.feed_lines(lines, 0, first_row, self.unit_ns, self.offset_ns, first_line)
+        except FeedError as error:
+            raise OperatorError(say("recording.bad_line", path=day.path, reason=error)) from None
+
+    def chunks(self) -> Iterator[tuple[float, bytes, DayFile, int]]:
+        """Yield (share done, whole lines, their file, number of their first line) in order of time."""
+        total = sum(day.path.stat().st_size for day in self._days)
+        done, last = 0, 0
+        for day in self._days:
+            if day.first_stamp < last:
+                raise OperatorError(say("recording.overlap", path=day.path))
+            first_line = 1
+            for lines, consumed in _lines(day.path):
+                yield (done + consumed) / total, lines, day, first_line
+                first_line += lines.count(b"\n")
+                last = int(lines[lines.rfind(b"\n", 0, -1) + 1 :].split(b" ", 1)[0])
+            done += day.path.stat().st_size
+
+    def _require_symbols(self, instruments: Instruments) -> None:
+        found = {day.symbol for day in self._days if day.symbol}
+        if not found & set(instruments.names):
+            names = ", ".join(sorted(found)) or "-"
+            raise OperatorError(
+                say("recording.symbols", path=self._days[0].path, found=names, wanted=", ".join(instruments.names))
+            )
+
+
+def _survey(path: Path) -> DayFile:
+    # Reads the whole file once: its hash, its first stamp, the lags of its first depth lines.
+    day: DayFile | None = None
+    for lines, _ in _lines(path):
+        if day is None:
+            match = LINE.match(lines)
+            if match is None:
+                raise OperatorError(say("recording.foreign", path=path))
+            day = DayFile(path, int(match[1]), UNITS_NS[len(match[1])], _symbol(lines))
+        day.lines += lines.count(b"\n")
+        if len(day.depth_lags_ns) < OFFSET_LINES:
+            _collect_lags(day, lines)
+    if day is None:
+        raise OperatorError(say("recording.empty", path=path))
+    day.sha256 = _hash(path)
+    return day
+
+
+def _symbol(lines: bytes) -> str:
+    match = STREAM.search(lines)
+    return match[1].decode().upper() if match else ""
+
+
+def _collect_lags(day: DayFile, lines: bytes) -> None:
+    for line in lines.splitlines():
+        match = DEPTH_TIME.search(line, 0, 200)
+        if match:
+            stamp, _, _ = line.partition(b" ")
+            if stamp.isdigit():
+                day.depth_lags_ns.append(int(stamp) * day.unit_ns - int(match[1]) * MS_TO_NS)
+            if len(day.depth_lags_ns) == OFFSET_LINES:
+                return
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
+    # Whole lines in blocks, with the bytes of the file consumed so far.
+    rest, consumed = b"", 0
+    with _open(path) as file:
+        for block in _blocks_of(path, file):
+            rest += block
+            cut = rest.rfind(b"\n") + 1
+            if cut:
+                consumed = file.tell()
+                yield rest[:cut], consumed
+                rest = rest[cut:]
+            elif len(rest) > MAX_LINE_BYTES:
+                raise OperatorError(say("recording.long_line", path=path))
+        if rest:
+            if not rest.rstrip().endswith(b"}"):
+                raise OperatorError(say("recording.truncated", path=path))
+            yield rest + b"\n", file.tell()
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise OperatorError(say("recording.unreadable", path=path, reason=error.strerror)) from None
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with _open(path) as file:
+        yield from _blocks_of(path, file)
+
+
+def _blocks_of(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    try:
+        head = file.read(READ_BYTES)
+        if not head.startswith(GZIP):
+            while head:
+                yield head
+                head = file.read(READ_BYTES)
+            return
+        yield from _unzipped(path, head, file)
+    except OSError as error:
+        raise OperatorError(say("recording.unreadable", path=path, reason=error.strerror)) from None
+
+
+def _unzipped(path: Path, head: bytes, file: BinaryIO) -> Iterator[bytes]:
+    # Members may follow one another; the last must be complete.
+    member = zlib.decompressobj(wbits=31)
+    try:
+        while head:
+            block = member.decompress(head)
+            head = member.unused_data
+            if member.eof:
+                member = zlib.decompressobj(wbits=31) if head else member
+            if block:
+                yield block
+            head = head or file.read(READ_BYTES)
+    except zlib.error as error:
+        raise OperatorError(say("recording.damaged", path=path, reason=error)) from None
+    if not member.eof:
+        raise OperatorError(say("recording.truncated", path=path))
+
+
+def _hash(path: Path) -> str:
+    with _open(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,747 @@
+"""How the report speaks: its texts in English and Korean, and how numbers, times and spans are written.
+
+Knows keys, texts and formats. Refuses to know runs, tables and charts. The two dictionaries have the same keys and the
+same fields; a name that the report does not know (a new reason, a venue's code) is shown as it is.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from autotrader.errors import OperatorError
+
+NONE = "—"
+MINUS = "\u2212"
+# A unit stays on the line of its number.
+TIE = "\u00a0"
+
+EN: Mapping[str, str] = MappingProxyType(
+    {
+        "error.language": "report language {language!r} is not known: choose en or ko",
+        "error.folder": "{folder}: no such run folder: give the folder that a run printed when it ended",
+        "error.missing": "{file}: missing: this is not a complete run folder, run the backtest or replay again",
+        "error.incomplete": "{file}: missing, and INCOMPLETE stands beside it: the run failed or is still going; "
+        "wait for it or run it again",
+        "error.unreadable": "{file}: cannot be read ({detail}): check the path and its permissions",
+        "error.damaged": "{file}: damaged or written by another version ({detail}): run again to rebuild it",
+        "error.unwritable": "{file}: cannot be written ({detail}): check space and permissions of the folder",
+        "mode.backtest": "BACKTEST",
+        "mode.paper": "PAPER",
+        "mode.testnet": "TESTNET",
+        "mode.live": "LIVE",
+        "head.period": "{start} to {end} UTC ({span})",
+        "head.run": "run {run}",
+        "verdict.no_fills": "Nothing was traded: no order was filled, so there is no result to judge.",
+        "verdict.won": "Made {amount} ({share}) after costs.",
+        "verdict.lost": "Lost {amount} ({share}) after costs.",
+        "verdict.level": "Neither made nor lost money after costs.",
+        "verdict.costs": "Before costs {before}, of which {unrealised} unrealised; fees {fees}; funding {funding}.",
+        "verdict.eaten": "Costs turned a gain into a loss.",
+        "verdict.limits": "Limits that fired: {limits}.",
+        "verdict.no_limits": "No account limit fired.",
+        "verdict.liquidations": "liquidation ({count})",
+        "verdict.no_refusals": "No order was refused.",
+        "verdict.refusals": "{total} orders were refused, most often: {reason} ({count}).",
+        "key.result": "Net result",
+        "key.of": "{share} of {base}",
+        "key.drawdown": "Maximum drawdown",
+        "key.limit": "limit {limit}",
+        "key.no_limit": "no limit configured",
+        "key.sharpe": "Sharpe ratio, annual",
+        "key.days": "± standard error, daily returns: {days}",
+        "key.days_only": "daily returns: {days}",
+        "key.fees": "Fees",
+        "key.of_traded": "{rate} of traded notional",
+        "key.funding": "Funding",
+        "key.payments": "received positive, payments: {count}",
+        "key.fills": "Fills",
+        "key.trips": "orders: {orders}, round trips: {trips}",
+        "key.slippage": "Slippage",
+        "key.target": "target {target}",
+        "key.latency": "Market data to order, p99",
+        "key.budget": "budget {budget}",
+        "caveat.title": "Read this first",
+        "caveat.none": "The run left no note and no warning.",
+        "caveat.defaults": "Defaults used where a fact was missing: {count}",
+        "caveat.transfers": "Money was moved during the run ({amount} net). Its times are not in the run folder, so "
+        "daily and monthly returns, volatility and the standard error are left out.",
+        "performance.title": "Equity and drawdown",
+        "performance.no_equity": "equity.parquet has no row: there is no curve to draw.",
+        "performance.equity": "Equity",
+        "performance.start": "Starting equity",
+        "performance.drawdown": "Drawdown",
+        "performance.note": "Drawdown is measured from the running peak, which includes the starting equity. The "
+        "dashed lines are the steps of the drawdown limit: half size, reduce-only, flatten and latch; a step deeper "
+        "than the chart is out of sight.",
+        "performance.thinned": "{shown} of {rows} observations are drawn; every high, low and deepest drawdown is "
+        "among them.",
+        "ladder.half": "half size",
+        "ladder.reduce": "reduce-only",
+        "ladder.flatten": "flatten, latch",
+        "measure.title": "Measures",
+        "measure.name": "Measure",
+        "measure.value": "Value",
+        "measure.target": "Target",
+        "measure.remark": "Remark",
+        "measure.total_return": "Total return",
+        "measure.cagr": "Annual growth (CAGR)",
+        "measure.volatility": "Annual volatility",
+        "measure.sharpe": "Sharpe ratio, annual",
+        "measure.sortino": "Sortino ratio, annual",
+        "measure.calmar": "Calmar ratio",
+        "measure.max_drawdown": "Maximum drawdown",
+        "measure.turnover": "Turnover",
+        "measure.fill_rate": "Fill rate",
+        "measure.slippage": "Slippage per order",
+        "measure.post_only": "Post-only success",
+        "measure.latency": "Market data to order, p99",
+        "measure.events": "Events processed",
+        "measure.events_per_second": "Events per second",
+        "measure.times": "times mean equity",
+        "measure.per_second": "{value}/s",
+        "measure.met": "met",
+        "measure.missed": "missed",
+        "measure.undefined": "not defined for this run",
+        "measure.not_measured": "not measured",
+        "measure.extrapolated": "annualised from {span}",
+        "measure.estimate": "an estimate; see the sentence below",
+        "sharpe.undefined": "The Sharpe ratio is not defined: it needs at least two daily returns that differ, and "
+        "this run has {days}.",
+        "sharpe.no_error": "The standard error of the Sharpe ratio cannot be computed from this folder.",
+        "sharpe.interval": "{days} daily returns: the standard error of the annual Sharpe ratio is about {error}, "
+        "so its 95 % interval runs from {low} to {high}.",
+        "sharpe.nothing": "The interval contains zero: this run says nothing about skill.",
+        "sharpe.short": "Less than a year: this describes one stretch of the market, not the strategy.",
+        "sharpe.long": "The interval assumes independent days; it does not know how many variants were tried before "
+        "this one.",
+        "positions.title": "Positions",
+        "positions.none": "No position was ever open.",
+        "positions.note": "Signed position after each fill, valued at the price of that fill (long above zero). "
+        "Between fills the mark price moves the value; that is in the equity curve, not here.",
+        "months.title": "Monthly returns",
+        "months.none": "There are no daily returns, so there is no month to show.",
+        "months.names": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+        "months.year": "Year",
+        "months.note": "UTC months of compounded daily returns; the first and the last month may be partial. Blue "
+        "is a gain, orange a loss, deeper is larger.",
+        "costs.title": "Costs",
+        "costs.none": "There was no fill and no funding, so nothing was earned and nothing was paid.",
+        "costs.item": "Item",
+        "costs.rate": "bps of traded",
+        "costs.gross": "Realised, gross",
+        "costs.maker": "Maker fees",
+        "costs.taker": "Taker fees",
+        "costs.liquidation": "Liquidation fees",
+        "costs.funding": "Funding",
+        "costs.net": "Realised, net",
+        "costs.slippage": "Memo: slippage",
+        "costs.note": "Traded notional {traded}. Slippage against the mid at the decision is already inside the "
+        "fill prices and therefore inside the gross result; it is shown for information and not subtracted again.",
+        "costs.no_funding": "No funding was paid or received.",
+        "costs.by_symbol": "Result by symbol",
+        "costs.symbol_note": "Realised result, fees and funding of each symbol in USDT; open positions are not "
+        "valued here.",
+        "costs.total": "Total",
+        "column.symbol": "Symbol",
+        "column.fills": "Fills",
+        "column.traded": "Traded",
+        "column.gross": "Gross",
+        "column.fees": "Fees",
+        "column.funding": "Funding",
+        "column.net": "Net",
+        "accounts.title": "Do the accounts reconcile?",
+        "accounts.initial": "Starting equity",
+        "accounts.realised": "realised result, gross",
+        "accounts.unrealised": "unrealised result",
+        "accounts.funding": "funding received",
+        "accounts.fees": "fees, liquidation fees included",
+        "accounts.transfers": "transfers",
+        "accounts.computed": "sum",
+        "accounts.final": "Final equity that the run reports",
+        "accounts.difference": "difference",
+        "accounts.yes": "Yes: the sum equals the final equity to 1e-8 USDT.",
+        "accounts.no": "NO: the sum misses the final equity by {difference} USDT. Do not trust this run; report it "
+        "as a fault.",
+        "accounts.columns": "Checked against the files: {checks}.",
+        "accounts.agrees": "{name} agrees",
+        "accounts.differs": "{name} DIFFERS by {difference} USDT",
+        "accounts.split": "the split of the fees",
+        "trades.title": "Trades",
+        "trades.none": "fills.parquet has no row: there is no trade to list.",
+        "trades.count": "{trips} round trips, {open} of them still open, from the {fills} fills in fills.parquet.",
+        "trades.shown": "The first {shown} are shown.",
+        "trades.summary": "Of the closed ones {winners} made money after fees; average net {mean}, best {best}, "
+        "worst {worst}.",
+        "trades.note": "Amounts in USDT. A round trip runs from flat to flat at average cost; a fill that turns the "
+        "position ends one and begins the next. Funding is not included. Click a heading to sort.",
+        "trades.number": "No.",
+        "trades.side": "Side",
+        "trades.long": "Long",
+        "trades.short": "Short",
+        "trades.entry": "Entry, UTC",
+        "trades.held": "Held",
+        "trades.size": "Largest size",
+        "trades.entry_average": "Entry average",
+        "trades.exit_average": "Exit average",
+        "trades.open": "open",
+        "latency.title": "Latency: market data to order",
+        "latency.none": "No order decision was timed.",
+        "latency.count": "Timed",
+        "latency.worst": "max",
+        "latency.budget": "Budget",
+        "latency.axis": "Latency",
+        "latency.orders": "Decisions",
+        "latency.within": "The slowest of {count} was {worst}, inside the budget of {budget}.",
+        "latency.beyond": "The slowest of {count} was {worst}, beyond the budget of {budget}.",
+        "latency.note": "Time in process from the bytes of a market message to the bytes of the order, on the "
+        "machine that ran this; the network is not in it. Both axes are logarithmic.",
+        "refusals.title": "Orders and refusals",
+        "refusals.no_orders": "No order was sent.",
+        "refusals.none": "No order was refused.",
+        "refusals.orders": "Orders by final state",
+        "refusals.refused": "Refused, by reason",
+        "refusals.type": "Type",
+        "refusals.tif": "Time in force",
+        "refusals.state": "State",
+        "refusals.count": "Count",
+        "refusals.share": "Share",
+        "refusals.reason": "Reason",
+        "refusals.meaning": "Meaning",
+        "limits.title": "What limited the run",
+        "limits.limiting": "Which cap set the size of an order",
+        "limits.no_limiting": "No order was sized.",
+        "limits.cap": "Cap",
+        "limits.alarms": "Alarms",
+        "limits.no_alarms": "No alarm was raised.",
+        "limits.alarm": "Alarm",
+        "limits.liquidations": "Liquidations",
+        "limits.no_liquidations": "No position was liquidated.",
+        "limits.unlisted": "The run counts {count} liquidations; fills.parquet lists {listed}.",
+        "limits.time": "Time, UTC",
+        "limits.side": "Side",
+        "limits.quantity": "Quantity",
+        "limits.price": "Price",
+        "limits.realised": "Realised, USDT",
+        "side.BUY": "buy",
+        "side.SELL": "sell",
+        "data.title": "Data",
+        "data.none": "The run names no data file.",
+        "data.path": "File",
+        "data.kind": "Kind",
+        "data.rows": "Rows",
+        "data.mark": "Mark price by symbol",
+        "data.no_mark": "The run names no source of the mark price.",
+        "data.source": "Source",
+        "configuration.title": "Configuration and fingerprints",
+        "configuration.key": "Key",
+        "configuration.value": "Value",
+        "configuration.other": "other",
+        "configuration.hashes": "Fingerprints",
+        "configuration.none": "The run kept no configuration.",
+        "configuration.hash_note": "The same configuration, data and version give the same order and state "
+        "fingerprints; autotrader replay RUN_DIR --verify checks it.",
+        "fingerprint.run_id": "Run",
+        "fingerprint.seed": "Seed",
+        "fingerprint.config": "Configuration, sha256",
+        "fingerprint.journal": "Journal, sha256",
+        "fingerprint.orders": "Orders, sha256",
+        "fingerprint.state": "State, sha256",
+        "disclaimer.simulated": "This is a simulation on recorded or streamed market data. Fills of resting orders "
+        "follow a model of the queue, market orders a model of their impact; the recorded market did not react to "
+        "these orders.",
+        "disclaimer.past": "Past results, simulated or real, say little about future ones. Leveraged perpetual "
+        "futures can lose everything that is deposited.",
+        "disclaimer.advice": "This report is a record of a computation. It is not investment advice and not an offer.",
+        "reason.R1_PRICE_COLLAR": "price too far from the mark price and the mid (price collar)",
+        "reason.R3_ORDER_NOTIONAL": "order notional above the limit for one order",
+        "reason.R4_ORDER_QUANTITY": "order quantity above the limit for one order or for the depth of the book",
+        "reason.R5_POSITION_LIMIT": "position with all working orders would exceed the symbol's limit",
+        "reason.R6_GROSS_EXPOSURE": "gross exposure of the account would exceed its limit",
+        "reason.R9_LIQUIDATION_DISTANCE": "liquidation price would be too near",
+        "reason.R11_ORDER_RATE": "more orders than the rate limit allows",
+        "reason.R15_DUPLICATE": "same order again within the duplicate window",
+        "reason.R18_STALE_DATA": "market data too old or the book not usable",
+        "reason.R20_REDUCE_ONLY": "drawdown at three quarters of its limit: only orders that shrink a position pass",
+        "reason.R21_DAILY_LOSS": "daily loss limit reached: entries are off",
+        "reason.R22_DRAWDOWN_KILL": "drawdown limit reached: positions flattened, entries latched off",
+        "reason.R25_OPEN_ORDERS": "too many open orders",
+        "reason.R28_SYMBOL_STATUS": "symbol is not open for trading",
+        "reason.R31_RISK_FAULT": "risk check failed, so the answer is no",
+        "reason.FILTER_PRICE": "price off the tick grid or outside the exchange's price band",
+        "reason.FILTER_QUANTITY": "quantity off the lot grid or outside the exchange's range",
+        "reason.FILTER_NOTIONAL": "notional below the exchange's minimum",
+        "reason.INSUFFICIENT_MARGIN": "not enough free margin",
+        "reason.NOTHING_TO_REDUCE": "reduce-only order without a position to reduce",
+        "reason.HALTED": "trading halted by the operator or a breaker",
+        "alarm.BOOK_GAP": "gap in the order book's update chain",
+        "alarm.BOOK_CROSSED": "order book crossed",
+        "alarm.BOOK_RECOVERED": "order book usable again",
+        "alarm.DRAWDOWN_HALF": "drawdown at half its limit: half size",
+        "alarm.DRAWDOWN_REDUCE_ONLY": "drawdown at three quarters of its limit: reduce-only",
+        "alarm.DRAWDOWN_KILL": "drawdown limit: flattened and latched",
+        "alarm.DAILY_LOSS": "daily loss limit",
+        "alarm.LIQUIDATED": "position liquidated by the exchange",
+        "alarm.STRATEGY_DISABLED": "strategy disabled after an error",
+        "alarm.LIQUIDATION_NEAR": "liquidation price near",
+        "cap.FULL": "the size that the strategy named",
+        "cap.NO_EDGE": "no edge stated or estimated: no order",
+        "cap.KELLY": "fractional Kelly",
+        "cap.VOLATILITY_TARGET": "volatility target",
+        "cap.ATR_RISK": "risk per trade in ATR units",
+        "cap.LIQUIDATION_SAFE": "distance that keeps clear of liquidation",
+        "cap.VAR_HEADROOM": "room under the daily VaR limit",
+        "cap.CONCENTRATION": "largest share of one symbol",
+        "cap.GROSS": "room under the gross exposure limit",
+        "cap.MARGIN": "free margin",
+        "cap.INVENTORY": "inventory budget",
+        "cap.BELOW_MINIMUM": "below the exchange's minimum: no order",
+        "cap.BAD_INPUT": "an input was not a finite positive number: no order",
+        "span.day": "{value} d",
+        "span.hour": "{value} h",
+        "span.minute": "{value} min",
+        "span.second": "{value} s",
+        "span.millisecond": "{value} ms",
+    }
+)
+
+KO: Mapping[str, str] = MappingProxyType(
+    {
+        "error.language": "보고서 언어 {language!r}은(는) 지원하지 않습니다: en 또는 ko를 지정하십시오",
+        "error.folder": "{folder}: 실행 폴더가 없습니다: 실행이 끝날 때 출력된 폴더를 지정하십시오",
+        "error.missing": "{file}: 파일이 없습니다: 완전한 실행 폴더가 아니므로 백테스트나 재생을 다시 실행하십시오",
+        "error.incomplete": "{file}: 파일이 없고 INCOMPLETE 표시가 있습니다: 실행이 실패했거나 아직 진행 중이니 "
+        "기다리거나 다시 실행하십시오",
+        "error.unreadable": "{file}: 읽을 수 없습니다 ({detail}): 경로와 권한을 확인하십시오",
+        "error.damaged": "{file}: 손상되었거나 다른 버전에서 만든 파일입니다 ({detail}): 다시 실행하여 새로 만드십시오",
+        "error.unwritable": "{file}: 쓸 수 없습니다 ({detail}): 폴더의 여유 공간과 권한을 확인하십시오",
+        "mode.backtest": "백테스트",
+        "mode.paper": "모의거래 PAPER",
+        "mode.testnet": "테스트넷",
+        "mode.live": "실거래",
+        "head.period": "기간 {start} ~ {end} UTC ({span})",
+        "head.run": "실행 {run}",
+        "verdict.no_fills": "거래 없음: 체결된 주문이 없어 평가할 손익이 없습니다.",
+        "verdict.won": "비용 차감 후 {amount} ({share}) 이익.",
+        "verdict.lost": "비용 차감 후 {amount} ({share}) 손실.",
+        "verdict.level": "비용 차감 후 손익이 없습니다.",
+        "verdict.costs": "비용 차감 전 {before}(미실현 {unrealised} 포함), 수수료 {fees}, 펀딩비 {funding}.",
+        "verdict.eaten": "비용이 이익을 손실로 바꾸었습니다.",
+        "verdict.limits": "발동된 한도: {limits}.",
+        "verdict.no_limits": "발동된 계좌 한도는 없습니다.",
+        "verdict.liquidations": "강제 청산 ({count}건)",
+        "verdict.no_refusals": "거부된 주문은 없습니다.",
+        "verdict.refusals": "거부된 주문 {total}건, 가장 많은 사유: {reason} ({count}건).",
+        "key.result": "순손익",
+        "key.of": "{base} 대비 {share}",
+        "key.drawdown": "최대 낙폭",
+        "key.limit": "한도 {limit}",
+        "key.no_limit": "설정된 한도 없음",
+        "key.sharpe": "샤프 지수(연율)",
+        "key.days": "± 표준오차, 일간 수익률 {days}개",
+        "key.days_only": "일간 수익률 {days}개",
+        "key.fees": "수수료",
+        "key.of_traded": "거래대금의 {rate}",
+        "key.funding": "펀딩비",
+        "key.payments": "수취가 양수, 정산 {count}회",
+        "key.fills": "체결",
+        "key.trips": "주문 {orders}건, 왕복 거래 {trips}건",
+        "key.slippage": "슬리피지",
+        "key.target": "목표 {target}",
+        "key.latency": "시세→주문 지연 p99",
+        "key.budget": "허용 {budget}",
+        "caveat.title": "먼저 읽어 주십시오",
+        "caveat.none": "실행이 남긴 참고 사항이나 경고가 없습니다.",
+        "caveat.defaults": "확인된 값이 없어 적용한 기본값: {count}개",
+        "caveat.transfers": "실행 중 입출금이 있었습니다(순액 {amount}). 그 시각이 실행 폴더에 없으므로 일간·월간 "
+        "수익률, 변동성, 표준오차는 표시하지 않습니다.",
+        "performance.title": "자산과 낙폭",
+        "performance.no_equity": "equity.parquet에 행이 없어 그릴 곡선이 없습니다.",
+        "performance.equity": "평가 자산",
+        "performance.start": "초기 자본",
+        "performance.drawdown": "낙폭",
+        "performance.note": "낙폭은 초기 자본을 포함한 누적 최고점 대비 하락률입니다. 점선은 낙폭 한도의 단계(수량 "
+        "절반, 축소 전용, 전량 청산 후 거래 잠금)이며, 차트 범위보다 깊은 단계는 보이지 않습니다.",
+        "performance.thinned": "관측값 {rows}개 중 {shown}개를 그렸으며 모든 구간의 고점, 저점, 최대 낙폭은 "
+        "빠짐없이 포함됩니다.",
+        "ladder.half": "수량 절반",
+        "ladder.reduce": "축소 전용",
+        "ladder.flatten": "전량 청산·잠금",
+        "measure.title": "성과 지표",
+        "measure.name": "지표",
+        "measure.value": "값",
+        "measure.target": "목표",
+        "measure.remark": "비고",
+        "measure.total_return": "총수익률",
+        "measure.cagr": "연복리 수익률(CAGR)",
+        "measure.volatility": "연 변동성",
+        "measure.sharpe": "샤프 지수(연율)",
+        "measure.sortino": "소르티노 지수(연율)",
+        "measure.calmar": "칼마 지수",
+        "measure.max_drawdown": "최대 낙폭",
+        "measure.turnover": "회전율",
+        "measure.fill_rate": "체결률",
+        "measure.slippage": "주문당 슬리피지",
+        "measure.post_only": "포스트 온리 성공률",
+        "measure.latency": "시세→주문 지연 p99",
+        "measure.events": "처리한 이벤트",
+        "measure.events_per_second": "초당 이벤트",
+        "measure.times": "평균 자산 대비 배수",
+        "measure.per_second": "초당 {value}건",
+        "measure.met": "충족",
+        "measure.missed": "미달",
+        "measure.undefined": "이 실행에서는 정의되지 않음",
+        "measure.not_measured": "측정되지 않음",
+        "measure.extrapolated": "{span} 실적을 연율로 환산한 값",
+        "measure.estimate": "추정치이며 아래 설명을 참고하십시오",
+        "sharpe.undefined": "샤프 지수는 정의되지 않습니다: 서로 다른 일간 수익률이 두 개 이상 필요하며 이 실행에는 "
+        "{days}개가 있습니다.",
+        "sharpe.no_error": "이 실행 폴더로는 샤프 지수의 표준오차를 계산할 수 없습니다.",
+        "sharpe.interval": "일간 수익률 {days}개: 연 샤프 지수의 표준오차는 약 {error}이며, 95 % 신뢰구간은 {low} ~ "
+        "{high}입니다.",
+        "sharpe.nothing": "신뢰구간에 0이 포함되므로 이 실행만으로는 실력을 판단할 수 없습니다.",
+        "sharpe.short": "1년 미만의 표본이므로 전략이 아니라 시장의 한 구간을 설명할 뿐입니다.",
+        "sharpe.long": "이 구간은 일간 수익률이 서로 독립이라고 가정하며, 이전에 시험한 변형의 수는 반영하지 않습니다.",
+        "positions.title": "포지션",
+        "positions.none": "보유한 포지션이 없습니다.",
+        "positions.note": "체결 직후의 포지션을 그 체결가로 평가한 값입니다(0보다 크면 롱). 체결 사이의 마크 가격 "
+        "변동은 여기가 아니라 자산 곡선에 반영됩니다.",
+        "months.title": "월간 수익률",
+        "months.none": "일간 수익률이 없어 표시할 월이 없습니다.",
+        "months.names": "1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",
+        "months.year": "연간",
+        "months.note": "UTC 기준 일간 수익률을 월별로 복리 계산한 값이며, 첫 달과 마지막 달은 일부 기간일 수 "
+        "있습니다. 주황은 이익, 파랑은 손실이고 색이 짙을수록 큽니다.",
+        "costs.title": "비용",
+        "costs.none": "체결과 펀딩이 없어 발생한 손익과 비용이 없습니다.",
+        "costs.item": "항목",
+        "costs.rate": "거래대금 대비 bps",
+        "costs.gross": "실현손익(비용 차감 전)",
+        "costs.maker": "메이커 수수료",
+        "costs.taker": "테이커 수수료",
+        "costs.liquidation": "청산 수수료",
+        "costs.funding": "펀딩비",
+        "costs.net": "실현손익(비용 차감 후)",
+        "costs.slippage": "참고: 슬리피지",
+        "costs.note": "총 거래대금 {traded}. 주문 결정 시점의 중간가 대비 슬리피지는 이미 체결가와 비용 차감 전 "
+        "손익에 포함되어 있으므로 참고로만 표시하고 다시 차감하지 않습니다.",
+        "costs.no_funding": "지급하거나 수취한 펀딩비가 없습니다.",
+        "costs.by_symbol": "종목별 손익",
+        "costs.symbol_note": "종목별 실현손익, 수수료, 펀딩비(USDT)이며 미청산 포지션의 평가손익은 포함하지 않습니다.",
+        "costs.total": "합계",
+        "column.symbol": "종목",
+        "column.fills": "체결",
+        "column.traded": "거래대금",
+        "column.gross": "차감 전 손익",
+        "column.fees": "수수료",
+        "column.funding": "펀딩비",
+        "column.net": "순손익",
+        "accounts.title": "계좌 대사",
+        "accounts.initial": "초기 자본",
+        "accounts.realised": "실현손익(비용 차감 전)",
+        "accounts.unrealised": "미실현손익",
+        "accounts.funding": "펀딩비 수취",
+        "accounts.fees": "수수료(청산 수수료 포함)",
+        "accounts.transfers": "입출금",
+        "accounts.computed": "합계",
+        "accounts.final": "실행이 보고한 최종 자산",
+        "accounts.difference": "차이",
+        "accounts.yes": "일치: 합계가 최종 자산과 1e-8 USDT까지 같습니다.",
+        "accounts.no": "불일치: 합계와 최종 자산의 차이가 {difference} USDT입니다. 이 실행을 신뢰하지 말고 결함으로 "
+        "보고하십시오.",
+        "accounts.columns": "파일과 대조한 결과: {checks}.",
+        "accounts.agrees": "{name} 일치",
+        "accounts.differs": "{name} 불일치, 차이 {difference} USDT",
+        "accounts.split": "수수료 구분",
+        "trades.title": "거래",
+        "trades.none": "fills.parquet에 행이 없어 표시할 거래가 없습니다.",
+        "trades.count": "fills.parquet의 체결 {fills}건에서 나온 왕복 거래 {trips}건(미청산 {open}건 포함).",
+        "trades.shown": "처음 {shown}건을 표시합니다.",
+        "trades.summary": "청산된 거래 중 {winners}가 수수료 차감 후 이익; 평균 순손익 {mean}, 최고 {best}, 최저 "
+        "{worst}.",
+        "trades.note": "금액 단위는 USDT입니다. 왕복 거래는 포지션이 0에서 시작해 다시 0이 될 때까지이며 평균 "
+        "단가로 계산합니다. 방향이 바뀌는 체결은 한 거래를 끝내고 다음 거래를 시작합니다. 펀딩비는 포함하지 "
+        "않습니다. 제목을 누르면 정렬됩니다.",
+        "trades.number": "번호",
+        "trades.side": "방향",
+        "trades.long": "롱",
+        "trades.short": "숏",
+        "trades.entry": "진입, UTC",
+        "trades.held": "보유 시간",
+        "trades.size": "최대 수량",
+        "trades.entry_average": "평균 진입가",
+        "trades.exit_average": "평균 청산가",
+        "trades.open": "보유 중",
+        "latency.title": "지연 시간: 시세 수신에서 주문까지",
+        "latency.none": "측정된 주문 결정이 없습니다.",
+        "latency.count": "측정 횟수",
+        "latency.worst": "최대",
+        "latency.budget": "허용",
+        "latency.axis": "지연 시간",
+        "latency.orders": "주문 결정 수",
+        "latency.within": "{count}회 중 가장 느린 것은 {worst}로 허용 한도 {budget} 이내입니다.",
+        "latency.beyond": "{count}회 중 가장 느린 것은 {worst}로 허용 한도 {budget}을(를) 초과했습니다.",
+        "latency.note": "실행한 컴퓨터의 프로세스 안에서 시세 메시지를 받은 때부터 주문 메시지를 만들 때까지의 "
+        "시간이며 네트워크는 포함하지 않습니다. 두 축 모두 로그 눈금입니다.",
+        "refusals.title": "주문과 거부",
+        "refusals.no_orders": "전송한 주문이 없습니다.",
+        "refusals.none": "거부된 주문이 없습니다.",
+        "refusals.orders": "최종 상태별 주문",
+        "refusals.refused": "사유별 거부",
+        "refusals.type": "유형",
+        "refusals.tif": "유효 조건",
+        "refusals.state": "상태",
+        "refusals.count": "건수",
+        "refusals.share": "비중",
+        "refusals.reason": "사유 코드",
+        "refusals.meaning": "의미",
+        "limits.title": "실행을 제한한 요인",
+        "limits.limiting": "주문 수량을 정한 한도",
+        "limits.no_limiting": "수량을 산정한 주문이 없습니다.",
+        "limits.cap": "한도",
+        "limits.alarms": "경보",
+        "limits.no_alarms": "발생한 경보가 없습니다.",
+        "limits.alarm": "경보 코드",
+        "limits.liquidations": "강제 청산",
+        "limits.no_liquidations": "강제 청산된 포지션이 없습니다.",
+        "limits.unlisted": "실행이 집계한 강제 청산은 {count}건이고 fills.parquet에는 {listed}건이 있습니다.",
+        "limits.time": "시각, UTC",
+        "limits.side": "방향",
+        "limits.quantity": "수량",
+        "limits.price": "가격",
+        "limits.realised": "실현손익, USDT",
+        "side.BUY": "매수",
+        "side.SELL": "매도",
+        "data.title": "데이터",
+        "data.none": "실행이 기록한 데이터 파일이 없습니다.",
+        "data.path": "파일",
+        "data.kind": "종류",
+        "data.rows": "행",
+        "data.mark": "종목별 마크 가격 출처",
+        "data.no_mark": "실행이 기록한 마크 가격 출처가 없습니다.",
+        "data.source": "출처",
+        "configuration.title": "설정과 해시 지문",
+        "configuration.key": "항목",
+        "configuration.value": "값",
+        "configuration.other": "기타",
+        "configuration.hashes": "지문",
+        "configuration.none": "실행이 기록한 설정이 없습니다.",
+        "configuration.hash_note": "설정, 데이터, 버전이 같으면 주문과 상태의 지문도 같습니다. `autotrader replay "
+        "RUN_DIR --verify`로 확인할 수 있습니다.",
+        "fingerprint.run_id": "실행",
+        "fingerprint.seed": "시드",
+        "fingerprint.config": "설정, sha256",
+        "fingerprint.journal": "저널, sha256",
+        "fingerprint.orders": "주문, sha256",
+        "fingerprint.state": "상태, sha256",
+        "disclaimer.simulated": "이 결과는 기록되었거나 수신한 시장 데이터에 대한 시뮬레이션입니다. 지정가 주문의 "
+        "체결은 대기열 모형을, 시장가 주문은 시장 충격 모형을 따르며, 기록된 시장은 이 주문들에 반응하지 않았습니다.",
+        "disclaimer.past": "과거 성과는 시뮬레이션이든 실거래든 미래 성과를 보장하지 않습니다. 레버리지를 사용하는 "
+        "무기한 선물에서는 예치한 증거금 전액을 잃을 수 있습니다.",
+        "disclaimer.advice": "이 보고서는 계산 결과의 기록이며 투자 자문이나 권유가 아닙니다.",
+        "reason.R1_PRICE_COLLAR": "주문가가 마크 가격과 중간가에서 너무 멂(가격 제한폭)",
+        "reason.R3_ORDER_NOTIONAL": "1회 주문 금액 한도 초과",
+        "reason.R4_ORDER_QUANTITY": "1회 주문 수량 한도 또는 호가 잔량 대비 한도 초과",
+        "reason.R5_POSITION_LIMIT": "미체결 주문까지 합친 포지션이 종목 한도 초과",
+        "reason.R6_GROSS_EXPOSURE": "계좌 총 익스포저 한도 초과",
+        "reason.R9_LIQUIDATION_DISTANCE": "청산가까지의 거리 부족",
+        "reason.R11_ORDER_RATE": "주문 빈도 한도 초과",
+        "reason.R15_DUPLICATE": "중복 방지 시간 안에 같은 주문이 반복됨",
+        "reason.R18_STALE_DATA": "시세가 오래되었거나 호가창을 사용할 수 없음",
+        "reason.R20_REDUCE_ONLY": "낙폭이 한도의 3/4에 도달: 포지션을 줄이는 주문만 허용",
+        "reason.R21_DAILY_LOSS": "일일 손실 한도 도달: 신규 진입 중지",
+        "reason.R22_DRAWDOWN_KILL": "낙폭 한도 도달: 전량 청산 후 신규 진입 잠금",
+        "reason.R25_OPEN_ORDERS": "미체결 주문 수 한도 초과",
+        "reason.R28_SYMBOL_STATUS": "거래할 수 없는 상태의 종목",
+        "reason.R31_RISK_FAULT": "리스크 점검 실패로 거부",
+        "reason.FILTER_PRICE": "호가 단위에 맞지 않거나 거래소 가격 범위를 벗어남",
+        "reason.FILTER_QUANTITY": "수량 단위에 맞지 않거나 거래소 수량 범위를 벗어남",
+        "reason.FILTER_NOTIONAL": "거래소 최소 주문 금액 미달",
+        "reason.INSUFFICIENT_MARGIN": "가용 증거금 부족",
+        "reason.NOTHING_TO_REDUCE": "줄일 포지션이 없는 축소 전용 주문",
+        "reason.HALTED": "운영자 또는 차단 장치에 의한 거래 중지",
+        "alarm.BOOK_GAP": "호가창 갱신 순번 누락",
+        "alarm.BOOK_CROSSED": "호가창 역전",
+        "alarm.BOOK_RECOVERED": "호가창 복구",
+        "alarm.DRAWDOWN_HALF": "낙폭이 한도의 1/2에 도달: 수량 절반",
+        "alarm.DRAWDOWN_REDUCE_ONLY": "낙폭이 한도의 3/4에 도달: 축소 전용",
+        "alarm.DRAWDOWN_KILL": "낙폭 한도 도달: 전량 청산 후 잠금",
+        "alarm.DAILY_LOSS": "일일 손실 한도",
+        "alarm.LIQUIDATED": "거래소의 강제 청산",
+        "alarm.STRATEGY_DISABLED": "오류로 인한 전략 중지",
+        "alarm.LIQUIDATION_NEAR": "청산가 근접",
+        "cap.FULL": "전략이 정한 수량",
+        "cap.NO_EDGE": "명시되거나 추정된 우위 없음: 주문 없음",
+        "cap.KELLY": "부분 켈리",
+        "cap.VOLATILITY_TARGET": "목표 변동성",
+        "cap.ATR_RISK": "거래당 ATR 위험",
+        "cap.LIQUIDATION_SAFE": "청산을 피하기 위한 안전거리",
+        "cap.VAR_HEADROOM": "일일 VaR 한도 여유",
+        "cap.CONCENTRATION": "종목 집중 한도",
+        "cap.GROSS": "총 익스포저 한도 여유",
+        "cap.MARGIN": "가용 증거금",
+        "cap.INVENTORY": "재고 한도",
+        "cap.BELOW_MINIMUM": "거래소 최소 주문 금액 미달: 주문 없음",
+        "cap.BAD_INPUT": "유효한 양수가 아닌 입력값: 주문 없음",
+        "span.day": "{value}일",
+        "span.hour": "{value}시간",
+        "span.minute": "{value}분",
+        "span.second": "{value}초",
+        "span.millisecond": "{value}밀리초",
+    }
+)
+
+TEXTS: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": EN, "ko": KO})
+
+SPANS = (
+    ("day", 86_400_000_000_000),
+    ("hour", 3_600_000_000_000),
+    ("minute", 60_000_000_000),
+    ("second", 1_000_000_000),
+    ("millisecond", 1_000_000),
+)
+
+LATENCIES = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
+
+
+class Words:
+    """Speak one language.
+
+    Parameters
+    ----------
+    language
+        ``"en"`` or ``"ko"``.
+
+    Raises
+    ------
+    OperatorError
+        If the language is another one.
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in TEXTS:
+            raise OperatorError(EN["error.language"].format(language=language))
+        self.language = language
+        self._texts = TEXTS[language]
+
+    def __call__(self, key: str, **fields: object) -> str:
+        """Return the text of a key with its fields filled in."""
+        return self._texts[key].format(**fields)
+
+    def known(self, kind: str, name: str) -> str:
+        """Return the text of a name of some kind (reason, alarm, ...), or the name itself where there is none."""
+        return self._texts.get(f"{kind}.{name}", name)
+
+    def meaning(self, kind: str, name: str) -> str:
+        """Return what a name means as a sentence begins, a dash where it is not known."""
+        text = self._texts.get(f"{kind}.{name}", NONE)
+        return text[0].upper() + text[1:]
+
+    def span(self, nanoseconds: int) -> str:
+        """Return a duration in its two largest units."""
+        units: list[tuple[str, int]] = []
+        for unit, size in SPANS:
+            value, nanoseconds = divmod(nanoseconds, size)
+            if value or units:
+                units.append((unit, value))
+        told = [self(f"span.{unit}", value=value) for unit, value in units[:2] if value]
+        return " ".join(told) or self("span.millisecond", value=0)
+
+
+def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
+    """Return a number with thousands separators, a dash for ``None``.
+
+    Examples
+    --------
+    >>> number(1234567.891, signed=True), number(-0.001)
+    ('+1,234,567.89', '0.00')
+    """
+    if value is None:
+        return NONE
+    text = f"{value:{'+' if signed else ''},.{digits}f}"
+    # Rounding may leave a sign in front of nothing.
+    return text.lstrip("+-") if not text.strip("+-0.,") else text.replace("-", MINUS)
+
+
+def usdt(value: float | None, signed: bool = False) -> str:
+    """Return an amount with its unit; an amount of less than a cent keeps its digits.
+
+    Examples
+    --------
+    >>> usdt(7700).split(), usdt(0.00042).split()
+    (['7,700.00', 'USDT'], ['0.000420', 'USDT'])
+    """
+    tiny = value is not None and 0.0 < abs(value) < 0.01
+    return NONE if value is None else f"{number(value, 6 if tiny else 2, signed)}{TIE}USDT"
+
+
+def percent(share: float | None, digits: int = 2, signed: bool = False) -> str:
+    """Return a share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.12).split(), percent(0.0123, signed=True).split()
+    (['12.00', '%'], ['+1.23', '%'])
+    """
+    return NONE if share is None else f"{number(share * 100.0, digits, signed)}{TIE}%"
+
+
+def basis_points(value: float | None, digits: int = 2) -> str:
+    """Return basis points with their unit."""
+    return NONE if value is None else f"{number(value, digits)}{TIE}bps"
+
+
+def price(value: float | None) -> str:
+    """Return a price with about seven significant digits, zeros kept so that a column lines up.
+
+    Examples
+    --------
+    >>> price(27812.3), price(0.47132)
+    ('27,812.30', '0.471320')
+    """
+    return NONE if value is None else number(value, 7 - _whole_digits(value))
+
+
+def quantity(value: float) -> str:
+    """Return a quantity with at most eight decimals and no trailing zeros.
+
+    Examples
+    --------
+    >>> quantity(0.0120), quantity(1500.0)
+    ('0.012', '1,500')
+    """
+    return number(value, 8).rstrip("0").rstrip(".")
+
+
+def latency(value_ns: float | None) -> str:
+    """Return a latency in the largest unit that it fills.
+
+    Examples
+    --------
+    >>> latency(850).split(), latency(12_345).split(), latency(100_000_000).split()
+    (['850', 'ns'], ['12.3', 'µs'], ['100', 'ms'])
+    """
+    if value_ns is None:
+        return NONE
+    unit, size = next((unit, size) for unit, size in LATENCIES if value_ns >= size or unit == "ns")
+    shown = value_ns / size
+    digits = 0 if shown >= 100.0 or unit == "ns" else 1
+    return f"{number(shown, digits).removesuffix('.0')}{TIE}{unit}"
+
+
+def stamp(ts_ns: int, to_millisecond: bool = False) -> str:
+    """Return a UTC time to the second, or to the millisecond.
+
+    Examples
+    --------
+    >>> stamp(1_700_000_000_123_000_000, to_millisecond=True)
+    '2023-11-14 22:13:20.123'
+    """
+    time = np.datetime64(ts_ns, "ns")
+    text = np.datetime_as_string(time, unit="ms") if to_millisecond else np.datetime_as_string(time, unit="s")
+    return str(text).replace("T", " ")
+
+
+def _whole_digits(value: float) -> int:
+    # Digits before the point, between 1 and 5, so that a price keeps two to six decimals.
+    return min(5, max(1, len(str(int(abs(value))))))

@@ -1,0 +1,1 @@
+"""Runs over history: replay, and what is learned from it."""

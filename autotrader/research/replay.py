@@ -1,0 +1,314 @@
+"""A run: the engine, the venue and the journal put together from one plan.
+
+Knows how a configuration becomes the core's integers, and how a run starts, goes and ends. Refuses to
+know files of market data and report formats: data come through `ports.MarketSource`, results go out as
+`Outcome`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotrader.config import Config
+from autotrader.ports import MarketSource
+from autotrader.strategies.trend import Trend, TrendParameters
+from core_ext.account import Account
+from core_ext.driver import Driver, Verifier
+from core_ext.engine import Engine
+from core_ext.exchange import Exchange
+from core_ext.journal import JournalWriter, read_journal
+from core_ext.quoter import Quoter
+from core_ext.strategy import Strategy
+from core_ext.types import Instruments, Kind
+from core_ext.wire import Scanner
+
+__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verify"]
+
+E8 = 10**8
+FORMAT = 1
+"""Version of the manifest and of the decoding of market data; a replay needs the same."""
+SECOND_NS = 1_000_000_000
+YEAR_HOURS = 8760.0
+HOUR_NS = 3_600_000_000_000
+
+Progress = Callable[[float, str], None]
+
+
+def e8(value: float) -> int:
+    """Return a configured number as an integer with eight decimals."""
+    return round(value * E8)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a run: the same plan and the same data give the same run, bit for bit.
+
+    Attributes
+    ----------
+    config : Config
+    specs : list of dict
+        The instruments' integers (`core_ext.types.Instruments`).
+    mark_sources : list of str
+        "stream", "file" or "proxy", by symbol.
+    data : list of dict
+        Path, sha256, rows and kind of every file.
+    source : dict
+        What the source needs to read the files the same way again.
+    """
+
+    config: Config
+    config_values: Mapping[str, Any]
+    specs: list[dict[str, Any]]
+    mark_sources: list[str]
+    data: list[dict[str, Any]]
+    source: dict[str, Any]
+
+    def fingerprint(self) -> bytes:
+        """Return the SHA-256 of what decides the run; where files lie and the language do not."""
+        values = {section: dict(fields) for section, fields in self.config_values.items()}
+        values["data"].pop("paths", None)
+        values["run"].pop("language", None)
+        decides = {
+            "format": FORMAT,
+            "config": values,
+            "specs": self.specs,
+            "mark_sources": self.mark_sources,
+            "data": [item["sha256"] for item in self.data],
+            "source": self.source,
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).digest()
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the plan as plain values, for the run folder."""
+        return {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint().hex(),
+            "config": self.config_values,
+            "specs": self.specs,
+            "mark_sources": self.mark_sources,
+            "data": self.data,
+            "source": self.source,
+        }
+
+    @property
+    def epoch(self) -> int:
+        """Upper half of the run's client order ids, from configuration and data."""
+        return int.from_bytes(self.fingerprint()[:4], "big")
+
+    @property
+    def start_e8(self) -> int:
+        """Starting wallet."""
+        return e8(self.config.run.initial_equity_usdt)
+
+    def instruments(self) -> Instruments:
+        """Return the core's instruments."""
+        return Instruments(self.specs)
+
+    def engine(self) -> Engine:
+        """Return a fresh engine."""
+        return Engine(
+            self.instruments(),
+            strategy(self.config),
+            limits(self.config),
+            sizing(self.config),
+            self.start_e8,
+            self.epoch,
+            self.mark_sources,
+        )
+
+
+def limits(config: Config) -> dict[str, Any]:
+    """Return the risk gate's limits as the core's integers."""
+    risk = config.risk
+    return {
+        "exit_collar_e8": e8(risk.price_collar_exit),
+        "max_order_e8": e8(risk.max_order_notional_usdt),
+        "order_equity_share_e8": e8(risk.max_order_equity_share),
+        "order_leverage_e8": config.run.leverage * E8,
+        "volume_share_e8": e8(risk.volume_share),
+        "assumed_minute_e8": e8(risk.assumed_minute_volume_usdt),
+        "depth_share_e8": e8(risk.max_depth_share),
+        "symbol_share_e8": e8(risk.max_symbol_share),
+        "strategy_leverage_e8": e8(risk.strategy_leverage),
+        "max_gross_e8": e8(risk.max_gross),
+        "liquidation_distance_e8": e8(risk.min_liquidation_distance),
+        "liquidation_atr": risk.liquidation_atr,
+        "atr_floor": risk.atr_floor,
+        "orders_per_second": risk.orders_per_second,
+        "order_burst": risk.order_burst,
+        "orders_per_minute": risk.orders_per_minute,
+        "strategy_orders_per_second": risk.strategy_orders_per_second,
+        "duplicate_ns": round(risk.duplicate_window_s * SECOND_NS),
+        "book_stale_ns": round(risk.book_stale_s * SECOND_NS),
+        "mark_stale_ns": round(risk.mark_stale_s * SECOND_NS),
+        "candle_stale": risk.candle_stale_intervals,
+        "max_drawdown_e8": e8(risk.max_drawdown),
+        "daily_loss_e8": e8(risk.daily_loss),
+        "max_orders_symbol": risk.max_orders_symbol,
+        "max_orders_total": risk.max_orders_total,
+        "acknowledged": 1,
+    }
+
+
+def sizing(config: Config) -> dict[str, float]:
+    """Return the sizer's standing limits."""
+    risk = config.risk
+    return {
+        "kelly_fraction": risk.kelly_fraction,
+        "atr_risk": risk.atr_risk,
+        "atr_stop": risk.atr_stop,
+        "safe_atr": risk.liquidation_safe_atr,
+        "daily_var": risk.daily_var,
+    }
+
+
+def strategy(config: Config) -> Strategy:
+    """Return a fresh strategy of the configured name."""
+    if config.strategy.quoter is not None:
+        quoter = config.strategy.quoter
+        return Quoter(
+            order_e8=e8(quoter.order_notional_usdt),
+            budget_e8=e8(quoter.inventory_budget_usdt),
+            requote_ns=quoter.requote_ms * 1_000_000,
+            join_ticks=quoter.join_ticks,
+            min_spread_ticks=quoter.min_spread_ticks,
+        )
+    assert config.strategy.trend is not None  # the configuration has one of the two
+    trend = config.strategy.trend
+    bars_an_hour = HOUR_NS / config.data.interval_ns
+    return Trend(
+        TrendParameters(
+            lookbacks=tuple(round(hours * bars_an_hour) for hours in trend.lookbacks_hours),
+            half_life=trend.volatility_half_life_hours * bars_an_hour,
+            bars_per_year=YEAR_HOURS * bars_an_hour,
+            target_volatility=trend.target_volatility,
+            sharpe_mean=trend.prior_sharpe_mean,
+            sharpe_sd=trend.prior_sharpe_sd,
+            band=trend.rebalance_band,
+            every=trend.decide_every_bars,
+            delay_ns=config.venue.bar_delay_ms * 1_000_000,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves in memory, beside its journal.
+
+    Attributes
+    ----------
+    curve : array
+        Equity curve (`core_ext.driver.Driver.equity_curve`).
+    latency : tuple of (edges, counts)
+        Wire-to-order histogram, ns.
+    seconds : float
+        Wall time of the run; statistics only.
+    """
+
+    engine: Engine
+    venue: Exchange
+    scanner: Scanner
+    curve: NDArray[np.void]
+    latency: tuple[list[int], list[int]]
+    latency_max: int
+    alarms: dict[str, int]
+    rows: int
+    seconds: float
+    journal_sha256: str
+    orders_sha256: str
+    state_sha256: str
+    end_ns: int
+
+
+class Session:
+    """One run under way: start it, feed it, finish it.
+
+    Parameters
+    ----------
+    plan : Plan
+    journal : Path
+        The journal's file; it must not exist.
+    """
+
+    def __init__(self, plan: Plan, journal: Path):
+        config = plan.config
+        self.plan = plan
+        self.engine = plan.engine()
+        self.venue = Exchange(
+            self.engine.instruments,
+            [Account(self.engine.instruments, plan.start_e8)],
+            plan.mark_sources,
+            config.venue.half_spread_bps * 1e-4,
+            config.venue.impact_coefficient,
+            _grace_ns(config),
+        )
+        self.scanner = Scanner(self.engine.instruments)
+        self.journal = JournalWriter(str(journal))
+        self.driver = Driver(
+            self.engine,
+            self.venue,
+            self.scanner,
+            self.journal,
+            round(config.venue.order_latency_ms * 1e6),
+            round(config.venue.response_latency_ms * 1e6),
+            SECOND_NS if config.sources.book != "candle" else config.data.interval_ns,
+        )
+        self._started = time.perf_counter()
+
+    def start(self, start_ns: int) -> None:
+        """Put the run's first events into the stream: its fingerprint, and the recorder's clock offset."""
+        words = np.frombuffer(self.plan.fingerprint(), "<i8").tolist()
+        self.driver.control(int(Kind.RUN), start_ns, (*words, self.plan.epoch))
+        if "offset_ns" in self.plan.source:
+            offset = (self.plan.source["offset_ns"], self.plan.source["offset_lines"])
+            self.driver.control(int(Kind.CLOCK_OFFSET), start_ns, offset)
+
+    def finish(self) -> Outcome:
+        """Deliver what is on its way, seal and close the journal."""
+        digest = self.driver.finish()
+        seconds = time.perf_counter() - self._started
+        journal_sha256, orders_sha256 = self.journal.close()
+        return Outcome(
+            engine=self.engine,
+            venue=self.venue,
+            scanner=self.scanner,
+            curve=self.driver.equity_curve(),
+            latency=self.driver.latency_counts(),
+            latency_max=self.driver.latency_max,
+            alarms=self.driver.alarm_counts(),
+            rows=self.driver.rows,
+            seconds=seconds,
+            journal_sha256=journal_sha256,
+            orders_sha256=orders_sha256,
+            state_sha256=digest.hex(),
+            end_ns=self.driver.now,
+        )
+
+    def run(self, source: MarketSource) -> Iterator[float]:
+        """Run through a whole source; yields the share that is done."""
+        self.start(source.start_ns)
+        yield from source.feed(self.driver)
+
+
+def _grace_ns(config: Config) -> int:
+    # An order decided on a close arrives this late at most; anything later waits for the next open.
+    delay = config.venue.bar_delay_ms + 2 * config.venue.order_latency_ms + config.venue.response_latency_ms
+    return round(2 * delay * 1e6) + SECOND_NS
+
+
+def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:
+    """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
+    engine = plan.engine()
+    verifier = Verifier(engine, Scanner(engine.instruments), read_journal(str(journal)))
+    yield from source.feed(verifier)
+    verifier.finish()
+    yield verifier

@@ -1,0 +1,140 @@
+"""The summary of a run: every figure that `summary.json` holds, from the outcome and the ledger.
+
+Knows which figure is computed from what. Refuses to know files and pages. A ratio that is not defined is
+None; money is exact to 1e-8 USDT before it becomes a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from autotrader.models import performance
+from autotrader.research.replay import Outcome, Plan
+from autotrader.views.ledger import Ledger
+
+__all__ = ["summarise"]
+
+E8 = 1e8
+SHARES = (0.5, 0.99, 0.999)
+MIN_SPAN_NS = 2 * 86_400 * 1_000_000_000
+
+
+def summarise(
+    run_id: str,
+    plan: Plan,
+    outcome: Outcome,
+    ledger: Ledger,
+    start_ns: int,
+    words: Mapping[str, Sequence[str] | Mapping[str, str] | str],
+) -> dict[str, Any]:
+    """Return the summary as plain values.
+
+    Parameters
+    ----------
+    run_id : str
+    plan : Plan
+    outcome : Outcome
+    ledger : Ledger
+        Folded over the run's journal.
+    start_ns : int
+        First stamp of the data.
+    words : mapping
+        ``defaults_used``, ``warnings``, ``notes``, ``mark_source``, ``language``, ``config_sha256``: what is said,
+        not computed.
+    """
+    account = outcome.engine.account
+    config = plan.config
+    return {
+        "run_id": run_id,
+        "mode": config.run.mode,
+        "strategy": config.strategy.name,
+        "symbols": list(config.run.symbols),
+        "start": _iso(start_ns),
+        "end": _iso(outcome.end_ns),
+        "start_ns": start_ns,
+        "end_ns": outcome.end_ns,
+        "events": outcome.rows,
+        "initial_equity": account.start_e8 / E8,
+        "final_equity": account.equity() / E8,
+        **_performance(outcome, ledger, start_ns),
+        "fees": account.fees_e8 / E8,
+        "funding": account.funding_e8 / E8,
+        "realised_pnl": account.realised_e8 / E8,
+        "unrealised_pnl": account.unrealised_e8 / E8,
+        "transfers": account.transfers_e8 / E8,
+        "orders": len(ledger.orders),
+        "fills": len(ledger.fills),
+        "fill_rate": ledger.fill_rate(),
+        "slippage_bps": ledger.slippage_bps(),
+        "post_only_success": ledger.post_only_success(),
+        "rejects_by_reason": dict(sorted((ledger.refusals + ledger.rejections).items())),
+        "limiting": dict(sorted(ledger.limiting.items())),
+        "liquidations": outcome.engine.liquidations,
+        **_latency(outcome),
+        "events_per_second": outcome.rows / outcome.seconds if outcome.seconds > 0 else None,
+        "journal_sha256": outcome.journal_sha256,
+        "orders_sha256": outcome.orders_sha256,
+        "state_sha256": outcome.state_sha256,
+        "seed": config.run.seed,
+        "config": plan.config_values,
+        "data": plan.data,
+        "costs": {
+            "fees_maker": ledger.fees_maker,
+            "fees_taker": ledger.fees_taker,
+            "liquidation_fees": account.liquidation_fees_e8 / E8,
+            "funding": account.funding_e8 / E8,
+            "slippage": ledger.slippage_usdt,
+        },
+        "alarms": outcome.alarms,
+        **words,
+    }
+
+
+def _iso(ns: int) -> str:
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+
+
+def _performance(outcome: Outcome, ledger: Ledger, start_ns: int) -> dict[str, Any]:
+    start = outcome.engine.account.start_e8 / E8
+    ts, equity = outcome.curve["ts"], outcome.curve["a"] / E8
+    moved = None
+    if ledger.transfers:
+        stamps, amounts = zip(*ledger.transfers, strict=True)
+        moved = performance.Transfers(np.array(stamps, np.int64), np.array(amounts))
+    # Two calendar days of a few seconds each are no two daily returns.
+    whole = outcome.end_ns - start_ns >= MIN_SPAN_NS
+    returns = performance.daily_returns(ts, equity, start, moved) if whole else np.empty(0)
+    growth = performance.total_return(performance.without_transfers(ts, equity, start, moved), start)
+    annual = performance.cagr(growth, outcome.end_ns - start_ns)
+    deepest = outcome.engine.gate.max_drawdown_e8 / E8
+    turnover = outcome.engine.account.turnover_e8 / E8
+    return {
+        "total_return": growth,
+        "cagr": annual,
+        "sharpe": performance.sharpe(returns),
+        "sortino": performance.sortino(returns),
+        "calmar": performance.calmar(annual, deepest),
+        "max_drawdown": deepest,
+        "turnover": turnover / float(np.mean(equity)) if len(equity) and np.mean(equity) > 0 else None,
+    }
+
+
+def _latency(outcome: Outcome) -> dict[str, Any]:
+    edges, counts = outcome.latency
+    p50, p99, p999 = performance.histogram_quantiles(edges, counts, SHARES)
+    total = sum(counts)
+    return {
+        "latency_ns": {
+            "p50": p50,
+            "p99": p99,
+            "p99.9": p999,
+            "max": outcome.latency_max if total else None,
+            "count": total,
+        },
+        "latency_histogram": {"edges_ns": edges, "counts": counts},
+    }

@@ -1,0 +1,414 @@
+"""The commands, wired: configuration, data, engine, journal, report.
+
+The only place that knows all names. Refuses to know how anything is done: every step is somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from autotrader import config as configuration
+from autotrader import instruments as facts
+from autotrader.adapters.storage import run_folder
+from autotrader.adapters.storage.candles import Candles
+from autotrader.adapters.storage.recordings import Recording, is_recording
+from autotrader.adapters.storage.run_folder import RunFolder
+from autotrader.adapters.web import report
+from autotrader.config import Config
+from autotrader.errors import OperatorError
+from autotrader.messages import language, say
+from autotrader.ports import MarketSource
+from autotrader.research.replay import FORMAT, Outcome, Plan, Progress, Session, verify
+from autotrader.research.summary import summarise
+from autotrader.run.online import paced
+from autotrader.views.ledger import Ledger
+from core_ext.account import Account
+from core_ext.driver import Verifier
+from core_ext.journal import JournalDamaged, read_journal, torn_bytes
+from core_ext.types import Instruments
+
+__all__ = ["render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+
+E8 = 10**8
+MAX_FOLDERS = 10_000
+
+
+def run_backtest(config: Config, data: list[Path], out: Path | None, progress: Progress) -> dict[str, Any]:
+    """Run a backtest and leave its folder.
+
+    Parameters
+    ----------
+    config : Config
+    data : list of Path
+        Recorder lines, or candle files.
+    out : Path or None
+        The run's folder; None makes one under ``runs``.
+    progress : callable
+        Told the share that is done and what is being done.
+
+    Returns
+    -------
+    dict
+        The summary.
+
+    Raises
+    ------
+    OperatorError
+        For data or a configuration that cannot be used; then nothing is left behind.
+    """
+    return _Run(config, data, progress).go(out, "max")
+
+
+def run_paper(config: Config, files: list[Path], speed: str, out: Path | None, progress: Progress) -> dict[str, Any]:
+    """Run PAPER mode on a recording, as fast as it goes or at its own pace ("max", "1x")."""
+    return _Run(config, files, progress).go(out, speed)
+
+
+class _Run:
+    # One run from its files to its folder.
+    def __init__(self, config: Config, data: list[Path], progress: Progress):
+        self.config = config
+        self.progress = progress
+        progress(0.0, say("run.progress_read"))
+        self.table = facts.load(None if config.sources.instruments == "shipped" else _instruments_file(config))
+        specs, self.defaults = facts.specs(
+            config.run.symbols,
+            table=self.table,
+            fees=facts.fee_tier(config.venue.fee_tier),
+            leverage=config.run.leverage,
+            language=_language(),
+        )
+        collar = round(config.risk.price_collar * E8)
+        self.specs = [
+            dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
+        ]
+        instruments = Instruments(self.specs)
+        paths = _expanded(data)
+        self.source: MarketSource
+        if config.sources.book == "candle":
+            self.source = self._candles(paths, instruments)
+        else:
+            self.source = self._recording(paths, instruments)
+        self.plan = Plan(
+            config=config,
+            config_values=configuration.as_dict(config),
+            specs=self.specs,
+            mark_sources=self.marks,
+            data=[
+                {"path": str(f.path.resolve()), "sha256": f.sha256, "rows": f.rows, "kind": f.kind}
+                for f in self.source.files
+            ],
+            source=self.source.facts,
+        )
+
+    def _recording(self, paths: Sequence[Path], instruments: Instruments) -> Recording:
+        for path in paths:
+            if not is_recording(path) and path.suffix in {".parquet", ".csv", ".zip"}:
+                raise OperatorError(say("run.book_needs", path=path, book="l2", needed=say("run.needs_recording")))
+        mark = self.config.sources.mark
+        if mark == "file":
+            raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
+        self.marks = [mark] * len(instruments)
+        text = say("run.mark_stream") if mark == "stream" else say("run.mark_proxy_book")
+        self.mark_words = dict.fromkeys(self.config.run.symbols, text)
+        return Recording(paths, instruments)
+
+    def _candles(self, paths: Sequence[Path], instruments: Instruments) -> Candles:
+        for path in paths:
+            if is_recording(path):
+                raise OperatorError(say("run.book_needs", path=path, book="candle", needed=say("run.needs_candles")))
+        sources, names = self.config.sources, self.config.run.symbols
+        source = Candles(
+            paths, instruments, self.config.data.interval_ns, sources.funding != "none", sources.mark == "file"
+        )
+        marks = {name: source.marks(name) for name in names}
+        without = [name for name in names if sources.mark != "proxy" and not any(marks[name])]
+        if without:
+            raise OperatorError(say("run.no_mark", symbols=", ".join(without)))
+        without = [name for name in names if sources.funding != "none" and not source.has_funding(name)]
+        if without:
+            raise OperatorError(say("run.no_funding", symbols=", ".join(without)))
+        self.marks = ["file" if sources.mark == "file" and marks[name][0] else "proxy" for name in names]
+        self.mark_words = {name: self._mark_words(*marks[name]) for name in names}
+        return source
+
+    def _mark_words(self, candles: str, funding: str) -> str:
+        if self.config.sources.mark == "file" and candles:
+            return say("run.mark_file", interval=candles)
+        return say("run.mark_proxy_candle") + (say("run.mark_funding", interval=funding) if funding else "")
+
+    # ------------------------------------------------------------------ running
+
+    def go(self, out: Path | None, speed: str) -> dict[str, Any]:
+        run_id, folder = _folder(self.plan, out, self.source.start_ns)
+        folder.create(self.plan.manifest())
+        try:
+            session = Session(self.plan, folder.journal_file)
+            self._feed(session, speed)
+            self._require_read(session)
+        except OperatorError:
+            folder.discard()
+            raise
+        outcome = session.finish()
+        return self._leave(run_id, folder, outcome)
+
+    def _feed(self, session: Session, speed: str) -> None:
+        if speed == "1x" and isinstance(self.source, Recording):
+            paced(session, self.source, lambda share: self.progress(share, say("run.progress_run")))
+            return
+        for share in session.run(self.source):
+            self.progress(share, say("run.progress_run"))
+
+    def _require_read(self, session: Session) -> None:
+        symbols = ", ".join(self.config.run.symbols)
+        if session.driver.rows == 0:
+            raise OperatorError(say("run.nothing_read", messages=session.scanner.messages, symbols=symbols))
+        if self.config.sources.book == "l2" and not any(book.applied for book in session.engine.books):
+            raise OperatorError(say("run.no_book", symbols=symbols))
+
+    def _leave(self, run_id: str, folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
+        self.progress(1.0, say("run.progress_write"))
+        ledger = Ledger(outcome.engine.instruments, Account(outcome.engine.instruments, self.plan.start_e8))
+        for block in read_journal(str(folder.journal_file)):
+            ledger.apply(block.array())
+        words = {
+            "mark_source": self.mark_words,
+            "config_sha256": configuration.sha256(self.config),
+            "defaults_used": self.defaults,
+            "warnings": list(self._warnings(outcome)),
+            "notes": list(self._notes()),
+            "language": language(),
+        }
+        summary = summarise(run_id, self.plan, outcome, ledger, self.source.start_ns, words)
+        folder.table("orders", run_folder.ORDERS, ledger.order_rows())
+        folder.table("fills", run_folder.FILLS, ledger.fills)
+        folder.table("funding", run_folder.FUNDING, ledger.funding)
+        folder.table("equity", run_folder.EQUITY, _equity(outcome))
+        folder.summary(summary)
+        report.render(folder.path, language())
+        folder.complete()
+        return summary
+
+    # ------------------------------------------------------------------ saying
+
+    def _warnings(self, outcome: Outcome) -> Iterable[str]:
+        yield from self.source.warnings
+        yield from self._filters()
+        yield from self._caps(outcome)
+        scanner = outcome.scanner
+        if scanner.refused:
+            yield say("run.refused", count=scanner.refused, messages=scanner.messages)
+        for name, book in zip(self.config.run.symbols, outcome.engine.books, strict=True):
+            if book.gaps + book.crossings:
+                yield say("run.gaps", symbol=name, count=book.gaps + book.crossings)
+        if isinstance(self.source, Candles):
+            yield from _candle_warnings(self.source)
+        if outcome.engine.failed:
+            yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+
+    def _filters(self) -> Iterable[str]:
+        dates = sorted(filter(None, {self.table[name].date for name in self.config.run.symbols})) or ["-"]
+        yield say("run.filters_today", date=dates[0] if len(dates) == 1 else f"{dates[0]} .. {dates[-1]}")
+
+    def _caps(self, outcome: Outcome) -> Iterable[str]:
+        risk = self.config.risk
+        cap = self.config.run.initial_equity_usdt * risk.max_symbol_share * risk.strategy_leverage
+        prices = {
+            name: outcome.engine.markets.market(at)["mark_e8"] for at, name in enumerate(self.config.run.symbols)
+        }
+        known = {name: price for name, price in prices.items() if price}
+        specs = [spec for spec in self.specs if spec["symbol"] in known]
+        yield from facts.caps_below_minimum(specs, known, cap, language=_language())  # type: ignore[arg-type]
+
+    def _notes(self) -> Iterable[str]:
+        venue = self.config.venue
+        if self.config.strategy.quoter is not None:
+            yield say("run.note_quoter", maker=f"{facts.fee_tier(venue.fee_tier)[0] / 1e4:g}")
+        trend = self.config.strategy.trend
+        if trend is not None:
+            yield say(
+                "run.note_trend",
+                mean=trend.prior_sharpe_mean,
+                sd=trend.prior_sharpe_sd,
+                lookbacks="/".join(str(hours) for hours in trend.lookbacks_hours),
+                warmup=trend.lookbacks_hours[-1],
+            )
+        if self.config.sources.book == "candle":
+            yield say("run.note_impact", half=venue.half_spread_bps, impact=venue.impact_coefficient)
+        yield say("run.note_latency", order=venue.order_latency_ms, response=venue.response_latency_ms)
+
+
+def _candle_warnings(source: Candles) -> Iterable[str]:
+    for name, count in source.history.gaps.items():
+        if count:
+            yield say("run.missing_bars", symbol=name, count=count)
+    for name, count in source.history.off_tick.items():
+        if count:
+            yield say("run.off_tick", symbol=name, count=count)
+
+
+def _instruments_file(config: Config) -> Path:
+    return config.resolve(config.sources.instruments)
+
+
+def _language() -> Any:
+    return "ko" if language() == "ko" else "en"
+
+
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    # A folder stands for the files in it.
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
+    return found
+
+
+def _equity(outcome: Outcome) -> pl.DataFrame:
+    curve = outcome.curve
+    return pl.DataFrame(
+        {
+            "ts_ns": curve["ts"],
+            "equity_usdt": curve["a"] / E8,
+            "wallet_usdt": curve["b"] / E8,
+            "unrealised_usdt": curve["c"] / E8,
+            "drawdown": curve["e"] / E8,
+            "gross_notional_usdt": curve["d"] / E8,
+        },
+        schema=run_folder.EQUITY,
+    )
+
+
+def _folder(plan: Plan, out: Path | None, start_ns: int) -> tuple[str, RunFolder]:
+    # The id tells what the run decides on; a second run of the same gets a number.
+    base = f"{plan.config.strategy.name}-{plan.config.run.mode}-{plan.fingerprint().hex()[:8]}"
+    if out is not None:
+        return base, RunFolder(out)
+    for count in range(1, MAX_FOLDERS):
+        run_id = base if count == 1 else f"{base}-{count}"
+        if not (Path("runs") / run_id).exists():
+            return run_id, RunFolder(Path("runs") / run_id)
+    raise OperatorError(say("run.cannot_write", path=Path("runs") / base, reason=f"{MAX_FOLDERS} runs"))
+
+
+# ---------------------------------------------------------------------- the other commands
+
+
+def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
+    """Re-run a journal and compare every request and the final state.
+
+    Returns
+    -------
+    dict
+        ``ok``, ``orders_compared``, ``first_difference`` (None when equal) and the three hashes of the journal
+        on disk.
+
+    Raises
+    ------
+    OperatorError
+        If the folder is no run, its data have moved, or the journal is damaged.
+    """
+    folder = RunFolder(run_dir)
+    plan = _plan_of(folder)
+    summary = folder.read_summary()
+    try:
+        torn = torn_bytes(str(folder.journal_file))
+        if torn:
+            raise OperatorError(say("run.torn_journal", count=torn))
+        verifier: Verifier | None = None
+        for step in verify(plan, _source_of(plan), folder.journal_file):
+            if isinstance(step, float | int):
+                progress(float(step), say("run.progress_verify"))
+            else:
+                verifier = step
+        hashes = _hashes(folder)
+    except JournalDamaged as damage:
+        raise OperatorError(say("run.damaged_journal", reason=damage)) from None
+    assert verifier is not None  # verify ends with it
+    difference = verifier.difference
+    for key in ("journal_sha256", "orders_sha256", "state_sha256"):
+        if difference is None and hashes[key] != summary.get(key):
+            difference = f"{key}: {hashes[key]} != {summary.get(key)}"
+    return {
+        "ok": difference is None,
+        "orders_compared": verifier.compared,
+        "first_difference": difference,
+        **hashes,
+    }
+
+
+def _plan_of(folder: RunFolder) -> Plan:
+    manifest = folder.read_manifest()
+    try:
+        if manifest["format"] != FORMAT:
+            raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=f"format {manifest['format']}"))
+        config = configuration.from_dict(manifest["config"], str(folder.manifest_file), folder.path)
+        plan = Plan(
+            config=config,
+            config_values=manifest["config"],
+            specs=manifest["specs"],
+            mark_sources=manifest["mark_sources"],
+            data=manifest["data"],
+            source=manifest["source"],
+        )
+        plan.instruments()
+    except (KeyError, TypeError, ValueError) as error:
+        raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=repr(error))) from None
+    if plan.fingerprint().hex() != manifest["fingerprint"]:
+        raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason="fingerprint"))
+    return plan
+
+
+def _source_of(plan: Plan) -> MarketSource:
+    paths = [Path(item["path"]) for item in plan.data]
+    for path in paths:
+        if not path.is_file():
+            raise OperatorError(say("run.moved", path=path))
+    source: MarketSource
+    if plan.source["kind"] == "recording":
+        source = Recording(paths, plan.instruments(), plan.source["offset_ns"])
+    else:
+        sources = plan.config.sources
+        source = Candles(
+            paths, plan.instruments(), plan.config.data.interval_ns, sources.funding != "none", sources.mark == "file"
+        )
+    for file, item in zip(source.files, plan.data, strict=True):
+        if file.sha256 != item["sha256"]:
+            raise OperatorError(say("run.moved", path=item["path"]))
+    return source
+
+
+def _hashes(folder: RunFolder) -> dict[str, str]:
+    import hashlib
+
+    import numpy as np
+
+    from core_ext.types import Kind
+
+    rows_hash, outbox_hash, state = hashlib.sha256(), hashlib.sha256(), ""
+    for block in read_journal(str(folder.journal_file)):
+        array = block.array()
+        rows_hash.update(array.tobytes())
+        outbox_hash.update(array[(array["kind"] >= 128) & (array["kind"] < 160)].tobytes())
+        for seal in array[array["kind"] == int(Kind.SEAL)]:
+            state = np.array([seal[word] for word in "abcd"], "<i8").tobytes().hex()
+    return {
+        "journal_sha256": rows_hash.hexdigest(),
+        "orders_sha256": outbox_hash.hexdigest(),
+        "state_sha256": state,
+    }
+
+
+def render_report(run_dir: Path) -> Path:
+    """Write the report of a finished run anew, in the current language."""
+    return report.render(run_dir, language())
+
+
+def run_bench(progress: Progress) -> dict[str, Any]:
+    """Measure the latency of the order path against its budgets."""
+    from autotrader.research import bench
+
+    return bench.run(progress)

@@ -1,0 +1,1 @@
+"""Strategies in Python: each a ``core_ext.strategy.Strategy`` and its parameters."""

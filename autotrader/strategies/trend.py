@@ -1,0 +1,128 @@
+"""Volatility-targeted trend following on closed candles.
+
+Knows the closes of its symbols and its stated prior. Refuses to know how an order is sent, what the
+account holds beyond its own positions, and anything that has not closed yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+from core_ext.signal import BarWindow
+from core_ext.strategy import Strategy
+
+__all__ = ["Trend", "TrendParameters"]
+
+HOURS_PER_YEAR = 8760.0
+DECIDE = 1
+
+
+@dataclass(frozen=True)
+class TrendParameters:
+    """What the trend is told.
+
+    Attributes
+    ----------
+    lookbacks : tuple of int
+        Bars, ascending; the signals of all are averaged.
+    half_life : float
+        Of the volatility estimate, bars.
+    bars_per_year : float
+    target_volatility : float
+        Of the whole portfolio, a year.
+    sharpe_mean, sharpe_sd : float
+        The stated prior of the annual Sharpe ratio.
+    band : float
+        Share of the target that must change before a position is adjusted.
+    every : int
+        Bars between decisions.
+    delay_ns : int
+        From a candle's close to the decision.
+    """
+
+    lookbacks: tuple[int, ...]
+    half_life: float
+    bars_per_year: float
+    target_volatility: float
+    sharpe_mean: float
+    sharpe_sd: float
+    band: float
+    every: int
+    delay_ns: int
+
+
+class Trend(Strategy):
+    """Follow the trend of every symbol, each at its share of a portfolio volatility.
+
+    The signal of a lookback is the return over it in units of its own volatility, held to [-1, 1]; the
+    position is what `Desk.size` allows for the mean signal. Symbols count as moving together: each gets
+    an equal share of the target volatility, no diversification is claimed.
+
+    References
+    ----------
+    Moskowitz, Ooi and Pedersen (2012), "Time series momentum".
+    """
+
+    def __init__(self, parameters: TrendParameters):
+        super().__init__()
+        self.parameters = parameters
+        self.windows: list[BarWindow] = []
+        self.bars = 0
+
+    def start(self) -> None:
+        """Make a window of closes for every symbol."""
+        length = self.parameters.lookbacks[-1] + 2
+        decay = 0.5 ** (1.0 / self.parameters.half_life)
+        self.windows = [BarWindow(length, decay) for _ in self.desk.symbols]
+
+    def on_bars(self) -> None:
+        """Remember the closes; ask to be woken shortly after them to decide."""
+        for symbol, window in enumerate(self.windows):
+            price = self.desk.last_price(symbol)
+            if price > 0.0:
+                window.push(price)
+        self.bars += 1
+        if self.bars % self.parameters.every == 0:
+            self.desk.set_timer(DECIDE, self.desk.now + self.parameters.delay_ns)
+
+    def on_timer(self, timer_id: int) -> None:
+        """Bring every position to its target."""
+        for symbol in range(len(self.windows)):
+            self._adjust(symbol)
+
+    def on_fill(self, symbol: int, lots: int, price_ticks: int) -> None:
+        """Open the new side once a reversal has closed the old one."""
+        if self.desk.position(symbol) == 0 and not self.desk.pending(symbol):
+            self._adjust(symbol)
+
+    def signal(self, symbol: int) -> float:
+        """Return the mean signal of a symbol, -1 to 1; NaN before the longest lookback is full."""
+        window, total = self.windows[symbol], 0.0
+        deviation = window.deviation()
+        if not deviation > 0.0:
+            return float("nan")
+        for bars in self.parameters.lookbacks:
+            total += max(-1.0, min(1.0, window.change(bars) / (deviation * sqrt(bars))))
+        return total / len(self.parameters.lookbacks)
+
+    def _adjust(self, symbol: int) -> None:
+        strength = self.signal(symbol)
+        if not isfinite(strength) or self.desk.pending(symbol):
+            return
+        held = self.desk.position(symbol)
+        lots, limiting = self._target(symbol, strength)
+        if abs(lots - held) >= max(1.0, self.parameters.band * max(abs(lots), abs(held))):
+            self.desk.trade_to(symbol, lots, limiting)
+
+    def _target(self, symbol: int, strength: float) -> tuple[int, int]:
+        p = self.parameters
+        volatility = self.windows[symbol].deviation() * sqrt(p.bars_per_year)
+        share = p.target_volatility / len(self.windows)
+        lots, limiting = self.desk.size(symbol, strength, volatility, share, p.sharpe_mean, p.sharpe_sd)
+        return lots, limiting
+
+    def snapshot(self) -> Any:
+        """Return the closes, the volatilities and the bar count."""
+        return (self.bars, [window.state() for window in self.windows])
