@@ -224,7 +224,7 @@ class Run:
 class Sources:
     """Declare where the book, the mark price, the funding rates and the instrument rules come from."""
 
-    book: Literal["l2", "touch", "candle"]
+    book: Literal["l2", "candle"]
     mark: Literal["stream", "file", "proxy"]
     funding: Literal["stream", "file", "none"]
     instruments: Annotated[str, _Path()] = "shipped"

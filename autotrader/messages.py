@@ -58,7 +58,7 @@ ENGLISH = {
     "field.run.leverage": "Leverage that the account sets at the exchange.",
     "field.run.seed": "Seed of everything random in the run.",
     "field.run.language": 'Language of the output; "" follows the environment.',
-    "field.sources.book": "Order book: full depth, best bid and offer, or candles.",
+    "field.sources.book": "Order book: full depth (l2) or candles (candle).",
     "field.sources.mark": "Mark price: recorded stream, file, or proxy (microprice or candle; printed so).",
     "field.sources.funding": "Funding rates: recorded stream, file, or none charged.",
     "field.sources.instruments": 'Filters and leverage brackets: "shipped", or a JSON file of the same shape.',
@@ -75,9 +75,11 @@ ENGLISH = {
     "field.strategy.trend.target_volatility": "Target volatility of the portfolio, a year.",
     "field.strategy.trend.prior_sharpe_mean": "Stated prior: mean of the annual Sharpe ratio; zero or less: no trade.",
     "field.strategy.trend.prior_sharpe_sd": "Stated prior: standard deviation of the annual Sharpe ratio.",
-    "field.strategy.trend.rebalance_band": "Share of the target that must change before trading.",
+    "field.strategy.trend.rebalance_band": "Trade only when the target differs by this share of the full position.",
     "field.strategy.trend.decide_every_bars": "Decide once in this many candles.",
-    "field.risk.price_collar": "Largest distance of an entry's price from the mark (R1), share; twice this beyond BTC and ETH.",
+    "field.risk.price_collar": (
+        "Largest distance of an entry's price from the mark (R1), share; twice this beyond BTC and ETH."
+    ),
     "field.risk.price_collar_exit": "The same for orders that only reduce (R1), share.",
     "field.risk.max_order_notional_usdt": "Largest order (R3), USDT.",
     "field.risk.max_order_equity_share": "Largest order as a share of equity times leverage (R3).",
@@ -202,7 +204,10 @@ ENGLISH = {
     "result.ratio": "p99 / budget",
     # Recordings.
     "recording.empty": "{path}: the file is empty; give recorder lines, <local stamp> <message>",
-    "recording.foreign": "{path}: line 1 is no recorder line (<local stamp> <message>); give a recording, or candles as Parquet, CSV or zip",
+    "recording.foreign": (
+        "{path}: line 1 is no recorder line (<local stamp> <message>); give a recording, or candles as "
+        "Parquet, CSV or zip"
+    ),
     "recording.truncated": "{path}: the file ends in the middle of a line; fetch it again or cut it at a line's end",
     "recording.damaged": "{path}: the gzip data are damaged ({reason}); fetch the file again",
     "recording.unreadable": "{path}: cannot be read ({reason}); check the path and its permissions",
@@ -216,14 +221,28 @@ ENGLISH = {
     "run.book_needs": '{path}: sources.book is "{book}", which this file cannot give; give {needed}',
     "run.needs_recording": "a recording of the book (recorder lines)",
     "run.needs_candles": "candles as Parquet, CSV or zip",
-    "run.no_mark": 'sources.mark is "file", but no file gives mark prices of {symbols}; give a mark series or set "proxy"',
-    "run.no_funding": 'sources.funding is "file", but no file gives funding of {symbols}; give a funding file or set "none"',
-    "run.no_book": "the book of {symbols} was never usable: the recording has no depth snapshot that its diffs bracket; start with the day file that holds one",
-    "run.nothing_read": "none of the {messages} messages could be read as a market event of {symbols}; check the symbols and the files",
+    "run.no_mark": (
+        'sources.mark is "file", but no file gives mark prices of {symbols}; give a mark series or set '
+        '"proxy"'
+    ),
+    "run.no_funding": (
+        'sources.funding is "file", but no file gives funding of {symbols}; give a funding file or set "none"'
+    ),
+    "run.no_book": (
+        "the book of {symbols} was never usable: the recording has no depth snapshot that its diffs bracket; "
+        "start with the day file that holds one"
+    ),
+    "run.nothing_read": (
+        "none of the {messages} messages could be read as a market event of {symbols}; check the symbols and "
+        "the files"
+    ),
     "run.refused": "{count} of {messages} messages were refused as malformed, off the price grid or of another symbol",
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
     "run.missing_bars": "{symbol}: {count} candles are missing",
-    "run.off_tick": "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use the tick",
+    "run.off_tick": (
+        "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use "
+        "the tick"
+    ),
     "run.strategy_failed": "the strategy raised {error} and was disabled; its orders were cancelled",
     "run.moved": "{path}: the data file of this run is not there or has changed; put it back to verify the run",
     "run.bad_manifest": "{path}: is not the manifest of a run ({reason}); give the folder of a run",
@@ -237,9 +256,18 @@ ENGLISH = {
     "run.mark_proxy_book": "proxy: microprice of the book",
     "run.mark_proxy_candle": "proxy: candle close, its extremes for liquidation",
     "run.mark_funding": "; at funding stamps the {interval} mark series",
-    "run.note_quoter": "the quoter has no forecast: at the touch it earns the spread at best and pays {maker} bps a fill, so its expected edge after fees is negative; it is here to show the engine",
-    "run.note_trend": "prior of the trend: annual Sharpe ratio {mean} +- {sd} (stated, not estimated); lookbacks {lookbacks} h; no trading in the first {warmup} h",
-    "run.note_impact": "candle fills: next open, {half} bps half-spread, impact {impact} x bar volatility x square root of the share of the bar's volume",
+    "run.note_quoter": (
+        "the quoter has no forecast: at the touch it earns the spread at best and pays {maker} bps a fill, "
+        "so its expected edge after fees is negative; it is here to show the engine"
+    ),
+    "run.note_trend": (
+        "prior of the trend: annual Sharpe ratio {mean} +- {sd} (stated, not estimated); lookbacks "
+        "{lookbacks} h; no trading in the first {warmup} h"
+    ),
+    "run.note_impact": (
+        "candle fills: next open, {half} bps half-spread, impact {impact} x bar volatility x square root of "
+        "the share of the bar's volume"
+    ),
     "run.note_latency": "order latency {order} ms, response latency {response} ms",
     "run.progress_read": "reading",
     "run.progress_run": "running",
@@ -294,7 +322,7 @@ KOREAN = {
     "field.run.leverage": "거래소 계좌에 설정하는 레버리지.",
     "field.run.seed": "실행에 쓰는 모든 난수의 시드.",
     "field.run.language": '출력 언어. ""이면 환경을 따릅니다.',
-    "field.sources.book": "호가: 전체 호가창(l2), 최우선 호가(touch), 캔들(candle).",
+    "field.sources.book": "호가: 전체 호가창(l2), 캔들(candle).",
     "field.sources.mark": "마크 가격: 녹화된 스트림, 파일, 대용값(마이크로프라이스나 캔들. 결과에 표시).",
     "field.sources.funding": "펀딩비율: 녹화된 스트림, 파일, 또는 부과하지 않음(none).",
     "field.sources.instruments": '주문 필터와 레버리지 구간: "shipped" 또는 같은 형식의 JSON 파일.',
@@ -311,7 +339,7 @@ KOREAN = {
     "field.strategy.trend.target_volatility": "포트폴리오의 연 목표 변동성.",
     "field.strategy.trend.prior_sharpe_mean": "명시하는 사전 분포: 연 샤프 지수의 평균. 0 이하면 거래하지 않습니다.",
     "field.strategy.trend.prior_sharpe_sd": "명시하는 사전 분포: 연 샤프 지수의 표준편차.",
-    "field.strategy.trend.rebalance_band": "목표 대비 이 비율 이상 달라져야 매매합니다.",
+    "field.strategy.trend.rebalance_band": "최대 포지션의 이 비율 이상 목표와 달라져야 매매합니다.",
     "field.strategy.trend.decide_every_bars": "캔들 몇 개마다 결정할지.",
     "field.risk.price_collar": "진입 주문 가격과 마크 가격의 최대 괴리(R1), 비율. BTC·ETH 이외에는 2배.",
     "field.risk.price_collar_exit": "포지션을 줄이기만 하는 주문의 최대 괴리(R1), 비율.",
@@ -442,7 +470,10 @@ KOREAN = {
     "result.ratio": "p99 / 허용치",
     # 녹화 파일.
     "recording.empty": "{path}: 파일이 비어 있습니다. '<수신 시각> <메시지>' 형식의 녹화 파일을 지정하세요",
-    "recording.foreign": "{path}: 1행이 녹화 형식('<수신 시각> <메시지>')이 아닙니다. 녹화 파일이나 Parquet·CSV·zip 캔들 파일을 지정하세요",
+    "recording.foreign": (
+        "{path}: 1행이 녹화 형식('<수신 시각> <메시지>')이 아닙니다. 녹화 파일이나 Parquet·CSV·zip 캔들 "
+        "파일을 지정하세요"
+    ),
     "recording.truncated": "{path}: 파일이 행 중간에서 끊겼습니다. 다시 내려받거나 행 끝에서 자르세요",
     "recording.damaged": "{path}: gzip 데이터가 손상되었습니다({reason}). 파일을 다시 내려받으세요",
     "recording.unreadable": "{path}: 읽을 수 없습니다({reason}). 경로와 권한을 확인하세요",
@@ -450,20 +481,34 @@ KOREAN = {
     "recording.bad_line": "{path}: {reason}. 해당 행을 지우거나 파일을 다시 내려받으세요",
     "recording.units": "{path}: 시각 단위가 {other}와 다릅니다. 같은 녹화기의 파일을 지정하세요",
     "recording.overlap": "{path}: 앞 파일이 끝나기 전에 시작합니다. 한 녹화의 일자별 파일을 지정하세요",
-    "recording.symbols": "{path}: {found}이(가) 들어 있으나 거래 대상은 {wanted}입니다. 거래 심볼의 녹화 파일을 지정하세요",
+    "recording.symbols": (
+        "{path}: {found}이(가) 들어 있으나 거래 대상은 {wanted}입니다. 거래 심볼의 녹화 파일을 지정하세요"
+    ),
     "recording.no_offset": "호가 메시지가 없어 녹화기의 시계 오차를 추정할 수 없으므로 0으로 둡니다",
     # 실행.
     "run.book_needs": '{path}: sources.book이 "{book}"인데 이 파일에는 없습니다. {needed}을(를) 지정하세요',
     "run.needs_recording": "호가 녹화 파일",
     "run.needs_candles": "Parquet·CSV·zip 캔들 파일",
-    "run.no_mark": 'sources.mark가 "file"이지만 {symbols}의 마크 가격 파일이 없습니다. 마크 가격 파일을 지정하거나 "proxy"로 바꾸세요',
-    "run.no_funding": 'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 바꾸세요',
-    "run.no_book": "{symbols}의 호가창을 한 번도 쓸 수 없었습니다. 차분과 이어지는 호가 스냅샷이 녹화에 없습니다. 스냅샷이 있는 일자 파일부터 지정하세요",
+    "run.no_mark": (
+        'sources.mark가 "file"이지만 {symbols}의 마크 가격 파일이 없습니다. 마크 가격 파일을 지정하거나 '
+        '"proxy"로 바꾸세요'
+    ),
+    "run.no_funding": (
+        'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 '
+        "바꾸세요"
+    ),
+    "run.no_book": (
+        "{symbols}의 호가창을 한 번도 쓸 수 없었습니다. 차분과 이어지는 호가 스냅샷이 녹화에 없습니다. "
+        "스냅샷이 있는 일자 파일부터 지정하세요"
+    ),
     "run.nothing_read": "메시지 {messages}건 중 {symbols}의 시장 이벤트로 읽힌 것이 없습니다. 심볼과 파일을 확인하세요",
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
     "run.missing_bars": "{symbol}: 캔들 {count}개가 빠져 있습니다",
-    "run.off_tick": "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 따릅니다",
+    "run.off_tick": (
+        "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 "
+        "따릅니다"
+    ),
     "run.strategy_failed": "전략에서 {error} 예외가 발생하여 전략을 중지하고 주문을 취소했습니다",
     "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리세요",
     "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하세요",
@@ -477,9 +522,17 @@ KOREAN = {
     "run.mark_proxy_book": "대용: 호가창의 마이크로프라이스",
     "run.mark_proxy_candle": "대용: 캔들 종가(청산 판정은 고가·저가)",
     "run.mark_funding": "; 펀딩 시각에는 {interval} 마크 가격",
-    "run.note_quoter": "이 호가 전략에는 예측이 없습니다. 최우선 호가에서 잘해야 스프레드를 벌고 체결마다 {maker}bps를 내므로 수수료 차감 후 기대 수익은 음수입니다. 엔진을 보여주기 위한 전략입니다",
-    "run.note_trend": "추세 전략의 사전 가정: 연 샤프 비율 {mean} ± {sd} (추정이 아닌 명시값), 관찰 기간 {lookbacks}시간, 처음 {warmup}시간은 거래하지 않음",
-    "run.note_impact": "캔들 체결: 다음 시가, 반스프레드 {half}bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)",
+    "run.note_quoter": (
+        "이 호가 전략에는 예측이 없습니다. 최우선 호가에서 잘해야 스프레드를 벌고 체결마다 {maker}bps를 "
+        "내므로 수수료 차감 후 기대 수익은 음수입니다. 엔진을 보여주기 위한 전략입니다"
+    ),
+    "run.note_trend": (
+        "추세 전략의 사전 가정: 연 샤프 비율 {mean} ± {sd} (추정이 아닌 명시값), 관찰 기간 {lookbacks}시간, "
+        "처음 {warmup}시간은 거래하지 않음"
+    ),
+    "run.note_impact": (
+        "캔들 체결: 다음 시가, 반스프레드 {half}bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)"
+    ),
     "run.note_latency": "주문 지연 {order}ms, 응답 지연 {response}ms",
     "run.progress_read": "읽는 중",
     "run.progress_run": "실행 중",

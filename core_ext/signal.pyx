@@ -221,6 +221,20 @@ cdef class BarWindow:
             return float("nan")
         return self.closes[(self.count - 1) % self.length] / self.closes[(self.count - 1 - bars) % self.length] - 1.0
 
+    cpdef double strength(self, tuple lookbacks):
+        """Return the mean over lookbacks of the return in units of its own volatility, each held to [-1, 1].
+
+        NaN before the longest lookback (the last) is full, and in a market without volatility.
+        """
+        cdef double deviation = self.deviation()
+        cdef double total = 0.0
+        cdef Py_ssize_t bars
+        if not deviation > 0.0 or self.count <= <Py_ssize_t> lookbacks[len(lookbacks) - 1]:
+            return float("nan")
+        for bars in lookbacks:
+            total += max(-1.0, min(1.0, self.change(bars) / (deviation * sqrt(<double> bars))))
+        return total / len(lookbacks)
+
     cpdef double deviation(self):
         """Return the volatility of one bar (zero mean), NaN before the second bar."""
         return sqrt(self.sum_squares / self.weight) if self.weight > 0 else float("nan")

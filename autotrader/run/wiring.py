@@ -5,10 +5,12 @@ The only place that knows all names. Refuses to know how anything is done: every
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from autotrader import config as configuration
@@ -29,7 +31,7 @@ from autotrader.views.ledger import Ledger
 from core_ext.account import Account
 from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
-from core_ext.types import Instruments
+from core_ext.types import Instruments, Kind
 
 __all__ = ["render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
 
@@ -112,7 +114,7 @@ class _Run:
         mark = self.config.sources.mark
         if mark == "file":
             raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
-        self.marks = [mark] * len(instruments)
+        self.marks: list[str] = [mark] * len(instruments)
         text = say("run.mark_stream") if mark == "stream" else say("run.mark_proxy_book")
         self.mark_words = dict.fromkeys(self.config.run.symbols, text)
         return Recording(paths, instruments)
@@ -144,7 +146,7 @@ class _Run:
     # ------------------------------------------------------------------ running
 
     def go(self, out: Path | None, speed: str) -> dict[str, Any]:
-        run_id, folder = _folder(self.plan, out, self.source.start_ns)
+        run_id, folder = _folder(self.plan, out)
         folder.create(self.plan.manifest())
         try:
             session = Session(self.plan, folder.journal_file)
@@ -282,7 +284,7 @@ def _equity(outcome: Outcome) -> pl.DataFrame:
     )
 
 
-def _folder(plan: Plan, out: Path | None, start_ns: int) -> tuple[str, RunFolder]:
+def _folder(plan: Plan, out: Path | None) -> tuple[str, RunFolder]:
     # The id tells what the run decides on; a second run of the same gets a number.
     base = f"{plan.config.strategy.name}-{plan.config.run.mode}-{plan.fingerprint().hex()[:8]}"
     if out is not None:
@@ -344,7 +346,8 @@ def _plan_of(folder: RunFolder) -> Plan:
     manifest = folder.read_manifest()
     try:
         if manifest["format"] != FORMAT:
-            raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=f"format {manifest['format']}"))
+            reason = f"format {manifest['format']}"
+            raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=reason))
         config = configuration.from_dict(manifest["config"], str(folder.manifest_file), folder.path)
         plan = Plan(
             config=config,
@@ -382,12 +385,6 @@ def _source_of(plan: Plan) -> MarketSource:
 
 
 def _hashes(folder: RunFolder) -> dict[str, str]:
-    import hashlib
-
-    import numpy as np
-
-    from core_ext.types import Kind
-
     rows_hash, outbox_hash, state = hashlib.sha256(), hashlib.sha256(), ""
     for block in read_journal(str(folder.journal_file)):
         array = block.array()

@@ -7,7 +7,7 @@ account holds beyond its own positions, and anything that has not closed yet.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import copysign, isfinite, sqrt
 from typing import Any
 
 from core_ext.signal import BarWindow
@@ -35,7 +35,8 @@ class TrendParameters:
     sharpe_mean, sharpe_sd : float
         The stated prior of the annual Sharpe ratio.
     band : float
-        Share of the target that must change before a position is adjusted.
+        Share of the full position (signal 1) by which the target must differ before it is traded to: a
+        no-trade band against costs.
     every : int
         Bars between decisions.
     delay_ns : int
@@ -87,41 +88,35 @@ class Trend(Strategy):
         if self.bars % self.parameters.every == 0:
             self.desk.set_timer(DECIDE, self.desk.now + self.parameters.delay_ns)
 
-    def on_timer(self, timer_id: int) -> None:
+    def on_timer(self, timer_id: int) -> None:  # noqa: ARG002 - there is one timer
         """Bring every position to its target."""
         for symbol in range(len(self.windows)):
             self._adjust(symbol)
 
-    def on_fill(self, symbol: int, lots: int, price_ticks: int) -> None:
+    def on_fill(self, symbol: int, lots: int, price_ticks: int) -> None:  # noqa: ARG002 - what counts is the position
         """Open the new side once a reversal has closed the old one."""
         if self.desk.position(symbol) == 0 and not self.desk.pending(symbol):
             self._adjust(symbol)
 
     def signal(self, symbol: int) -> float:
         """Return the mean signal of a symbol, -1 to 1; NaN before the longest lookback is full."""
-        window, total = self.windows[symbol], 0.0
-        deviation = window.deviation()
-        if not deviation > 0.0:
-            return float("nan")
-        for bars in self.parameters.lookbacks:
-            total += max(-1.0, min(1.0, window.change(bars) / (deviation * sqrt(bars))))
-        return total / len(self.parameters.lookbacks)
+        return self.windows[symbol].strength(self.parameters.lookbacks)
 
     def _adjust(self, symbol: int) -> None:
         strength = self.signal(symbol)
         if not isfinite(strength) or self.desk.pending(symbol):
             return
-        held = self.desk.position(symbol)
-        lots, limiting = self._target(symbol, strength)
-        if abs(lots - held) >= max(1.0, self.parameters.band * max(abs(lots), abs(held))):
-            self.desk.trade_to(symbol, lots, limiting)
+        full, limiting = self._size(symbol, copysign(1.0, strength))
+        lots, scaled = self._size(symbol, strength)
+        change = abs(lots - self.desk.position(symbol))
+        if change and change >= self.parameters.band * abs(full):
+            self.desk.trade_to(symbol, lots, limiting if lots else scaled)
 
-    def _target(self, symbol: int, strength: float) -> tuple[int, int]:
+    def _size(self, symbol: int, strength: float) -> tuple[int, int]:
         p = self.parameters
         volatility = self.windows[symbol].deviation() * sqrt(p.bars_per_year)
         share = p.target_volatility / len(self.windows)
-        lots, limiting = self.desk.size(symbol, strength, volatility, share, p.sharpe_mean, p.sharpe_sd)
-        return lots, limiting
+        return self.desk.size(symbol, strength, volatility, share, p.sharpe_mean, p.sharpe_sd)
 
     def snapshot(self) -> Any:
         """Return the closes, the volatilities and the bar count."""

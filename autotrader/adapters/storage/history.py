@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from core_ext.types import Instruments
 
 from autotrader.adapters.storage.lanes import EMPTY, FOREVER, Lane, in_order, joined, merged, rechunked, with_opens
 from autotrader.adapters.storage.sheets import Grid, Ints, Rows, Sheet, decoded
 from autotrader.adapters.storage.sources import INTERVALS_NS, Content, Source, identify, interval_name
 from autotrader.errors import OperatorError
+from core_ext.types import Instruments
 
 MS = 1_000_000
 # Bars that one window of a Parquet file may hold, over all symbols.

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 from autotrader.adapters.storage.sheets import Ints, Rows
+from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 FOREVER = sys.maxsize
 BAR_KINDS = (Kind.MARK_CANDLE, Kind.CANDLE)

@@ -11,15 +11,16 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from core_ext.driver import Feed, FeedError
-from core_ext.types import Instruments
+from typing import Any
 
 from autotrader.adapters.storage.history import FileFacts
 from autotrader.errors import OperatorError
 from autotrader.messages import say
+from core_ext.driver import Feed, FeedError
+from core_ext.types import Instruments
 
 __all__ = ["OFFSET_LINES", "Recording", "is_recording"]
 
@@ -98,7 +99,7 @@ class Recording:
         self._default = {name: at for at, name in enumerate(instruments.names)}
         self._require_symbols(instruments)
         self.unit_ns = days[0].unit_ns
-        for before, day in zip(days, days[1:], strict=False):
+        for before, day in pairwise(days):
             if day.unit_ns != before.unit_ns:
                 raise OperatorError(say("recording.units", path=day.path, other=before.path))
         lags = [lag for day in days for lag in day.depth_lags_ns][:OFFSET_LINES]
@@ -210,7 +211,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
             yield rest + b"\n", file.tell()
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
@@ -222,7 +223,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
         yield from _blocks_of(path, file)
 
 
-def _blocks_of(path: Path, file: BinaryIO) -> Iterator[bytes]:
+def _blocks_of(path: Path, file: BufferedReader) -> Iterator[bytes]:
     try:
         head = file.read(READ_BYTES)
         if not head.startswith(GZIP):
@@ -235,7 +236,7 @@ def _blocks_of(path: Path, file: BinaryIO) -> Iterator[bytes]:
         raise OperatorError(say("recording.unreadable", path=path, reason=error.strerror)) from None
 
 
-def _unzipped(path: Path, head: bytes, file: BinaryIO) -> Iterator[bytes]:
+def _unzipped(path: Path, head: bytes, file: BufferedReader) -> Iterator[bytes]:
     # Members may follow one another; the last must be complete.
     member = zlib.decompressobj(wbits=31)
     try:

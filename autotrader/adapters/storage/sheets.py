@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 from autotrader.adapters.storage.sources import Content, Source
 from autotrader.errors import OperatorError
+from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
