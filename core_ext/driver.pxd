@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.journal cimport JournalWriter
+from core_ext.signal cimport CandleBuilder
 from core_ext.types cimport Rows, approved_t, event_t
 from core_ext.wire cimport Scanner
 
@@ -39,7 +40,9 @@ cdef class Feed:
     cdef readonly uint64_t rows            # market rows so far
     cdef readonly uint64_t lines
     cdef int64_t started_ns                # clock reading when the message under way came in
+    cdef public CandleBuilder candles      # when there is one, only its candles (and marks, funding) go on
     cdef int market(self, const event_t* row, int source, int64_t index) except -1
+    cdef int emit(self, const event_t* row, int source, int64_t index) except -1
 
 
 cdef class Driver(Feed):

@@ -5,7 +5,7 @@ ahead, and nothing here knows an order.
 """
 from libc.stdint cimport int64_t, uint8_t
 
-from core_ext.types cimport event_t, instrument_t
+from core_ext.types cimport Instruments, Rows, event_t, instrument_t
 
 
 cdef enum:
@@ -94,3 +94,23 @@ cdef class BarWindow:
     cpdef double change(self, Py_ssize_t bars)
     cpdef double strength(self, tuple lookbacks)
     cpdef double deviation(self)
+
+
+cdef struct forming_t:
+    int64_t open_e8            # 0: no trade in this bar yet
+    int64_t high_e8
+    int64_t low_e8
+    int64_t close_e8           # of the last trade ever
+    int64_t lots
+
+
+cdef class CandleBuilder:
+    cdef Instruments instruments
+    cdef forming_t* forming
+    cdef readonly int64_t interval_ns
+    cdef int64_t due           # stamp at which the bars under way close, 0 before the first trade
+    cdef bint whole            # the bars under way began at their boundary
+    cdef Rows out              # rows completed by the last call
+    cdef int add(self, const event_t* row) except -1
+    cdef int close_bars(self) except -1
+    cdef event_t* row(self, uint8_t kind, int symbol, int64_t ts, uint8_t flags) except NULL

@@ -27,6 +27,7 @@ from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.quoter import Quoter
+from core_ext.signal import CandleBuilder
 from core_ext.strategy import Strategy
 from core_ext.types import Instruments, Kind
 from core_ext.wire import Scanner
@@ -262,6 +263,7 @@ class Session:
             round(config.venue.response_latency_ms * 1e6),
             SECOND_NS if config.sources.book != "candle" else config.data.interval_ns,
         )
+        self.driver.candles = candles(plan, self.engine)
         self._started = time.perf_counter()
 
     def start(self, start_ns: int) -> None:
@@ -299,6 +301,13 @@ class Session:
         yield from source.feed(self.driver)
 
 
+def candles(plan: Plan, engine: Engine) -> CandleBuilder | None:
+    """Return what makes candles of the source's trades, None for a source that has them or a run on the book."""
+    if plan.source.get("ticks"):
+        return CandleBuilder(engine.instruments, plan.config.data.interval_ns)
+    return None
+
+
 def _grace_ns(config: Config) -> int:
     # An order decided on a close arrives this late at most; anything later waits for the next open.
     delay = config.venue.bar_delay_ms + 2 * config.venue.order_latency_ms + config.venue.response_latency_ms
@@ -309,6 +318,7 @@ def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | 
     """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
     engine = plan.engine()
     verifier = Verifier(engine, Scanner(engine.instruments), read_journal(str(journal)))
+    verifier.candles = candles(plan, engine)
     yield from source.feed(verifier)
     verifier.finish()
     yield verifier

@@ -91,7 +91,7 @@ class _Run:
         instruments = Instruments(self.specs)
         paths = _expanded(data)
         self.source: MarketSource
-        if config.sources.book == "candle":
+        if config.sources.book == "candle" and not all(is_recording(path) for path in paths):
             self.source = self._candles(paths, instruments)
         else:
             self.source = self._recording(paths, instruments)
@@ -115,9 +115,11 @@ class _Run:
         if mark == "file":
             raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
         self.marks: list[str] = [mark] * len(instruments)
-        text = say("run.mark_stream") if mark == "stream" else say("run.mark_proxy_book")
+        as_candles = self.config.sources.book == "candle"
+        proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
+        text = say("run.mark_stream") if mark == "stream" else proxy
         self.mark_words = dict.fromkeys(self.config.run.symbols, text)
-        return Recording(paths, instruments)
+        return Recording(paths, instruments, as_candles=as_candles)
 
     def _candles(self, paths: Sequence[Path], instruments: Instruments) -> Candles:
         for path in paths:
@@ -372,7 +374,7 @@ def _source_of(plan: Plan) -> MarketSource:
             raise OperatorError(say("run.moved", path=path))
     source: MarketSource
     if plan.source["kind"] == "recording":
-        source = Recording(paths, plan.instruments(), plan.source["offset_ns"])
+        source = Recording(paths, plan.instruments(), plan.source["offset_ns"], plan.source["ticks"])
     else:
         sources = plan.config.sources
         source = Candles(

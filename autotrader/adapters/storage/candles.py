@@ -41,17 +41,18 @@ class Candles:
         with_marks: bool,
     ):
         self.history = History(paths, instruments, interval_ns)
+        # Trades alone become candles on the way; beside candles they have nothing to add.
+        self.has_ticks = self.history.interval_ns is None or not self.history.bars
         self.files: list[FileFacts] = self.history.files
         self.start_ns = self.history.start_ns
         self.warnings = self.history.warnings
-        self._dropped = [
-            int(kind) for kind, used in ((Kind.FUNDING, with_funding), (Kind.MARK_CANDLE, with_marks)) if not used
-        ]
+        used = {Kind.FUNDING: with_funding, Kind.MARK_CANDLE: with_marks, Kind.TRADE: self.has_ticks}
+        self._dropped = [int(kind) for kind, wanted in used.items() if not wanted]
 
     @property
     def facts(self) -> dict[str, Any]:
         """What a replay must know to read the files the same way."""
-        return {"kind": "candles", "dropped": self._dropped}
+        return {"kind": "candles", "dropped": self._dropped, "ticks": self.has_ticks}
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed every row; yields the share of the time that is done."""

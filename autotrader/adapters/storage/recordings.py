@@ -74,6 +74,8 @@ class Recording:
         The run's instruments; messages of others are refused and counted.
     offset_ns : int, optional
         The recorder's clock offset, when a replay knows it; otherwise it is estimated.
+    as_candles : bool, optional
+        Whether the run wants candles made of the trades in place of the book.
 
     Attributes
     ----------
@@ -93,7 +95,14 @@ class Recording:
         If a file is missing, empty, foreign, truncated, in another unit than the others, or overlaps another.
     """
 
-    def __init__(self, paths: Sequence[Path], instruments: Instruments, offset_ns: int | None = None):
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        instruments: Instruments,
+        offset_ns: int | None = None,
+        as_candles: bool = False,
+    ):
+        self.as_candles = as_candles
         days = sorted((_survey(path) for path in paths), key=lambda day: day.first_stamp)
         self._days = days
         self._default = {name: at for at, name in enumerate(instruments.names)}
@@ -112,7 +121,12 @@ class Recording:
     @property
     def facts(self) -> dict[str, Any]:
         """What a replay must know to read the files the same way."""
-        return {"kind": "recording", "offset_ns": self.offset_ns, "offset_lines": self.offset_lines}
+        return {
+            "kind": "recording",
+            "offset_ns": self.offset_ns,
+            "offset_lines": self.offset_lines,
+            "ticks": self.as_candles,
+        }
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed every line; yields the share that is done."""
