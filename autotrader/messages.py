@@ -196,7 +196,7 @@ ENGLISH = {
     "result.next": "next:",
     "result.next_report": "open {path} in a browser",
     "result.wrote": "wrote {path}",
-    "result.same": "The replay gave the same {orders} orders and the same state.",
+    "result.same": "The replay gave the same {orders} requests (orders, cancels, timers, refusals) and the same state.",
     "result.differs": "The replay differs: {difference}",
     "result.compared": "orders compared",
     "result.measure": "what",
@@ -243,6 +243,10 @@ ENGLISH = {
         "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use "
         "the tick"
     ),
+    "run.other_tick": (
+        "{symbol}: the first candles lie on a price step of {then:.10g}; orders use today's tick of "
+        "{now:.10g}"
+    ),
     "run.strategy_failed": "the strategy raised {error} and was disabled; its orders were cancelled",
     "run.moved": "{path}: the data file of this run is not there or has changed; put it back to verify the run",
     "run.bad_manifest": "{path}: is not the manifest of a run ({reason}); give the folder of a run",
@@ -252,7 +256,7 @@ ENGLISH = {
     "run.cannot_write": "{path}: cannot be written ({reason}); choose another --out",
     "run.filters_today": "orders use the filters and brackets of {date}, not those of the data's own day",
     "run.mark_stream": "mark price stream",
-    "run.mark_file": "mark price file, {interval}",
+    "run.mark_file": "mark price file, {interval}; the candle where it has none",
     "run.mark_proxy_book": "proxy: microprice of the book",
     "run.mark_proxy_candle": "proxy: candle close, its extremes for liquidation",
     "run.mark_funding": "; at funding stamps the {interval} mark series",
@@ -509,6 +513,9 @@ KOREAN = {
         "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 "
         "따릅니다"
     ),
+    "run.other_tick": (
+        "{symbol}: 처음 캔들의 호가 단위는 {then:.10g}이며, 주문은 현재 호가 단위 {now:.10g}을(를) 따릅니다"
+    ),
     "run.strategy_failed": "전략에서 {error} 예외가 발생하여 전략을 중지하고 주문을 취소했습니다",
     "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리세요",
     "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하세요",
@@ -518,7 +525,7 @@ KOREAN = {
     "run.cannot_write": "{path}: 쓸 수 없습니다({reason}). --out으로 다른 폴더를 지정하세요",
     "run.filters_today": "주문 규칙과 레버리지 구간은 데이터 당시가 아닌 {date} 기준입니다",
     "run.mark_stream": "마크 가격 스트림",
-    "run.mark_file": "마크 가격 파일, {interval}",
+    "run.mark_file": "마크 가격 파일, {interval} (없는 구간은 캔들)",
     "run.mark_proxy_book": "대용: 호가창의 마이크로프라이스",
     "run.mark_proxy_candle": "대용: 캔들 종가(청산 판정은 고가·저가)",
     "run.mark_funding": "; 펀딩 시각에는 {interval} 마크 가격",
@@ -527,7 +534,7 @@ KOREAN = {
         "내므로 수수료 차감 후 기대 수익은 음수입니다. 엔진을 보여주기 위한 전략입니다"
     ),
     "run.note_trend": (
-        "추세 전략의 사전 가정: 연 샤프 비율 {mean} ± {sd} (추정이 아닌 명시값), 관찰 기간 {lookbacks}시간, "
+        "추세 전략의 사전 가정: 연 샤프 지수 {mean} ± {sd} (추정이 아닌 명시값), 관찰 기간 {lookbacks}시간, "
         "처음 {warmup}시간은 거래하지 않음"
     ),
     "run.note_impact": (

@@ -211,8 +211,15 @@ class _Run:
                 yield say("run.gaps", symbol=name, count=book.gaps + book.crossings)
         if isinstance(self.source, Candles):
             yield from _candle_warnings(self.source)
+            yield from self._other_ticks(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+
+    def _other_ticks(self, source: Candles) -> Iterable[str]:
+        for at, step in source.steps_e8.items():
+            spec = self.specs[at]
+            if step % spec["tick_e8"]:
+                yield say("run.other_tick", symbol=spec["symbol"], then=step / E8, now=spec["tick_e8"] / E8)
 
     def _filters(self) -> Iterable[str]:
         dates = sorted(filter(None, {self.table[name].date for name in self.config.run.symbols})) or ["-"]

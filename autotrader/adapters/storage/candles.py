@@ -9,8 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autotrader.adapters.storage.history import FileFacts, History
 from autotrader.adapters.storage.sources import interval_name
+from autotrader.instruments import infer_step_e8
 from core_ext.driver import Feed
 from core_ext.types import Instruments, Kind
 
@@ -30,6 +34,12 @@ class Candles:
         Whether funding is charged.
     with_marks : bool
         Whether mark candles are used between funding stamps.
+
+    Attributes
+    ----------
+    steps_e8 : dict of int to int
+        The price step that each symbol's first candles lie on, once they were fed: what the tick of their
+        own day must have been, told from no later data.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class Candles:
         self.files: list[FileFacts] = self.history.files
         self.start_ns = self.history.start_ns
         self.warnings = self.history.warnings
+        self.steps_e8: dict[int, int] = {}
         used = {Kind.FUNDING: with_funding, Kind.MARK_CANDLE: with_marks, Kind.TRADE: self.has_ticks}
         self._dropped = [int(kind) for kind, wanted in used.items() if not wanted]
 
@@ -59,6 +70,8 @@ class Candles:
         row = 0
         span = max(1, self.history.end_ns - self.history.start_ns)
         for chunk in self.history.chunks():
+            if not self.steps_e8:
+                self.steps_e8 = _steps(chunk)
             rows = chunk[~(chunk["kind"][:, None] == self._dropped).any(axis=1)] if self._dropped else chunk
             into.feed_rows(rows, 0, row)
             row += len(rows)
@@ -77,3 +90,9 @@ class Candles:
     def interval(self) -> str:
         """The bars' interval, as the exchange writes it."""
         return interval_name(self.history.interval_ns) if self.history.interval_ns else ""
+
+
+def _steps(rows: NDArray[np.void]) -> dict[int, int]:
+    candles = rows[rows["kind"] == int(Kind.CANDLE)]
+    prices = np.stack([candles[word] for word in "abcd"], axis=1)
+    return {int(at): infer_step_e8(prices[candles["symbol"] == at].ravel()) for at in np.unique(candles["symbol"])}

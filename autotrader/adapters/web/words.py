@@ -106,8 +106,8 @@ EN: Mapping[str, str] = MappingProxyType(
         "measure.not_measured": "not measured",
         "measure.extrapolated": "annualised from {span}",
         "measure.estimate": "an estimate; see the sentence below",
-        "sharpe.undefined": "The Sharpe ratio is not defined: it needs at least two daily returns that differ, and "
-        "this run has {days}.",
+        "sharpe.undefined": "The Sharpe ratio is not defined: it needs two days or more, with daily returns that "
+        "differ.",
         "sharpe.no_error": "The standard error of the Sharpe ratio cannot be computed from this folder.",
         "sharpe.interval": "{days} daily returns: the standard error of the annual Sharpe ratio is about {error}, "
         "so its 95 % interval runs from {low} to {high}.",
@@ -394,8 +394,7 @@ KO: Mapping[str, str] = MappingProxyType(
         "measure.not_measured": "측정되지 않음",
         "measure.extrapolated": "{span} 실적을 연율로 환산한 값",
         "measure.estimate": "추정치이며 아래 설명을 참고하십시오",
-        "sharpe.undefined": "샤프 지수는 정의되지 않습니다: 서로 다른 일간 수익률이 두 개 이상 필요하며 이 실행에는 "
-        "{days}개가 있습니다.",
+        "sharpe.undefined": "샤프 지수는 정의되지 않습니다: 이틀 이상의 기간과 서로 다른 일간 수익률이 필요합니다.",
         "sharpe.no_error": "이 실행 폴더로는 샤프 지수의 표준오차를 계산할 수 없습니다.",
         "sharpe.interval": "일간 수익률 {days}개: 연 샤프 지수의 표준오차는 약 {error}이며, 95 % 신뢰구간은 {low} ~ "
         "{high}입니다.",
