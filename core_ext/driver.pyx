@@ -8,6 +8,7 @@ from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
 from core_ext.journal cimport JournalWriter
+from core_ext.signal cimport CandleBuilder
 from core_ext.types cimport Alarm, Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox
 from core_ext.wire cimport Scanner
 
@@ -58,6 +59,17 @@ cdef class Feed:
     cdef int market(self, const event_t* row, int source, int64_t index) except -1:
         raise TypeError("a feed is a driver or a verifier")
 
+    cdef int emit(self, const event_t* row, int source, int64_t index) except -1:
+        cdef Rows done
+        cdef Py_ssize_t k
+        if self.candles is None:
+            return self.market(row, source, index)
+        self.candles.add(row)
+        done = self.candles.out
+        for k in range(done.size):
+            self.market(done.data + k, source, self.rows)
+        return 0
+
     @property
     def default_symbol(self):
         """Index of the symbol of messages that name none (REST snapshots)."""
@@ -90,7 +102,7 @@ cdef class Feed:
             if not is_market(data[i].kind):
                 raise FeedError(f"row {first_row + i} of source {source} is no market row")
             self.started_ns = clock_ns() if data[i].flags & Flag.F_END else 0
-            self.market(&data[i], source, first_row + i)
+            self.emit(&data[i], source, first_row + i)
 
     def feed_lines(self, bytes lines not None, int source, int64_t first_row, int64_t unit_ns, int64_t offset_ns,
                    int64_t first_line):
@@ -131,7 +143,7 @@ cdef class Feed:
             p += 1
             if self.scanner.read(p, stop - p - (1 if (stop - 1)[0] == 13 else 0), stamp) == Status.OK:
                 for k in range(rows.size):
-                    self.market(rows.data + k, source, first_row + count + k)
+                    self.emit(rows.data + k, source, first_row + count + k)
                 count += rows.size
             self.lines += 1
             first_line += 1

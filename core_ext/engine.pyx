@@ -163,8 +163,8 @@ cdef class Engine:
             return 0
         on_candle(m, i, row)
         m.book_good = True
-        if self.mark_sources[row.symbol] == MARK_PROXY or m.mark_e8 == 0:
-            self.on_mark(row.symbol, row.d)
+        if m.mark_e8 == 0 or (self.mark_sources[row.symbol] != MARK_STREAM and m.ts_mark < row.ts):
+            self.on_mark(row.symbol, row.d)    # a mark of this stamp came before its candle: there was none
         if row.flags & Flag.F_END:
             self.watch()
             self.tell(Hook.ON_BARS, 0, 0, 0)

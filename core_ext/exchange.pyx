@@ -572,7 +572,7 @@ cdef class Exchange:
         else:
             place.bar_lots = row.e
         place.close_e8 = row.d
-        if place.mark_source == 2:
+        if place.mark_source != 0 and place.ts_mark < row.ts:      # no mark of this stamp: the candle stands in
             self.on_extremes(row, row.b, row.c, row.d)
         if row.flags & Flag.F_END:
             self.settle_batch(row.ts)

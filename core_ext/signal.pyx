@@ -2,9 +2,9 @@
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 
-from core_ext.types cimport event_t, instrument_t
+from core_ext.types cimport Flag, Instruments, Kind, Rows, event_t, instrument_t
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t HOUR = 3600000000000
@@ -243,3 +243,102 @@ cdef class BarWindow:
         """Return everything that the window knows, for the state hash."""
         cdef Py_ssize_t i
         return (self.count, self.weight, self.sum_squares, [self.closes[i] for i in range(min(self.count, self.length))])
+
+
+@cython.final
+cdef class CandleBuilder:
+    """Candles of every symbol from trades, all closing together at the interval's boundaries.
+
+    The bars close when the first row of any kind at or after the boundary arrives; a symbol without a
+    trade in the interval has a flat bar at its last close. The bar in which the first trade falls began
+    before it and is not given. A bar's open comes with its first trade: nothing is known earlier.
+
+    Parameters
+    ----------
+    instruments : Instruments
+    interval_ns : int
+        Of the bars, a divisor of a day.
+    """
+
+    def __cinit__(self, Instruments instruments not None, int64_t interval_ns):
+        self.forming = <forming_t*> PyMem_Calloc(len(instruments), sizeof(forming_t))
+        if self.forming == NULL:
+            raise MemoryError("candles")
+
+    def __init__(self, Instruments instruments not None, int64_t interval_ns):
+        if interval_ns <= 0 or 24 * HOUR % interval_ns:
+            raise ValueError(f"an interval divides a day, not {interval_ns} ns")
+        self.instruments = instruments
+        self.interval_ns = interval_ns
+        self.out = Rows()
+
+    def __dealloc__(self):
+        PyMem_Free(self.forming)
+
+    cdef int add(self, const event_t* row) except -1:
+        # Close what is due, then let a trade form its bar; marks and funding pass.
+        cdef forming_t* bar = &self.forming[row.symbol]
+        cdef int64_t price
+        cdef event_t* opened
+        self.out.size = 0
+        while self.due and row.ts >= self.due:
+            self.close_bars()
+        if row.kind == Kind.MARK or row.kind == Kind.FUNDING:
+            self.out.push()[0] = row[0]
+        if row.kind != Kind.TRADE or row.f:
+            return 0
+        if self.due == 0:
+            self.due = row.ts - row.ts % self.interval_ns + self.interval_ns
+        price = row.b * self.instruments.data[row.symbol].tick_e8
+        if bar.open_e8 == 0:
+            bar.open_e8 = bar.high_e8 = bar.low_e8 = price
+            opened = self.row(Kind.CANDLE_OPEN, row.symbol, row.ts, Flag.F_END)
+            opened.a = price
+        bar.high_e8 = max(bar.high_e8, price)
+        bar.low_e8 = min(bar.low_e8, price)
+        bar.close_e8 = price
+        bar.lots += row.c
+        return 0
+
+    cdef int close_bars(self) except -1:
+        cdef forming_t* bar
+        cdef event_t* row = NULL
+        cdef int k
+        for k in range(self.instruments.size):
+            bar = &self.forming[k]
+            if bar.close_e8 and self.whole:
+                row = self.row(Kind.CANDLE, k, self.due, Flag.F_CLOSED)
+                row.a = bar.open_e8 if bar.open_e8 else bar.close_e8
+                row.b = bar.high_e8 if bar.open_e8 else bar.close_e8
+                row.c = bar.low_e8 if bar.open_e8 else bar.close_e8
+                row.d = bar.close_e8
+                row.e = bar.lots
+            bar.open_e8 = 0
+            bar.lots = 0
+        if row != NULL:
+            row.flags |= Flag.F_END
+        self.whole = True
+        self.due += self.interval_ns
+        return 0
+
+    cdef event_t* row(self, uint8_t kind, int symbol, int64_t ts, uint8_t flags) except NULL:
+        cdef event_t* row = self.out.push()
+        row.kind = kind
+        row.flags = flags
+        row.symbol = symbol
+        row.ts = ts
+        row.f = self.interval_ns
+        return row
+
+    def feed(self, rows):
+        """Add rows; return the rows that they complete."""
+        cdef Rows source = Rows(rows)
+        cdef Rows done = Rows()
+        cdef Py_ssize_t i, k
+        for i in range(source.size):
+            if source.data[i].symbol >= self.instruments.size:
+                raise IndexError(source.data[i].symbol)
+            self.add(source.data + i)
+            for k in range(self.out.size):
+                done.push()[0] = self.out.data[k]
+        return done.array()

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
 
 from autotrader.adapters.storage import history as history_module
 from autotrader.adapters.storage import sources
 from autotrader.adapters.storage.history import History
 from autotrader.errors import OperatorError
+from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
 
 E8 = 10**8
 MINUTE, HOUR = 60 * 10**9, 3600 * 10**9

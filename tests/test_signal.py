@@ -1,5 +1,6 @@
-"""Streaming features against plain twins: candles from trades, average true range, one-second volatility, minute volume."""
+"""Streaming features against plain twins: candles from trades, true range, volatility, minute volume."""
 
+import itertools
 import math
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_candles_from_trades_are_those_of_the_plain_twin(steps):
     out = builder(("BTCUSDT", "ETHUSDT")).feed(np.concatenate(rows) if rows else np.zeros(0, EVENT_DTYPE))
     candles = out[out["kind"] == int(Kind.CANDLE)]
     found = {
-        (int(c["symbol"]), int(c["ts"])): tuple(int(c[w]) // TICK for w in "abcd") + (int(c["e"]),) for c in candles
+        (int(c["symbol"]), int(c["ts"])): (*tuple(int(c[w]) // TICK for w in "abcd"), int(c["e"])) for c in candles
     }
     assert found == plain_candles(trades, 2, MINUTE, end)
 
@@ -154,7 +155,7 @@ def test_the_one_second_variance_is_the_ewma_of_squared_returns():
     run = engine()
     run.feed(np.concatenate(rows))
     decay, expected = 0.5 ** (1 / 60), 0.0
-    for before, after in zip(mids, mids[1:], strict=False):
+    for before, after in itertools.pairwise(mids):
         expected = decay * expected + (1 - decay) * (after / before - 1) ** 2
     assert math.isclose(run.markets.market(0)["variance_1s"], expected, rel_tol=1e-12)
 

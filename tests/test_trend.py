@@ -1,11 +1,12 @@
 """The trend decides on closed candles only, and on nothing before its longest lookback is full."""
 
+import itertools
 import math
 
 import numpy as np
+from builders import E8, SIZING, limits, row, spec
 
 from autotrader.strategies.trend import Trend, TrendParameters
-from builders import E8, SIZING, limits, row, spec
 from core_ext.engine import Engine
 from core_ext.types import Flag, Instruments, Kind
 
@@ -61,7 +62,7 @@ def test_the_signal_is_the_mean_of_returns_in_units_of_their_own_volatility():
     closes = [100.0, 102.0, 101.0, 103.0, 102.5]
     engine_with(trend).feed(bars(closes))
     decay = 0.5 ** (1 / PARAMETERS.half_life)
-    changes = [b / a - 1.0 for a, b in zip(closes, closes[1:], strict=False)]
+    changes = [b / a - 1.0 for a, b in itertools.pairwise(closes)]
     weights = [decay ** (len(changes) - 1 - k) for k in range(len(changes))]
     deviation = math.sqrt(sum(w * c * c for w, c in zip(weights, changes, strict=True)) / sum(weights))
     expected = sum((closes[-1] / closes[-1 - n] - 1.0) / (deviation * math.sqrt(n)) for n in (2, 4)) / 2
