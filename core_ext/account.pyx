@@ -20,27 +20,29 @@ cdef int64_t maintenance_of(const instrument_t* i, int64_t notional) noexcept no
     return part_e8(notional, b.mmr_e8) - b.cum_e8 if notional else 0
 
 
-cdef inline bint holds(const bracket_t* b, const instrument_t* i, int64_t price, int64_t lots, bint last) noexcept nogil:
-    cdef int64_t notional = value_e8(i, price, lots)
-    return lots == 0 or (b.floor_e8 < notional and (last or notional <= b.cap_e8))
-
-
 cdef int64_t liquidation_of(const instrument_t* i, int64_t room_e8, int64_t longs, int64_t shorts,
                             int64_t cost_e8) noexcept nogil:
     # The price at which `longs` and `shorts` lots (both: hedge mode) of joint signed cost meet their maintenance;
-    # room: wallet, plus unrealised profit of all else, minus its maintenance. The brackets are those that hold the
-    # notionals *at that price*, so each pair is tried and the consistent one kept.
-    cdef int64_t price, factor
+    # room: wallet, plus unrealised profit of all else, minus its maintenance. Maintenance is the greatest of the
+    # brackets' lines (that is what the maintenance amounts are for), so of the prices at which equity meets each
+    # line the first one reached is the one whose bracket holds the notional *there*: the highest for a net long, the
+    # lowest for a net short.
+    cdef int64_t price, factor, found = 0
+    cdef bint falls = longs > shorts
     cdef int a, b
     for a in range(i.n_brackets if longs else 1):
         for b in range(i.n_brackets if shorts else 1):
             factor = longs * i.brackets[a].mmr_e8 + shorts * i.brackets[b].mmr_e8 - (longs - shorts) * E8
+            if factor == 0 or (factor < 0) != falls:
+                continue
             price = ratio_e8(room_e8 - cost_e8 + (i.brackets[a].cum_e8 if longs else 0)
                              + (i.brackets[b].cum_e8 if shorts else 0), i.lot_e8, factor)
-            if price > 0 and holds(&i.brackets[a], i, price, longs, a == i.n_brackets - 1) \
-                    and holds(&i.brackets[b], i, price, shorts, b == i.n_brackets - 1):
-                return price
-    return 0
+            if falls:
+                found = max(found, price)
+            else:
+                price = max(1, price)          # nothing left at any price: liquidated wherever the mark is
+                found = price if found == 0 else min(found, price)
+    return found
 
 
 @cython.final

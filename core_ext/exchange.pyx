@@ -418,6 +418,9 @@ cdef class Exchange:
             if row.f == 0 and place.resting_count:
                 self.on_trade(row)
         elif row.kind == Kind.MARK:
+            if place.funding_due and row.d > place.funding_due:    # the next stamp is named: this one is past
+                self.settle_funding(row.symbol, place.rate_e8, place.mark_e8, row.ts)
+                place.funding_due = 0
             place.rate_e8 = row.c
             if row.d > row.ts:
                 place.funding_due = row.d

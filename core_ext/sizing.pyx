@@ -51,26 +51,31 @@ cdef double safe_notional(const sizing_t* s, const instrument_t* i, double price
 
 
 cdef inline void cap(double limit, int name, double* size, int* factor) noexcept nogil:
-    if limit < size[0]:
-        size[0] = limit
+    if not limit >= size[0]:                   # a limit that is no number is no room
+        size[0] = limit if limit == limit else 0.0
         factor[0] = name
 
 
 cdef bint sane(const sizing_t* s, int64_t price_e8) noexcept nogil:
-    # Every number finite, every scale positive: anything else is no size.
+    # Every number finite, every scale positive, every share in its range: anything else is no size.
     cdef double total = (s.equity + s.peak + s.max_drawdown + s.signal + s.correlation_factor + s.volatility + s.sharpe_mean
                          + s.sharpe_sd + s.kelly_fraction + s.target_volatility + s.atr + s.atr_risk + s.atr_stop + s.safe_atr
                          + s.daily_var + s.book_var + s.book_correlation + s.symbol_cap + s.gross_room + s.margin_room)
     return (isfinite(total) and price_e8 > 0 and s.equity > 0 and s.peak >= s.equity and 0 < s.max_drawdown < 1
-            and s.volatility > 0 and s.atr > 0 and s.atr_stop > 0 and s.target_volatility >= 0 and s.sharpe_sd >= 0)
+            and s.volatility > 0 and s.atr > 0 and s.atr_stop > 0 and s.safe_atr > 0 and s.atr_risk >= 0
+            and s.kelly_fraction >= 0 and s.target_volatility >= 0 and s.sharpe_sd >= 0 and s.daily_var >= 0
+            and s.book_var >= 0 and -1.0 <= s.book_correlation <= 1.0)
 
 
 cdef int64_t lots_down(const instrument_t* i, int64_t price_e8, double notional) noexcept nogil:
     # Through integers at 1e-8 USDT: a binary floor would turn 0.3 / 0.1 into 2.
     cdef int64_t money, lots
+    cdef double scaled = notional * 1e8
     if not isfinite(notional) or notional <= 0.0 or notional > 1e10 or price_e8 <= 0:
         return 0
-    money = <int64_t> (notional * 1e8)
+    money = <int64_t> scaled
+    if <double> (money + 1) - scaled <= scaled * 4.5e-16:      # a whole unit that doubles miss by a rounding
+        money += 1
     lots = mul_div(money, 100000000, mul(price_e8, i.lot_e8))
     while lots > 0 and value_e8(i, price_e8, lots) > money:
         lots -= 1
@@ -117,7 +122,7 @@ def size(Instruments instruments not None, int symbol, int64_t price_e8, **input
     price_e8 : int
         Price, 1e-8 of the quote coin.
     **inputs : float
-        The fields of ``sizing_t``; one that is missing is zero, which sizes to zero.
+        The fields of ``sizing_t``; one that is missing is zero.
 
     Returns
     -------
