@@ -250,7 +250,8 @@ cdef class Driver(Feed):
         cdef parcel_t parcel
         while self.heap_size and self.heap[0].due < ts:
             parcel = self.pop()
-            self.started_ns = 0
+            # A wake-up is what a decision on candles starts from; an answer of the venue starts none.
+            self.started_ns = clock_ns() if parcel.row.kind == Kind.TIMER else 0
             self.deliver(&parcel)
         return 0
 

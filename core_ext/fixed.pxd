@@ -50,17 +50,19 @@ cdef extern from *:
        ends in a byte that is no digit. Returns AT_BAD for no digits, for more than 18 of them, and for a
        non-zero digit finer than `decimals`; *p then is undefined. */
     static inline int64_t at_decimal(const char **p, int decimals) {
-        const char *s = *p;
+        const char *start = *p, *s = start;
         uint64_t v = 0, d;
-        int n = 0, k = 0;
-        while ((d = (uint64_t)(unsigned char)*s - '0') < 10) { v = v * 10 + d; s++; n++; if (n > 18) return AT_BAD; }
-        if (!n) return AT_BAD;
+        int n, k = 0;
+        while ((d = (uint64_t)(unsigned char)*s - '0') < 10) { v = v * 10 + d; s++; }
+        n = (int)(s - start);
+        if (n == 0 || s - start > 18) return AT_BAD;
         if (*s == '.') {
             s++;
-            while ((d = (uint64_t)(unsigned char)*s - '0') < 10) {
-                if (k < decimals) { v = v * 10 + d; k++; if (n + k > 18) return AT_BAD; }
-                else if (d) return AT_BAD;
-                s++;
+            while (k < decimals && (d = (uint64_t)(unsigned char)*s - '0') < 10) { v = v * 10 + d; s++; k++; }
+            if (n + k > 18) return AT_BAD;
+            if (k == decimals) {
+                while (*s == '0') s++;
+                if ((uint64_t)(unsigned char)*s - '0' < 10) return AT_BAD;
             }
         }
         *p = s;

@@ -5,7 +5,7 @@ plain ASCII strings, no escapes. Everything else - another field order that it c
 field, a malformed message - goes to one general parser, which alone decides whether a message is
 refused. So the two can never disagree about what is accepted, only about how fast.
 """
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from core_ext.types cimport Instruments, Rows, Status, approved_t, event_t, instrument_t
 
@@ -24,6 +24,8 @@ cdef struct scan_t:
     Py_ssize_t n           # rows written; row 0 is the header of a depth message
     int symbol
     int default_symbol
+    int64_t ts
+    int32_t lag            # of the levels; 0 until the event time is known
 
 
 cdef class Scanner:

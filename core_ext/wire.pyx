@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
-from core_ext.fixed cimport BAD, read_decimal, steps
+from core_ext.fixed cimport BAD, mul, read_decimal, steps
 from core_ext.types cimport Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t
 
 import re
@@ -15,6 +15,7 @@ from core_ext.types import Status as StatusFace
 cdef int64_t MAX_STEPS = 1LL << 50      # ticks and lots beyond this are absurd and refused
 cdef int64_t MAX_VALUE_E8 = 1LL << 60   # prices that are on no tick
 cdef int64_t MS_TO_NS = 1000000
+cdef int64_t MAX_STAMP_MS = 9223372036854           # 2**63 ns
 cdef int64_t MINUTE_NS = 60000000000
 
 # ---------------------------------------------------------------------------------- keys
@@ -69,6 +70,7 @@ cdef uint64_t bits(str keys):
     return mask
 
 
+cdef uint64_t ASK_BITS = bits("a asks")
 cdef uint64_t DEPTH_NEEDS = bits("e E s U u b a")
 cdef uint64_t DEPTH_MAY = bits("e E T s U u pu b a ps st")
 cdef uint64_t TOUCH_NEEDS = bits("u s b B a A")
@@ -184,41 +186,47 @@ cdef inline int64_t value_of(const text_t* v) noexcept nogil:
 
 cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, uint8_t flags) noexcept nogil:
     # p is after the opening bracket of [["price","quantity"],...].
-    cdef event_t* row
+    cdef event_t* row = s.rows + s.n
+    cdef event_t level
     cdef int64_t ticks, lots
     cdef int price_decimals = i.price_decimals, lot_decimals = i.lot_decimals
+    cdef int64_t price_mantissa = i.price_mantissa, lot_mantissa = i.lot_mantissa
     p = skip_spaces(p)
     if p[0] == c"]":
         return p + 1
+    memset(&level, 0, sizeof(event_t))
+    level.kind = Kind.LEVEL
+    level.flags = flags
+    level.symbol = s.symbol
+    level.ts = s.ts
+    level.lag_us = s.lag
     while True:
         if p[0] != c"[" or p[1] != c'"':
             return NULL
         p += 2
-        ticks = steps(read_decimal(&p, price_decimals), i.price_mantissa)
+        ticks = steps(read_decimal(&p, price_decimals), price_mantissa)
         if not 0 < ticks <= MAX_STEPS or p[0] != c'"' or p[1] != c",":
             return NULL
-        p = skip_spaces(p + 2)
+        p += 2
+        if p[0] == c" ":
+            p = skip_spaces(p)
         if p[0] != c'"':
             return NULL
         p += 1
-        lots = steps(read_decimal(&p, lot_decimals), i.lot_mantissa)
+        lots = steps(read_decimal(&p, lot_decimals), lot_mantissa)
         if not 0 <= lots <= MAX_STEPS or p[0] != c'"' or p[1] != c"]":
             return NULL
         p += 2
-        row = s.rows + s.n
-        s.n += 1
-        row.kind = Kind.LEVEL
-        row.flags = flags
-        row.symbol = s.symbol
-        row.a = ticks
-        row.b = lots
-        row.c = 0
-        row.d = 0
-        row.e = 0
-        row.f = 0
+        level.a = ticks
+        level.b = lots
+        row[0] = level
+        row += 1
         if p[0] == c",":
-            p = skip_spaces(p + 1)
+            p += 1
+            if p[0] == c" ":
+                p = skip_spaces(p)
         elif p[0] == c"]":
+            s.n = row - s.rows
             return p + 1
         else:
             return NULL
@@ -240,12 +248,14 @@ cdef const char* scan_object(const char* p, scan_t* s, Instruments instruments) 
             return NULL
         p = skip_spaces(p + 1)
         bit = key_bit(key.p, key.n)
-        if bit < 0 or s.seen >> bit & 1:
+        if bit < 0 or s.seen >> bit & 1 or (bit == SYMBOL and p[0] != c'"'):
             return NULL
         v = &s.v[bit]
         if p[0] == c'"':
             p = plain_string(p + 1, s.end, v)
             if p != NULL and (bit == 51 or bit == SYMBOL):       # "s"
+                if s.n:                                          # its levels were read on another grid
+                    return NULL
                 s.symbol = instruments.find(v.p, v.n)
         elif 48 <= p[0] <= 57:
             p = plain_integer(p, v)
@@ -274,15 +284,24 @@ cdef const char* scan_object(const char* p, scan_t* s, Instruments instruments) 
 
 
 cdef const char* scan_side(const char* p, scan_t* s, Instruments instruments, int bit) noexcept nogil:
-    # The instrument must be known before the levels are read; bids come before asks.
+    # The instrument and the event time must be known before the levels are read, and bids come before asks: that is
+    # how the exchange writes. Anything else is for the general parser.
     cdef bint ask = bit == ASKS or bit == 33                     # "a"
     cdef bint bid = bit == BIDS or bit == 34                     # "b"
+    cdef int64_t stamp
+    if s.rows == NULL or not (ask or bid) or (bid and s.seen & ASK_BITS):
+        return NULL
     if s.symbol == -2 and (bit == BIDS or bit == ASKS):
         s.symbol = s.default_symbol
-    if s.symbol < 0 or not (ask or bid):
+    if s.symbol < 0:
         return NULL
     if s.n == 0:
-        s.n = 1
+        s.n = 1                                                  # row 0 is the header
+        if s.seen >> 5 & 1:                                      # "E"
+            stamp = integer(&s.v[5])
+            if stamp == BAD:
+                return NULL
+            s.lag = lag_us(s.ts, stamp)
     return scan_levels(p, s, &instruments.data[s.symbol], Flag.F_SELL if ask else 0)
 
 
@@ -291,7 +310,7 @@ cdef inline int32_t saturated(int64_t x) noexcept nogil:
 
 
 cdef inline int32_t lag_us(int64_t ts, int64_t exchange_ms) noexcept nogil:
-    return saturated((ts - exchange_ms * MS_TO_NS) // 1000)
+    return saturated((ts - mul(exchange_ms, MS_TO_NS)) // 1000)
 
 
 cdef inline bint named(const text_t* v, const char* name, Py_ssize_t n) noexcept nogil:
@@ -302,19 +321,21 @@ cdef inline bint fits(uint64_t seen, uint64_t needs, uint64_t may) noexcept nogi
     return seen & needs == needs and seen & ~may == 0
 
 
-cdef Py_ssize_t depth_rows(scan_t* s, int64_t ts, bint snapshot) noexcept nogil:
-    # Complete the header, stamp the levels, close the run. Returns the rows, 0 for a surprise.
+cdef Py_ssize_t depth_rows(scan_t* s, bint snapshot) noexcept nogil:
+    # Complete the header, close the run. Returns the rows, 0 for a surprise.
     cdef event_t* head = s.rows
-    cdef Py_ssize_t i
-    cdef bint has_stamp = s.seen >> 5 & 1                        # "E"
-    cdef int64_t stamp = integer(&s.v[5]) if has_stamp else 0
     cdef int64_t pu = -1
-    if stamp == BAD:
+    cdef int32_t lag = 0
+    if s.seen >> 5 & 1:                                          # "E"
+        if integer(&s.v[5]) == BAD:
+            return 0
+        lag = lag_us(s.ts, integer(&s.v[5]))
+    if lag != s.lag:                                             # it came after the levels
         return 0
     memset(head, 0, sizeof(event_t))
     head.symbol = s.symbol
-    head.ts = ts
-    head.lag_us = lag_us(ts, stamp) if has_stamp else 0
+    head.ts = s.ts
+    head.lag_us = lag
     head.d = s.n - 1
     if snapshot:
         head.kind = Kind.SNAPSHOT
@@ -330,11 +351,8 @@ cdef Py_ssize_t depth_rows(scan_t* s, int64_t ts, bint snapshot) noexcept nogil:
         else:
             head.flags = Flag.F_SPOT
         head.c = pu
-        if head.a == BAD or head.b == BAD or pu == BAD or head.a > head.b:
+        if head.a == BAD or head.b == BAD or (pu == BAD) or head.a > head.b:
             return 0
-    for i in range(1, s.n):
-        s.rows[i].ts = ts
-        s.rows[i].lag_us = head.lag_us
     s.rows[s.n - 1].flags |= Flag.F_END
     return s.n
 
@@ -375,6 +393,8 @@ cdef Py_ssize_t trade_row(scan_t* s, const instrument_t* i, int64_t ts, bint agg
     row.b = price_of(&s.v[48], i)                                # "p"
     row.c = lots_of(&s.v[49], i)                                 # "q"
     if aggregated:
+        if integer(&s.v[20]) == BAD:                             # "T"
+            return 0
         row.a = integer(&s.v[33])                                # "a"
         row.d = integer(&s.v[38])                                # "f"
         row.e = integer(&s.v[44])                                # "l"
@@ -399,7 +419,8 @@ cdef Py_ssize_t mark_row(scan_t* s, int64_t ts) noexcept nogil:
     row.b = value_of(&s.v[41])                                   # "i"
     row.c = signed_decimal(&s.v[50], 8)                          # "r"
     row.d = integer(&s.v[20])                                    # "T"
-    if row.a == BAD or row.b == BAD or row.c == BAD or row.d == BAD or not -100_000_000 < row.c < 100_000_000:
+    if row.a == BAD or row.b == BAD or row.c == BAD or not -100_000_000 < row.c < 100_000_000 \
+            or not 0 <= row.d < MAX_STAMP_MS:
         return 0
     row.d *= MS_TO_NS
     return 1
@@ -408,10 +429,10 @@ cdef Py_ssize_t mark_row(scan_t* s, int64_t ts) noexcept nogil:
 cdef int64_t interval_ns(const text_t* v) noexcept nogil:
     cdef const char* p = v.p
     cdef int64_t count
-    if v.opener != c'"' or not 2 <= v.n <= 3:
+    if v.opener != c'"' or not 2 <= v.n <= 3 or v.p[0] == c"0" or (v.n == 3 and v.p[1] == c"."):
         return BAD
     count = read_decimal(&p, 0)
-    if count == BAD or count <= 0 or p != v.p + v.n - 1:
+    if count == BAD or p != v.p + v.n - 1:
         return BAD
     if p[0] == c"m" and (count == 1 or count == 3 or count == 5 or count == 15 or count == 30):
         return count * MINUTE_NS
@@ -506,11 +527,13 @@ cdef class Scanner:
         s.n = 0
         s.symbol = -2
         s.default_symbol = self.default_symbol
+        s.ts = ts
+        s.lag = 0
         if scan_object(p, &s, self.instruments) != end:
             return Status.MALFORMED
         if fits(s.seen, SNAPSHOT_NEEDS, SNAPSHOT_MAY):
             if s.v[BIDS].opener == c"[" and s.v[ASKS].opener == c"[" and s.symbol >= 0:
-                self.rows.size = depth_rows(&s, ts, True)
+                self.rows.size = depth_rows(&s, True)
             return Status.OK if self.rows.size else Status.MALFORMED
         if s.symbol < 0 or s.v[51].opener != c'"':               # "s"
             return Status.MALFORMED
@@ -520,7 +543,7 @@ cdef class Scanner:
                 self.rows.size = touch_row(&s, i, ts)
         elif named(&s.v[37], b"depthUpdate", 11):
             if fits(s.seen, DEPTH_NEEDS, DEPTH_MAY) and s.v[34].opener == c"[" and s.v[33].opener == c"[":
-                self.rows.size = depth_rows(&s, ts, False)
+                self.rows.size = depth_rows(&s, False)
         elif named(&s.v[37], b"bookTicker", 10):
             if fits(s.seen, TOUCH_NEEDS, TOUCH_MAY):
                 self.rows.size = touch_row(&s, i, ts)
@@ -537,6 +560,7 @@ cdef class Scanner:
             if fits(s.seen, KLINE_NEEDS, KLINE_MAY) and s.v[43].opener == c"{":
                 bar.end = s.v[43].p + s.v[43].n
                 bar.seen = 0
+                bar.rows = NULL                                  # a candle has no levels
                 bar.n = 0
                 bar.symbol = -2
                 bar.default_symbol = -1
@@ -584,17 +608,22 @@ class Refused(ValueError):
         self.status = status
 
 
+def shown(value) -> str:
+    """Return a refused value, short, whatever it is."""
+    return repr(value[:40]) if type(value) is str else type(value).__name__
+
+
 def whole(value) -> int:
     """Return a JSON integer that fits the wire's 18 digits."""
     if type(value) is not int or not 0 <= value < 10**18:
-        raise Refused(StatusFace.MALFORMED, f"not an id or a stamp: {str(value)[:40]!r}")
+        raise Refused(StatusFace.MALFORMED, f"not an id or a stamp: {shown(value)}")
     return value
 
 
 def scaled(text, decimals: int) -> int:
     """Return decimal text as an integer of so many decimals, refusing anything finer."""
     if type(text) is not str or not DECIMAL.fullmatch(text):
-        raise Refused(StatusFace.MALFORMED, f"not a decimal: {str(text)[:40]!r}")
+        raise Refused(StatusFace.MALFORMED, f"not a decimal: {shown(text)}")
     head, _, tail = text.partition(".")
     if tail[decimals:].strip("0") or len(head) + min(len(tail), decimals) > 18:
         raise Refused(StatusFace.OFF_GRID, f"finer than {decimals} decimals, or too long: {text[:40]!r}")
@@ -637,7 +666,7 @@ def rate_value(text) -> int:
 def truth(value) -> bool:
     """Return a JSON boolean."""
     if type(value) is not bool:
-        raise Refused(StatusFace.MALFORMED, f"not a boolean: {str(value)[:40]!r}")
+        raise Refused(StatusFace.MALFORMED, f"not a boolean: {shown(value)}")
     return value
 
 
@@ -715,7 +744,7 @@ def rows_of(Scanner scanner, body: dict) -> list:
                          (whole(body["lastUpdateId"]), 0, 0), body["bids"], body["asks"])
     if event is None and {"u", "s", "b", "B", "a", "A"} <= body.keys():
         event = "bookTicker"
-    if event not in EVENT_ROWS:
+    if type(event) is not str or event not in EVENT_ROWS:
         return []
     symbol = symbol_of(scanner, body, "s")
     return EVENT_ROWS[event](body, symbol, scanner.instruments.spec(symbol), stamp)
@@ -757,7 +786,7 @@ def mark_general(body, symbol, spec, stamp) -> list:
     if stamp is None:
         raise Refused(StatusFace.MALFORMED, "no event time")
     due = whole(body["T"])
-    if due >= 2**63 // MS_TO_NS:
+    if due >= MAX_STAMP_MS:
         raise Refused(StatusFace.MALFORMED, "funding time out of range")
     words = (price_value(body["p"]), price_value(body["i"]), rate_value(body["r"]), due * MS_TO_NS, 0, 0)
     return [(Kind.MARK, Flag.F_END, symbol, stamp, words)]
