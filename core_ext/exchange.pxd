@@ -107,6 +107,8 @@ cdef class Exchange:
     cdef int on_extremes(self, const event_t* row, int64_t high, int64_t low, int64_t close) except -1
     cdef int settle_batch(self, int64_t now) except -1
     cdef int set_mark(self, int symbol, int64_t mark_e8, int64_t now) except -1
+    cdef int pass_stamp(self, int symbol, int64_t now) except -1
+    cdef bint out_of_bound(self, const approved_t* order, int64_t mark) except -1
     cdef int settle_funding(self, int symbol, int64_t rate_e8, int64_t mark_e8, int64_t now) except -1
     cdef int check_liquidation(self, int64_t now) except -1
     cdef int liquidate(self, int account, int64_t now) except -1

@@ -1,7 +1,7 @@
 """The simulated venue."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport sqrt
+from libc.math cimport ceil, floor, sqrt
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
@@ -38,6 +38,13 @@ cdef enum:
     REDUCED_AWAY = 4
     LIQUIDATED = 5
     MARKET_REST = 9
+
+
+cdef bint better(const resting_t* a, const resting_t* b) noexcept nogil:
+    # Whether a goes before b: same side, better price.
+    if a.order.side != b.order.side:
+        return False
+    return a.order.price_ticks > b.order.price_ticks if a.order.side == Side.BUY else a.order.price_ticks < b.order.price_ticks
 
 
 MARK_SOURCES = ("stream", "file", "proxy")
@@ -125,7 +132,9 @@ cdef class Exchange:
     cdef int submit(self, const approved_t* order, int account, int64_t now) except -1:
         cdef resting_t taker
         cdef event_t* row
-        cdef int code = self.refusal(order, account)
+        cdef int code
+        self.pass_stamp(order.symbol, now)
+        code = self.refusal(order, account)
         if code:
             return self.refuse(order, account, now, code)
         memset(&taker, 0, sizeof(resting_t))
@@ -190,9 +199,20 @@ cdef class Exchange:
                 return DUPLICATE_ID
         if order.tif == TimeInForce.GTX and self.crosses(order):
             return POST_ONLY_TAKES
+        if order.type == OrderType.MARKET and not place.interval_ns and self.out_of_bound(order, mark):
+            return TAKE_BOUND
         if not order.reduce_only and self.cost_e8(order, account, at) > a.equity_e8():
             return MARGIN_INSUFFICIENT
         return 0
+
+    cdef bint out_of_bound(self, const approved_t* order, int64_t mark) except -1:
+        # Whether even the best price lies further from the mark than a market order may execute.
+        cdef const instrument_t* i = &self.instruments.data[order.symbol]
+        cdef Book book = <Book> self.books[order.symbol]
+        cdef int64_t best = book.best_ask() if order.side == Side.BUY else book.best_bid()
+        if book.sides[1 - order.side].best == NO_KEY:
+            return False
+        return magnitude(price_e8(i, best) - mark) > part_e8(mark, i.take_bound_e8)
 
     cdef int open_orders(self, int symbol, int account) noexcept:
         cdef int k, n = 0
@@ -201,7 +221,9 @@ cdef class Exchange:
         return n
 
     cdef int64_t cost_e8(self, const approved_t* order, int account, int64_t at) except -1:
-        # Initial margin of every position with its open orders, this one included, and its taker fee.
+        # Initial margin of every position with its open orders, this one included, its taker fee and its open loss.
+        cdef int64_t mark = self.places[order.symbol].mark_e8 if self.places[order.symbol].mark_e8 else at
+        cdef int64_t worse = at - mark if order.side == Side.BUY else mark - at
         cdef Account a = <Account> self.accounts[account]
         cdef const instrument_t* i
         cdef int64_t total = 0, buys, sells, value
@@ -227,7 +249,7 @@ cdef class Exchange:
             value = a.positions[k].value_e8
             total += max(magnitude(value + buys), magnitude(value - sells)) // i.leverage
         i = &self.instruments.data[order.symbol]
-        return total + part_e8(value_e8(i, at, order.lots), i.taker_fee_e8)
+        return total + part_e8(value_e8(i, at, order.lots), i.taker_fee_e8) + value_e8(i, max(0, worse), order.lots)
 
     cdef bint crosses(self, const approved_t* order) except -1:
         # Whether a limit order would take on arrival.
@@ -259,8 +281,15 @@ cdef class Exchange:
         return 0
 
     cdef int rest(self, const resting_t* o, int64_t now) except -1:
+        # Behind every order of its side with a price as good or better; on candles in the order of arrival.
         cdef place_t* place = &self.places[o.order.symbol]
-        cdef resting_t* mine = &place.resting[place.resting_count]
+        cdef resting_t* mine
+        cdef int k = 0, n
+        while k < place.resting_count and (place.interval_ns or not better(o, &place.resting[k])):
+            k += 1
+        for n in range(place.resting_count, k, -1):
+            place.resting[n] = place.resting[n - 1]
+        mine = &place.resting[k]
         mine[0] = o[0]
         place.resting_count += 1
         if place.interval_ns == 0:
@@ -327,8 +356,8 @@ cdef class Exchange:
         if place.bar_lots > 0:
             cost += self.impact * sqrt(place.variance) * sqrt(<double> lots / <double> place.bar_lots)
         if side == Side.BUY:
-            return ticks_up(i, <int64_t> (<double> place.open_e8 * (1.0 + cost)) + 1)
-        return max(1, ticks_down(i, <int64_t> (<double> place.open_e8 * (1.0 - cost))))
+            return ticks_up(i, <int64_t> ceil(<double> place.open_e8 * (1.0 + cost)))
+        return max(1, ticks_down(i, <int64_t> floor(<double> place.open_e8 * (1.0 - cost))))
 
     cdef int take_open(self, resting_t* taker, int64_t now) except -1:
         cdef place_t* place = &self.places[taker.order.symbol]
@@ -404,23 +433,23 @@ cdef class Exchange:
 
     cdef int on_row(self, const event_t* row) except -1:
         cdef place_t* place = &self.places[row.symbol]
+        cdef Book book
+        if row.kind != Kind.LEVEL:
+            self.pass_stamp(row.symbol, row.ts)
         if row.kind <= Kind.LEVEL:
-            (<Book> self.books[row.symbol]).on_row(row)
-            if row.kind == Kind.LEVEL and place.consumed_count:
+            book = <Book> self.books[row.symbol]
+            if row.kind == Kind.LEVEL and place.consumed_count and book.applying:
                 self.forget_level(row.symbol, row.flags >> 2 & 1, row.a)
+            book.on_row(row)
             if row.flags & Flag.F_END:
                 self.on_depth_end(row.symbol, row.ts)
             return 0
-        if place.funding_due and row.ts >= place.funding_due:
-            self.settle_funding(row.symbol, place.rate_e8, place.mark_e8, row.ts)
-            place.funding_due = 0
         if row.kind == Kind.TRADE:
             if row.f == 0 and place.resting_count:
                 self.on_trade(row)
         elif row.kind == Kind.MARK:
             if place.funding_due and row.d > place.funding_due:    # the next stamp is named: this one is past
-                self.settle_funding(row.symbol, place.rate_e8, place.mark_e8, row.ts)
-                place.funding_due = 0
+                self.pass_stamp(row.symbol, place.funding_due)
             place.rate_e8 = row.c
             if row.d > row.ts:
                 place.funding_due = row.d
@@ -617,6 +646,14 @@ cdef class Exchange:
         self.places[symbol].ts_mark = now
         for n in range(len(self.accounts)):
             (<Account> self.accounts[n]).set_mark(symbol, mark_e8)
+        return 0
+
+    cdef int pass_stamp(self, int symbol, int64_t now) except -1:
+        # Settle a funding stamp that the stream named once it has passed, at the rate and mark that stood then.
+        cdef place_t* place = &self.places[symbol]
+        if place.funding_due and now >= place.funding_due:
+            place.funding_due = 0
+            self.settle_funding(symbol, place.rate_e8, place.mark_e8, now)
         return 0
 
     cdef int settle_funding(self, int symbol, int64_t rate_e8, int64_t mark_e8, int64_t now) except -1:

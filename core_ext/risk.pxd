@@ -110,6 +110,8 @@ cdef class RiskGate:
                                    int64_t price) noexcept nogil
     cdef int64_t required_margin_e8(self, const request_t* r, int64_t price) noexcept nogil
     cdef int64_t gross_worst_e8(self, const request_t* r) noexcept nogil
+    cdef int64_t worst_lots(self, int symbol, const request_t* r, int side) noexcept nogil
+    cdef bint all_marked(self) noexcept nogil
     cdef int64_t worst_equity_e8(self, int64_t now) noexcept nogil
     cdef int watch(self, int64_t now) noexcept nogil
     cdef int64_t symbol_cap_e8(self) noexcept nogil

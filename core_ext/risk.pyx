@@ -176,12 +176,15 @@ cdef class RiskGate:
         if not self.fresh(m, now):
             return Reason.R18_STALE_DATA
         price = price_e8(i, self.hold_ticks(r))
-        if price <= 0 or m.mark_e8 <= 0 or self.account.equity_e8() <= 0:
+        if price <= 0 or m.mark_e8 <= 0 or self.account.equity_e8() <= 0 or not self.all_marked():
             return Reason.R31_RISK_FAULT
         reference = mid_e8(m, i)
         if not within_collar(r.side, price, m.mark_e8, i.collar_e8) \
                 or (reference > 0 and not within_collar(r.side, price, reference, i.collar_e8)):
             return Reason.R1_PRICE_COLLAR
+        if not (price <= mul_div_floor(m.mark_e8, i.up_e8, E8) if r.side == Side.BUY
+                else price >= -mul_div_floor(-m.mark_e8, i.down_e8, E8)):
+            return Reason.FILTER_PRICE
         reason = self.check_size(r, now, i, m, price)
         if reason == Reason.APPROVED:
             reason = self.check_exposure(r, i, m, price)
@@ -222,10 +225,7 @@ cdef class RiskGate:
 
     cdef Reason check_exposure(self, const request_t* r, const instrument_t* i, const market_t* m,
                                int64_t price) noexcept nogil:
-        cdef const position_t* p = &self.account.positions[r.symbol]
-        cdef int64_t sign = 1 if r.side == Side.BUY else -1
-        cdef int64_t worst = p.lots + sign * (self.orders.open[r.symbol][r.side].lots + r.lots)
-        if value_e8(i, m.mark_e8, magnitude(worst)) > self.symbol_cap_e8():
+        if value_e8(i, m.mark_e8, self.worst_lots(r.symbol, r, r.side)) > self.symbol_cap_e8():
             return Reason.R5_POSITION_LIMIT
         if self.gross_worst_e8(r) > part_e8(self.account.equity_e8(), self.limits.max_gross_e8):
             return Reason.R6_GROSS_EXPOSURE
@@ -235,18 +235,32 @@ cdef class RiskGate:
             return Reason.INSUFFICIENT_MARGIN
         return Reason.APPROVED
 
-    cdef int64_t gross_worst_e8(self, const request_t* r) noexcept nogil:
-        # Sum over symbols of the larger side: position plus everything open on it, at the mark.
-        cdef int64_t total = 0, lots, buys, sells, mark
+    cdef int64_t worst_lots(self, int symbol, const request_t* r, int side) noexcept nogil:
+        # The largest position that the open orders of a side and this one can make, whatever the order of their
+        # fills: all of them on top of the position, or the plain ones after reduce-only ones have closed it.
+        cdef const exposure_t* open = &self.orders.open[symbol][side]
+        cdef int64_t lots = self.account.positions[symbol].lots
+        cdef int64_t more = r.lots if symbol == r.symbol and r.side == side else 0
+        return max(magnitude(lots + (open.lots + more if side == Side.BUY else -open.lots - more)),
+                   open.lots - open.reducing + more)
+
+    cdef bint all_marked(self) noexcept nogil:
+        # Exposure without a mark cannot be valued.
         cdef int k
         for k in range(self.instruments.size):
-            lots = self.account.positions[k].lots
-            buys = self.orders.open[k][0].lots + (r.lots if k == r.symbol and r.side == Side.BUY else 0)
-            sells = self.orders.open[k][1].lots + (r.lots if k == r.symbol and r.side == Side.SELL else 0)
-            if lots == 0 and buys == 0 and sells == 0:
-                continue
-            mark = self.markets.data[k].mark_e8
-            total += value_e8(&self.instruments.data[k], mark, max(magnitude(lots + buys), magnitude(lots - sells)))
+            if self.markets.data[k].mark_e8 <= 0 and (self.account.positions[k].lots != 0 or self.orders.open[k][0].orders
+                                                      or self.orders.open[k][1].orders):
+                return False
+        return True
+
+    cdef int64_t gross_worst_e8(self, const request_t* r) noexcept nogil:
+        # Sum over symbols of the largest position that each can come to, at the mark.
+        cdef int64_t total = 0, lots
+        cdef int k
+        for k in range(self.instruments.size):
+            lots = max(self.worst_lots(k, r, Side.BUY), self.worst_lots(k, r, Side.SELL))
+            if lots:
+                total += value_e8(&self.instruments.data[k], self.markets.data[k].mark_e8, lots)
         return total
 
     cdef int64_t required_margin_e8(self, const request_t* r, int64_t price) noexcept nogil:
