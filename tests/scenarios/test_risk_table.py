@@ -1,0 +1,816 @@
+"""The boundary answers of the risk gate, one row a case, in a trader's numbers: just inside, exactly at, just outside.
+
+The table below is also what ``docs/risk.md`` is made of (``tests/tools/make_risk_page.py``).
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import combinations, product
+from pathlib import Path
+
+import pytest
+from builders import E8, limits, spec
+
+from autotrader import config
+from autotrader.research import replay
+from core_ext.account import Account
+from core_ext.orders import Orders
+from core_ext.risk import RiskGate
+from core_ext.signal import Markets
+from core_ext.types import Command, Instruments, Reason
+
+SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
+NOW = 20_000 * DAY + 12 * HOUR
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
+BTC, ETH = 0, 1
+ETH_PRICE = Decimal(1000)
+EPOCH = 1
+CANCELED = 4  # evidence number
+TAKER_FEE = Decimal("0.0005")
+MAINTENANCE = Decimal("0.004")  # of the first bracket
+
+ALLOWED = Reason.APPROVED
+
+
+# ---------------------------------------------------------------------------------- the words of the table
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of the gate: quantity in BTC, price in USDT (None: a market order)."""
+
+    side: int
+    quantity: Decimal
+    price: Decimal | None = None
+    reduce_only: bool = False
+    symbol: int = BTC
+
+    @property
+    def lots(self) -> int:
+        return int(self.quantity * 1000)
+
+    @property
+    def ticks(self) -> int:
+        return int(self.price * 10) if self.price is not None else 0
+
+
+@dataclass(frozen=True)
+class Row:
+    given: Mapping[str, object]
+    order: Order
+    answer: Reason
+    lifted: tuple[str, ...] = ()  # controls whose limits are out of the way, so that this one decides
+
+
+@dataclass(frozen=True)
+class Control:
+    name: str
+    rows: tuple[Row, ...]
+    reasons: tuple[Reason, ...]
+    settings: tuple[str, ...] = field(default=())  # of the configuration's table [risk]
+
+
+def order(side: int, quantity: str, at: str | None, reduce_only: bool, symbol: int) -> Order:
+    return Order(side, Decimal(quantity), None if at is None else Decimal(at), reduce_only, symbol)
+
+
+def buy(quantity: str, at: str | None = None, reduce_only: bool = False, symbol: int = BTC) -> Order:
+    return order(0, quantity, at, reduce_only, symbol)
+
+
+def sell(quantity: str, at: str | None = None, reduce_only: bool = False, symbol: int = BTC) -> Order:
+    return order(1, quantity, at, reduce_only, symbol)
+
+
+def rows(*cases: tuple[dict, Order, Reason], lift: str = "") -> tuple[Row, ...]:
+    return tuple(Row(given, wanted, answer, tuple(lift.split())) for given, wanted, answer in cases)
+
+
+# ---------------------------------------------------------------------------------- the table
+# Unless a row says otherwise: equity and mark 100,000, touch one tick around it, 100 BTC on each side, default limits.
+
+CONTROLS = (
+    Control(
+        "R1",
+        rows(
+            ({"mark": "100000"}, buy("0.01", "102000.0"), ALLOWED),
+            ({"mark": "100000"}, buy("0.01", "102000.1"), Reason.R1_PRICE_COLLAR),
+            ({"mark": "100000"}, sell("0.01", "98000.0"), ALLOWED),
+            ({"mark": "100000"}, sell("0.01", "97999.9"), Reason.R1_PRICE_COLLAR),
+            ({"ask": "102000.0"}, buy("0.01"), ALLOWED),
+            ({"ask": "102000.1"}, buy("0.01"), Reason.R1_PRICE_COLLAR),
+            ({"bid": "98000.0"}, sell("0.01"), ALLOWED),
+            ({"bid": "97999.9"}, sell("0.01"), Reason.R1_PRICE_COLLAR),
+            ({"position": "0.05"}, sell("0.05", "95000.0", reduce_only=True), ALLOWED),
+            ({"position": "0.05"}, sell("0.05", "94999.9", reduce_only=True), Reason.R1_PRICE_COLLAR),
+            ({"position": "0.05"}, sell("0.05", "95000.0"), ALLOWED),
+            ({"position": "-0.05"}, buy("0.05", "105000.0", reduce_only=True), ALLOWED),
+            ({"position": "-0.05"}, buy("0.05", "105000.1", reduce_only=True), Reason.R1_PRICE_COLLAR),
+            ({"mark": None}, buy("0.01", "100000.0"), Reason.R31_RISK_FAULT),
+            ({"mark": None, "position": "0.05"}, sell("0.05", "95000.0", reduce_only=True), ALLOWED),
+            ({"band": "1"}, buy("0.01", "101000.0"), ALLOWED),
+            ({"band": "1"}, buy("0.01", "101000.1"), Reason.FILTER_PRICE),
+            ({"band": "1"}, sell("0.01", "99000.0"), ALLOWED),
+            ({"band": "1"}, sell("0.01", "98999.9"), Reason.FILTER_PRICE),
+        ),
+        (Reason.R1_PRICE_COLLAR,),
+        ("price_collar", "price_collar_exit"),
+    ),
+    Control(
+        "R3",
+        rows(
+            ({}, buy("0.050", "99999.8"), ALLOWED),
+            ({}, buy("0.050", "100000.0"), ALLOWED),
+            ({}, buy("0.050", "100000.2"), Reason.R3_ORDER_NOTIONAL),
+            ({"position": "0.060"}, sell("0.060", "100000.0"), ALLOWED),
+            ({"minute_volume": "40000"}, buy("0.020", "100000.0"), ALLOWED),
+            ({"minute_volume": "40000"}, buy("0.020", "100000.1"), Reason.R3_ORDER_NOTIONAL),
+            ({"candle_age": "1", "candle_volume": "24"}, buy("0.020", "100000.0"), ALLOWED),
+            ({"candle_age": "1", "candle_volume": "24"}, buy("0.021", "100000.0"), Reason.R3_ORDER_NOTIONAL),
+        )
+        + rows(
+            ({"equity": "10000"}, buy("0.030", "100000.0"), ALLOWED),
+            ({"equity": "10000"}, buy("0.030", "100000.1"), Reason.R3_ORDER_NOTIONAL),
+            lift="R5",
+        ),
+        (Reason.R3_ORDER_NOTIONAL,),
+        ("max_order_notional_usdt", "max_order_equity_share", "volume_share", "assumed_minute_volume_usdt"),
+    ),
+    Control(
+        "R4",
+        rows(
+            ({"equity": "10000000", "depth": "10"}, buy("1.999", "100000.0"), ALLOWED),
+            ({"equity": "10000000", "depth": "10"}, buy("2.000", "100000.0"), ALLOWED),
+            ({"equity": "10000000", "depth": "10"}, buy("2.001", "100000.0"), Reason.R4_ORDER_QUANTITY),
+            ({"equity": "10000000", "depth": "10"}, sell("2.000", "100000.0"), ALLOWED),
+            ({"equity": "10000000", "depth": "10"}, sell("2.001", "100000.0"), Reason.R4_ORDER_QUANTITY),
+            ({"equity": "10000000", "depth": "10", "position": "5"}, sell("5.000", "100000.0"), ALLOWED),
+            ({"equity": "100000000", "depth": "1000"}, buy("120.000"), ALLOWED),
+            ({"equity": "100000000", "depth": "1000"}, buy("120.001"), Reason.R4_ORDER_QUANTITY),
+            lift="R3 R5",
+        ),
+        (Reason.R4_ORDER_QUANTITY,),
+        ("max_depth_share",),
+    ),
+    Control(
+        "R5",
+        rows(
+            ({"equity": "500000", "position": "0.9", "live_buys": "0.099"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"equity": "500000", "position": "0.9"}, buy("0.100", "100000.0"), ALLOWED),
+            ({"equity": "500000", "position": "0.9"}, buy("0.101", "100000.0"), Reason.R5_POSITION_LIMIT),
+            (
+                {"equity": "500000", "position": "0.9", "live_buys": "0.1"},
+                buy("0.001", "100000.0"),
+                Reason.R5_POSITION_LIMIT,
+            ),
+            ({"equity": "500000", "position": "-0.9", "live_sells": "0.099"}, sell("0.001", "100000.0"), ALLOWED),
+            (
+                {"equity": "500000", "position": "-0.9", "live_sells": "0.1"},
+                sell("0.001", "100000.0"),
+                Reason.R5_POSITION_LIMIT,
+            ),
+            # A position may be gone before the orders against it fill: then all of those turn it.
+            ({"equity": "500000", "position": "0.9", "live_sells": "0.9"}, sell("0.100", "100000.0"), ALLOWED),
+            (
+                {"equity": "500000", "position": "0.9", "live_sells": "0.9"},
+                sell("0.101", "100000.0"),
+                Reason.R5_POSITION_LIMIT,
+            ),
+            ({"equity": "500000", "position": "1.2"}, buy("0.001", "100000.0"), Reason.R5_POSITION_LIMIT),
+            ({"equity": "500000", "position": "1.2"}, sell("0.100", "100000.0"), ALLOWED),
+            ({"equity": "500000", "position": "1.2"}, sell("1.200", "100000.0", reduce_only=True), ALLOWED),
+            (
+                {"equity": "500000", "strategy_leverage": "2", "position": "1.9"},
+                buy("0.100", "100000.0"),
+                ALLOWED,
+            ),
+            (
+                {"equity": "500000", "strategy_leverage": "2", "position": "1.9"},
+                buy("0.101", "100000.0"),
+                Reason.R5_POSITION_LIMIT,
+            ),
+            lift="R3",
+        ),
+        (Reason.R5_POSITION_LIMIT,),
+        ("max_symbol_share", "strategy_leverage"),
+    ),
+    Control(
+        "R6",
+        rows(
+            ({"leverage": 5, "elsewhere": "294900"}, buy("0.050", "100000.0"), ALLOWED),
+            ({"leverage": 5, "elsewhere": "295000"}, buy("0.050", "100000.0"), ALLOWED),
+            ({"leverage": 5, "elsewhere": "295100"}, buy("0.050", "100000.0"), Reason.R6_GROSS_EXPOSURE),
+            ({"leverage": 5, "elsewhere": "295000"}, sell("0.050", "100000.0"), ALLOWED),
+            ({"leverage": 5, "elsewhere": "295100"}, sell("0.050", "100000.0"), Reason.R6_GROSS_EXPOSURE),
+            (
+                {"leverage": 5, "elsewhere": "295000", "live_buys": "0.001"},
+                buy("0.050", "100000.0"),
+                Reason.R6_GROSS_EXPOSURE,
+            ),
+            ({"leverage": 5, "elsewhere": "300000", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            lift="R5",
+        ),
+        (Reason.R6_GROSS_EXPOSURE,),
+        ("max_gross",),
+    ),
+    Control(
+        "R9",
+        rows(
+            ({"leverage": 10, "liquidation": "15.1", "position": "0.999"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"leverage": 10, "liquidation": "15.0", "position": "0.999"}, buy("0.001", "100000.0"), ALLOWED),
+            (
+                {"leverage": 10, "liquidation": "14.9", "position": "0.999"},
+                buy("0.001", "100000.0"),
+                Reason.R9_LIQUIDATION_DISTANCE,
+            ),
+            ({"leverage": 10, "liquidation": "15.0", "position": "-0.999"}, sell("0.001", "100000.0"), ALLOWED),
+            (
+                {"leverage": 10, "liquidation": "14.9", "position": "-0.999"},
+                sell("0.001", "100000.0"),
+                Reason.R9_LIQUIDATION_DISTANCE,
+            ),
+            (
+                {"leverage": 10, "liquidation": "16.1", "atr": "2", "position": "0.999"},
+                buy("0.001", "100000.0"),
+                ALLOWED,
+            ),
+            (
+                {"leverage": 10, "liquidation": "15.9", "atr": "2", "position": "0.999"},
+                buy("0.001", "100000.0"),
+                Reason.R9_LIQUIDATION_DISTANCE,
+            ),
+            ({"leverage": 10, "liquidation": "9.9", "position": "0.999"}, sell("0.001", "100000.0"), ALLOWED),
+            lift="R3 R5 R6",
+        ),
+        (Reason.R9_LIQUIDATION_DISTANCE,),
+        ("min_liquidation_distance", "liquidation_atr", "atr_floor"),
+    ),
+    Control(
+        "R11",
+        rows(
+            ({"sent": 19}, buy("0.001", "100000.0"), ALLOWED),
+            ({"sent": 20}, buy("0.001", "100000.0"), Reason.R11_ORDER_RATE),
+            ({"sent": 20, "sent_ago": "0.499"}, buy("0.001", "100000.0"), Reason.R11_ORDER_RATE),
+            ({"sent": 20, "sent_ago": "0.5"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"sent": 20, "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+        )
+        + rows(
+            ({"sent": 299, "sent_ago": "59.999"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"sent": 300, "sent_ago": "59.999"}, buy("0.001", "100000.0"), Reason.R11_ORDER_RATE),
+            ({"sent": 300, "sent_ago": "60"}, buy("0.001", "100000.0"), ALLOWED),
+            lift="burst",
+        ),
+        (Reason.R11_ORDER_RATE,),
+        ("orders_per_second", "order_burst", "orders_per_minute", "strategy_orders_per_second"),
+    ),
+    Control(
+        "R15",
+        rows(
+            ({"same_ago": "0.999"}, buy("0.001", "100000.0"), Reason.R15_DUPLICATE),
+            ({"same_ago": "1.000"}, buy("0.001", "100000.0"), Reason.R15_DUPLICATE),
+            ({"same_ago": "1.001"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"same_ago": "0.999"}, buy("0.001", "100000.1"), ALLOWED),
+            ({"same_ago": "0.999"}, buy("0.002", "100000.0"), ALLOWED),
+            ({"same_ago": "0.999"}, sell("0.001", "100000.0"), ALLOWED),
+            ({"same_ago": "0.999", "position": "-0.05"}, buy("0.001", "100000.0"), ALLOWED),
+        ),
+        (Reason.R15_DUPLICATE,),
+        ("duplicate_window_s",),
+    ),
+    Control(
+        "R18",
+        rows(
+            ({"book_age": "1.000"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"book_age": "1.001"}, buy("0.01", "100000.0"), Reason.R18_STALE_DATA),
+            ({"mark_age": "3.000"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"mark_age": "3.001"}, buy("0.01", "100000.0"), Reason.R18_STALE_DATA),
+            ({"book_lost": True}, buy("0.01", "100000.0"), Reason.R18_STALE_DATA),
+            ({"candle_age": "1.5"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"candle_age": "1.501"}, buy("0.01", "100000.0"), Reason.R18_STALE_DATA),
+            ({"book_lost": True, "mark_age": "60", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+        ),
+        (Reason.R18_STALE_DATA,),
+        ("book_stale_s", "mark_stale_s", "candle_stale_intervals"),
+    ),
+    Control(
+        "R20",
+        rows(
+            ({"drawdown": "5.99"}, buy("0.050", "100000.0"), ALLOWED),
+            ({"drawdown": "6.00"}, buy("0.050", "100000.0"), Reason.R3_ORDER_NOTIONAL),
+            ({"drawdown": "6.00"}, buy("0.025", "100000.0"), ALLOWED),
+            ({"drawdown": "6.00"}, buy("0.025", "100000.4"), Reason.R3_ORDER_NOTIONAL),
+            ({"drawdown": "6.00", "position": "0.09"}, buy("0.004", "100000.0"), ALLOWED),
+            ({"drawdown": "6.00", "position": "0.09"}, buy("0.005", "100000.0"), Reason.R5_POSITION_LIMIT),
+            ({"drawdown": "8.99"}, buy("0.025", "100000.0"), ALLOWED),
+            ({"drawdown": "9.00"}, buy("0.001", "100000.0"), Reason.R20_REDUCE_ONLY),
+            ({"drawdown": "9.00", "position": "0.09"}, sell("0.09", "100000.0"), ALLOWED),
+        ),
+        (Reason.R20_REDUCE_ONLY,),
+        ("max_drawdown",),
+    ),
+    Control(
+        "R21",
+        rows(
+            ({"day_loss": "2.999"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"day_loss": "3.000"}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+            ({"day_loss": "2.999", "lost_by": "fees"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"day_loss": "3.000", "lost_by": "fees"}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+            ({"day_loss": "2.999", "lost_by": "realised"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"day_loss": "3.000", "lost_by": "realised"}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+            ({"day_loss": "2.999", "lost_by": "unrealised"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"day_loss": "3.000", "lost_by": "unrealised"}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+            ({"day_loss": "3.000", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            ({"day_loss": "3.000", "recovered": True}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+            ({"day_loss": "3.000", "next_day": True}, buy("0.01", "100000.0"), ALLOWED),
+            (
+                {"day_loss": "3.000", "next_day": True, "needs_operator": True},
+                buy("0.01", "100000.0"),
+                Reason.R21_DAILY_LOSS,
+            ),
+            (
+                {"day_loss": "3.000", "next_day": True, "needs_operator": True, "allow": True},
+                buy("0.01", "100000.0"),
+                ALLOWED,
+            ),
+            ({"day_loss": "3.000", "allow": True}, buy("0.01", "100000.0"), Reason.R21_DAILY_LOSS),
+        ),
+        (Reason.R21_DAILY_LOSS,),
+        ("daily_loss",),
+    ),
+    Control(
+        "R22",
+        rows(
+            ({"equity": "10000", "path": ("8800.01",)}, buy("0.001", "100000.0"), Reason.R20_REDUCE_ONLY),
+            ({"equity": "10000", "path": ("8800.00",)}, buy("0.001", "100000.0"), Reason.R22_DRAWDOWN_KILL),
+            (
+                {"equity": "10000", "path": ("8800.00", "9999.00")},
+                buy("0.001", "100000.0"),
+                Reason.R22_DRAWDOWN_KILL,
+            ),
+            (
+                {"equity": "10000", "path": ("8800.00", "+1000")},
+                buy("0.001", "100000.0"),
+                Reason.R22_DRAWDOWN_KILL,
+            ),
+            (
+                {"equity": "10000", "path": ("+1000", "9680.01")},
+                buy("0.001", "100000.0"),
+                Reason.R20_REDUCE_ONLY,
+            ),
+            (
+                {"equity": "10000", "path": ("+1000", "9680.00")},
+                buy("0.001", "100000.0"),
+                Reason.R22_DRAWDOWN_KILL,
+            ),
+            (
+                {
+                    "equity": "10000",
+                    "path": ("8900",),
+                    "position": "0.1",
+                    "entry": "100000",
+                    "mark": "99100",
+                    "mark_age": "1.999",
+                    "last": "99000",
+                },
+                buy("0.001", "99000.0"),
+                Reason.R20_REDUCE_ONLY,
+            ),
+            (
+                {
+                    "equity": "10000",
+                    "path": ("8900",),
+                    "position": "0.1",
+                    "entry": "100000",
+                    "mark": "99100",
+                    "mark_age": "2.000",
+                    "last": "99000",
+                },
+                buy("0.001", "99000.0"),
+                Reason.R22_DRAWDOWN_KILL,
+            ),
+            (
+                {
+                    "equity": "10000",
+                    "path": ("8900",),
+                    "position": "0.1",
+                    "entry": "100000",
+                    "mark": "99100",
+                    "mark_age": "2.000",
+                    "last": "99200",
+                },
+                buy("0.001", "99000.0"),
+                Reason.R20_REDUCE_ONLY,
+            ),
+            ({"killed": True}, buy("0.001", "100000.0"), Reason.R22_DRAWDOWN_KILL),
+            ({"killed": True, "resumed": True}, buy("0.001", "100000.0"), Reason.R22_DRAWDOWN_KILL),
+            ({"killed": True, "position": "0.05"}, sell("0.05", reduce_only=True), ALLOWED),
+        ),
+        (Reason.R22_DRAWDOWN_KILL,),
+        ("max_drawdown",),
+    ),
+    Control(
+        "R25",
+        rows(
+            ({"open_orders": 19}, buy("0.001", "100000.0"), ALLOWED),
+            ({"open_orders": 20}, buy("0.001", "100000.0"), Reason.R25_OPEN_ORDERS),
+            ({"open_orders": 20}, sell("0.001", "100000.0"), Reason.R25_OPEN_ORDERS),
+            ({"open_elsewhere": 99}, buy("0.001", "100000.0"), ALLOWED),
+            ({"open_elsewhere": 100}, buy("0.001", "100000.0"), Reason.R25_OPEN_ORDERS),
+            ({"open_orders": 20, "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+        ),
+        (Reason.R25_OPEN_ORDERS,),
+        ("max_orders_symbol", "max_orders_total"),
+    ),
+    Control(
+        "R28",
+        rows(
+            ({"status": "SETTLING"}, buy("0.001", "100000.0"), Reason.R28_SYMBOL_STATUS),
+            ({"status": "TRADING"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"status": "SETTLING", "position": "0.05"}, sell("0.05", "100000.0", reduce_only=True), ALLOWED),
+            ({"status": "SETTLING", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            ({"status": "SETTLING", "position": "0.05"}, buy("0.001", "100000.0"), Reason.R28_SYMBOL_STATUS),
+        ),
+        (Reason.R28_SYMBOL_STATUS,),
+    ),
+    Control(
+        "R31",
+        rows(
+            ({}, buy("0.001", "100000.0", symbol=99), Reason.R31_RISK_FAULT),
+            ({"mark": None}, buy("0.001", "100000.0"), Reason.R31_RISK_FAULT),
+            ({"ask": None}, buy("0.001"), Reason.R31_RISK_FAULT),
+            ({"bid": None}, sell("0.001"), Reason.R31_RISK_FAULT),
+            ({"elsewhere": "1000", "unmarked_elsewhere": True}, buy("0.001", "100000.0"), Reason.R31_RISK_FAULT),
+            ({"mark": None, "position": "0.05"}, sell("0.05", reduce_only=True), ALLOWED),
+            ({"bid": None, "position": "0.05"}, sell("0.05", reduce_only=True), ALLOWED),
+        ),
+        (Reason.R31_RISK_FAULT,),
+    ),
+    Control(
+        "Filters",
+        rows(
+            ({"prices": ("99990", "100010")}, buy("0.01", "99990.0"), ALLOWED),
+            ({"prices": ("99990", "100010")}, buy("0.01", "99989.9"), Reason.FILTER_PRICE),
+            ({"prices": ("99990", "100010")}, sell("0.01", "100010.0"), ALLOWED),
+            ({"prices": ("99990", "100010")}, sell("0.01", "100010.1"), Reason.FILTER_PRICE),
+            ({}, buy("0"), Reason.FILTER_QUANTITY),
+            ({}, buy("-0.001", "100000.0"), Reason.FILTER_QUANTITY),
+            ({"least": "0.005"}, buy("0.005", "100000.0"), ALLOWED),
+            ({"least": "0.005"}, buy("0.004", "100000.0"), Reason.FILTER_QUANTITY),
+            ({"minimum": "100"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"minimum": "100"}, buy("0.001", "99999.9"), Reason.FILTER_NOTIONAL),
+            ({"minimum": "100", "position": "0.001"}, sell("0.001", "99999.9", reduce_only=True), ALLOWED),
+        ),
+        (Reason.FILTER_PRICE, Reason.FILTER_QUANTITY, Reason.FILTER_NOTIONAL),
+    ),
+    Control(
+        "Margin",
+        rows(
+            ({"leverage": 1, "equity": "10000.51", "position": "0.09"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"leverage": 1, "equity": "10000.50", "position": "0.09"}, buy("0.01", "100000.0"), ALLOWED),
+            (
+                {"leverage": 1, "equity": "10000.49", "position": "0.09"},
+                buy("0.01", "100000.0"),
+                Reason.INSUFFICIENT_MARGIN,
+            ),
+            # 1,010 and its fee of 0.505, and the 10 by which it starts below the mark.
+            ({"leverage": 1, "equity": "10020.51", "position": "0.09"}, buy("0.01", "101000.0"), ALLOWED),
+            (
+                {"leverage": 1, "equity": "10020.50", "position": "0.09"},
+                buy("0.01", "101000.0"),
+                Reason.INSUFFICIENT_MARGIN,
+            ),
+            (
+                {"leverage": 1, "equity": "10000.50", "position": "0.09", "live_buys": "0.001"},
+                buy("0.01", "100000.0"),
+                Reason.INSUFFICIENT_MARGIN,
+            ),
+            ({"leverage": 1, "equity": "1000", "position": "0.09"}, sell("0.09", "100000.0"), ALLOWED),
+            lift="R3 R5 R6 R9",
+        ),
+        (Reason.INSUFFICIENT_MARGIN,),
+    ),
+    Control(
+        "Reduce-only",
+        rows(
+            ({}, sell("0.01", "100000.0", reduce_only=True), Reason.NOTHING_TO_REDUCE),
+            ({"position": "0.05"}, buy("0.01", "100000.0", reduce_only=True), Reason.NOTHING_TO_REDUCE),
+            ({"position": "0.05"}, sell("0.05", "100000.0", reduce_only=True), ALLOWED),
+            ({"position": "0.05"}, sell("0.051", "100000.0", reduce_only=True), Reason.NOTHING_TO_REDUCE),
+            (
+                {"position": "0.05", "live_reducing": "0.03"},
+                sell("0.02", "100000.0", reduce_only=True),
+                ALLOWED,
+            ),
+            (
+                {"position": "0.05", "live_reducing": "0.03"},
+                sell("0.021", "100000.0", reduce_only=True),
+                Reason.NOTHING_TO_REDUCE,
+            ),
+            ({"position": "0.05", "live_sells": "0.05"}, sell("0.05", reduce_only=True), ALLOWED),
+            ({"position": "0.05", "live_sells": "0.05", "halted": True}, sell("0.01"), Reason.HALTED),
+        ),
+        (Reason.NOTHING_TO_REDUCE,),
+    ),
+    Control(
+        "Halt",
+        rows(
+            ({"halted": True}, buy("0.01", "100000.0"), Reason.HALTED),
+            ({"halted": True, "resumed": True}, buy("0.01", "100000.0"), ALLOWED),
+            ({"halted": True, "position": "0.05"}, buy("0.001", "100000.0"), Reason.HALTED),
+            ({"halted": True, "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            ({"halted": True, "position": "0.05"}, sell("0.051", "100000.0"), Reason.HALTED),
+        ),
+        (Reason.HALTED,),
+    ),
+)
+
+# ---------------------------------------------------------------------------------- the world behind a row
+
+HUGE = 10**17
+LIFTS = {
+    "R3": {"max_order_e8": HUGE, "order_leverage_e8": 100 * E8, "volume_share_e8": E8, "assumed_minute_e8": HUGE},
+    "R5": {"symbol_share_e8": E8, "strategy_leverage_e8": 100 * E8},
+    "R6": {"max_gross_e8": 100 * E8},
+    "R9": {"liquidation_distance_e8": 1, "liquidation_atr": 1e-6},
+    "R21": {"daily_loss_e8": E8 // 2},
+    "burst": {"orders_per_second": 1000, "strategy_orders_per_second": 1000, "order_burst": 1000},
+}
+
+
+def e8(amount: object) -> int:
+    return int(Decimal(str(amount)) * E8)
+
+
+def seconds(text: object) -> int:
+    return int(Decimal(str(text)) * SECOND)
+
+
+class World:
+    """One account in front of its gate, at NOW, as a situation says."""
+
+    def __init__(self, given: Mapping[str, object], lifted: tuple[str, ...] = ()) -> None:
+        self.given = given
+        self.now = NOW
+        self.instruments = Instruments([spec(symbol, **self.filters()) for symbol in SYMBOLS])
+        self.account = Account(self.instruments, self.start())
+        self.orders = Orders(EPOCH)
+        self.markets = Markets(len(SYMBOLS))
+        self.gate = RiskGate(self.instruments, self.account, self.orders, self.markets, self.limits(lifted))
+        self.hold_positions()
+        self.live_until_today()
+        self.live_through_today()
+        self.send_orders()
+        self.rest_orders()
+        self.obey_commands()
+        self.show_market(self.now)
+        self.gate.observe(self.now)
+
+    def filters(self) -> dict:
+        given = self.given
+        band = e8(Decimal(str(given.get("band", 5))) / 100)
+        low, high = given.get("prices", ("0.1", "100000000"))
+        return {
+            "leverage": given.get("leverage", 3),
+            "up_e8": E8 + band,
+            "down_e8": E8 - band,
+            "min_ticks": int(Decimal(low) * 10),
+            "max_ticks": int(Decimal(high) * 10),
+            "min_lots": int(Decimal(given.get("least", "0.001")) * 1000),
+            "min_notional_e8": e8(given.get("minimum", 50)),
+            "tradable": given.get("status", "TRADING") == "TRADING",
+        }
+
+    def limits(self, lifted: tuple[str, ...]) -> dict:
+        given = self.given
+        changed = {name: value for control in lifted for name, value in LIFTS[control].items()}
+        if "minute_volume" in given:
+            changed["assumed_minute_e8"] = e8(given["minute_volume"])
+        if "strategy_leverage" in given:
+            changed["strategy_leverage_e8"] = e8(given["strategy_leverage"])
+        if "atr" in given:
+            changed["atr_floor"] = float(given["atr"]) / 100
+        return limits(**changed, acknowledged=int("needs_operator" not in given))
+
+    def start(self) -> int:
+        """Starting equity; for a stated liquidation distance, what makes it so once one BTC is held."""
+        given = self.given
+        if "liquidation" not in given:
+            return e8(given.get("equity", 100_000))
+        sign = 1 if Decimal(given["position"]) > 0 else -1
+        price = 100_000 * (1 - sign * Decimal(given["liquidation"]) / 100)
+        # wallet - fee + sign * (price - 100,000) = maintenance * price, for 1 BTC of which the order brings 0.001.
+        return e8(MAINTENANCE * price - sign * (price - 100_000) + TAKER_FEE * 100)
+
+    def show_market(self, now: int) -> None:
+        given = self.given
+        mark = given.get("mark", "100000")
+        middle = Decimal(mark or "100000")
+        ask, bid = given.get("ask", middle + Decimal("0.1")), given.get("bid", middle - Decimal("0.1"))
+        depth = int(Decimal(given.get("depth", "100")) * 1000)
+        self.markets.set(
+            BTC,
+            mark_e8=0 if mark is None else e8(mark),
+            bid_ticks=0 if bid is None else int(Decimal(bid) * 10),
+            ask_ticks=0 if ask is None else int(Decimal(ask) * 10),
+            ts_mark=now - seconds(given.get("mark_age", 0)),
+            ts_book=now - seconds(given.get("book_age", 0)),
+            depth_lots=(depth, depth),
+            book_good=not given.get("book_lost", False),
+        )
+        if "last" in given:
+            self.markets.set(BTC, last_e8=e8(given["last"]), ts_last=now)
+        if "candle_age" in given:
+            age = int(Decimal(given["candle_age"]) * HOUR)
+            volume = int(Decimal(given.get("candle_volume", "1000")) * 1000)
+            self.markets.set(BTC, interval_ns=HOUR, ts_last=now - age, bar_lots=volume)
+        unmarked = given.get("unmarked_elsewhere", False)
+        self.markets.set(ETH, mark_e8=0 if unmarked else e8(ETH_PRICE), ts_mark=now, ts_book=now, book_good=True)
+
+    def hold_positions(self) -> None:
+        given = self.given
+        mark = given.get("mark", "100000") or "100000"
+        self.fill(BTC, Decimal(given.get("position", "0")), Decimal(given.get("entry", mark)))
+        self.fill(ETH, Decimal(given.get("elsewhere", "0")) / ETH_PRICE, ETH_PRICE)
+        self.account.mark(BTC, e8(mark))
+
+    def fill(self, symbol: int, quantity: Decimal, price: Decimal, fee_e8: int = 0) -> None:
+        if quantity:
+            self.account.fill(symbol, int(quantity * 1000), int(price * 10), fee_e8)
+
+    def go_to(self, wallet: object) -> None:
+        self.account.pay_funding(BTC, e8(wallet) - self.account.wallet_e8)
+
+    def live_until_today(self) -> None:
+        """Go through yesterday's equities and deposits, each seen by the gate, and begin today."""
+        path = self.given.get("path", ())
+        if "drawdown" in self.given:
+            path = (Decimal(self.account.wallet_e8) / E8 * (1 - Decimal(self.given["drawdown"]) / 100),)
+        self.gate.observe(NOW - DAY)
+        for step in path:
+            if str(step).startswith("+"):
+                self.account.transfer(e8(step))
+            else:
+                self.go_to(step)
+            self.gate.observe(NOW - DAY)
+        self.gate.observe(NOW - HOUR)
+
+    def live_through_today(self) -> None:
+        given, morning = self.given, Decimal(self.account.wallet_e8) / E8
+        if "day_loss" in given:
+            self.lose(morning * Decimal(given["day_loss"]) / 100)
+            self.gate.observe(NOW - HOUR)
+        if "recovered" in given:
+            self.go_to(morning)
+        if "next_day" in given:
+            self.now = NOW + DAY
+            self.gate.observe(self.now)
+
+    def lose(self, amount: Decimal) -> None:
+        how = self.given.get("lost_by", "funding")
+        if how == "funding":
+            self.account.pay_funding(BTC, -e8(amount))
+        elif how == "fees":
+            self.fill(BTC, Decimal("0.001"), Decimal(100_000), e8(amount))
+            self.fill(BTC, Decimal("-0.001"), Decimal(100_000))
+        else:
+            self.fill(ETH, Decimal(10), ETH_PRICE)
+            if how == "realised":
+                self.fill(ETH, Decimal(-10), ETH_PRICE - amount / 10)
+            else:
+                self.account.mark(ETH, e8(ETH_PRICE - amount / 10))
+
+    def send_orders(self) -> None:
+        """Send what was sent before; all of it is gone again, but it was sent."""
+        given = self.given
+        for k in range(given.get("sent", 0)):
+            self.send(k % 2, 1_000_001 + k // 2, given.get("sent_ago", 0))
+        if "same_ago" in given:
+            self.send(0, 1_000_000, given["same_ago"])
+
+    def send(self, side: int, ticks: int, ago: object) -> None:
+        at = self.now - seconds(ago)
+        self.show_market(at)
+        assert self.gate.ask(BTC, side, 1, ticks, now=at) == ALLOWED
+        self.orders.evidence(EPOCH << 32 | self.orders.next_count - 1, CANCELED)
+
+    def rest_orders(self) -> None:
+        given = self.given
+        entry = 1 if Decimal(given.get("position", "0")) < 0 else 0
+        for name, side, reducing in (("live_buys", 0, False), ("live_sells", 1, False), ("live_reducing", 1, True)):
+            if name in given:
+                self.orders.insert_for_test(BTC, side, 1_000_000, int(Decimal(given[name]) * 1000), reducing)
+        for k in range(given.get("open_orders", 0)):
+            self.orders.insert_for_test(BTC, entry, 999_000 + k, 1)
+        for k in range(given.get("open_elsewhere", 0)):
+            self.orders.insert_for_test(ETH, 0, 10 + k, 1)
+
+    def obey_commands(self) -> None:
+        commands = {"halted": Command.HALT, "killed": Command.KILL, "resumed": Command.RESUME, "allow": Command.ALLOW}
+        for name, command in commands.items():
+            if self.given.get(name):
+                self.gate.command(command)
+
+    def ask(self, wanted: Order) -> Reason:
+        return self.gate.ask(
+            wanted.symbol, wanted.side, wanted.lots, wanted.ticks, now=self.now, reduce_only=wanted.reduce_only
+        )
+
+
+# ---------------------------------------------------------------------------------- the tests
+
+
+def label(control: Control, row: Row) -> str:
+    given = " ".join(f"{name}={value}" for name, value in row.given.items())
+    price = "market" if row.order.price is None else row.order.price
+    wanted = f"{('buy', 'sell')[row.order.side]} {row.order.quantity} at {price}"
+    return f"{control.name}: {given}: {wanted}{' reduce-only' * row.order.reduce_only}"
+
+
+CASES = [pytest.param(row, id=label(control, row)) for control in CONTROLS for row in control.rows]
+
+
+@pytest.mark.parametrize("row", CASES)
+def test_the_gate_answers_as_the_table_says(row: Row) -> None:
+    assert World(row.given, row.lifted).ask(row.order) == row.answer
+
+
+def test_every_reason_has_its_boundary_in_the_table() -> None:
+    assert {reason for control in CONTROLS for reason in control.reasons} == set(Reason) - {ALLOWED}
+    for control in CONTROLS:
+        answers = {row.answer for row in control.rows}
+        assert {ALLOWED, *control.reasons} <= answers
+
+
+def test_the_table_is_about_the_limits_that_ship(tmp_path: Path) -> None:
+    file = tmp_path / "autotrader.toml"
+    file.write_text(config.template("quoter", ["BTCUSDT"], "en"), encoding="utf-8")
+    shipped = replay.limits(config.load(file))
+    assert {name: shipped[name] for name in limits()} == limits()
+
+
+def test_the_page_about_risk_is_the_table(root: Path) -> None:
+    tool = importlib.util.spec_from_file_location("make_risk_page", root / "tests/tools/make_risk_page.py")
+    maker = importlib.util.module_from_spec(tool)
+    tool.loader.exec_module(maker)
+    written = (root / "docs/risk.md").read_text(encoding="utf-8")
+    assert written == maker.page(CONTROLS), "run python tests/tools/make_risk_page.py"
+    assert all(written.count(f"`{reason.name}`") >= 4 for reason in Reason if reason != ALLOWED)
+
+
+GATES = ("halted", "killed", "day lost", "reduce-only", "stale", "rate exhausted", "open orders full")
+CLOSED = [chosen for count in range(len(GATES) + 1) for chosen in combinations(GATES, count)]
+
+
+def closed_world(gates: tuple[str, ...], position: str) -> World:
+    """Return a world that holds a position behind a set of closed gates."""
+    given: dict[str, object] = {"position": position}
+    if "rate exhausted" in gates:
+        given["sent"] = 20
+    if "open orders full" in gates:
+        given |= {"open_orders": 20, "open_elsewhere": 80}
+    world = World(given, () if "day lost" in gates else ("R21",))
+    world.go_to(100_000 - 9_000 * ("reduce-only" in gates) - 3_000 * ("day lost" in gates))
+    if "stale" in gates:
+        world.markets.set(BTC, book_good=0, ts_mark=NOW - HOUR, ts_book=NOW - HOUR)
+    for gate, command in (("halted", Command.HALT), ("killed", Command.KILL)):
+        if gate in gates:
+            world.gate.command(command)
+    world.gate.observe(NOW)
+    return world
+
+
+@pytest.mark.parametrize("gates", CLOSED, ids=lambda gates: "+".join(gates) or "all open")
+def test_an_exit_passes_whatever_is_closed_and_an_entry_does_not(gates: tuple[str, ...]) -> None:
+    for position, leave, enter in (("0.05", sell, buy), ("-0.05", buy, sell)):
+        world = closed_world(gates, position)
+        for price, reduce_only in product(("100000.0", None), (False, True)):
+            wanted = leave("0.05", price, reduce_only)
+            answer = world.gate.ask(
+                BTC, wanted.side, wanted.lots, wanted.ticks, now=NOW, reduce_only=reduce_only, hold=False
+            )
+            assert answer == ALLOWED
+        assert (world.ask(enter("0.001", "100000.5")) == ALLOWED) == (gates == ())
+        for _ in range(50):
+            assert world.ask(leave("0.001", "100000.0")) == ALLOWED
+        assert world.ask(leave("0.001", "100000.0")) != ALLOWED
+
+
+def test_a_refused_order_is_counted_by_its_reason_and_holds_nothing() -> None:
+    world = World({"halted": True})
+    for _ in range(3):
+        assert world.ask(buy("0.01", "100000.0")) == Reason.HALTED
+    assert world.gate.refused() == {"HALTED": 3}
+    assert world.orders.open_orders == 0
+
+
+def test_limits_that_are_missing_unknown_or_not_positive_are_refused() -> None:
+    world = World({})
+    for wrong in ({"max_gross_e8": 0}, {"max_order_e8": -1}, {"daily_loss": 1}, {"orders_per_minute": 5000}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            RiskGate(world.instruments, world.account, world.orders, world.markets, limits(**wrong))
+    short = limits()
+    del short["max_gross_e8"]
+    with pytest.raises(ValueError, match="max_gross_e8"):
+        RiskGate(world.instruments, world.account, world.orders, world.markets, short)
