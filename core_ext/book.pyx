@@ -47,13 +47,15 @@ cdef void ladder_clear(ladder_t* s) noexcept nogil:
     s.far_count = 0
 
 
-cdef inline void mark(ladder_t* s, int64_t slot) noexcept nogil:
-    s.bit0[slot >> 6] |= <uint64_t> 1 << (slot & 63)
-    s.bit1[slot >> 12] |= <uint64_t> 1 << (slot >> 6 & 63)
-    s.bit2[slot >> 18] |= <uint64_t> 1 << (slot >> 12 & 63)
+cdef inline void occupy(ladder_t* s, int64_t slot) noexcept nogil:
+    cdef uint64_t word = s.bit0[slot >> 6]
+    s.bit0[slot >> 6] = word | <uint64_t> 1 << (slot & 63)
+    if word == 0:
+        s.bit1[slot >> 12] |= <uint64_t> 1 << (slot >> 6 & 63)
+        s.bit2[slot >> 18] |= <uint64_t> 1 << (slot >> 12 & 63)
 
 
-cdef inline void unmark(ladder_t* s, int64_t slot) noexcept nogil:
+cdef inline void vacate(ladder_t* s, int64_t slot) noexcept nogil:
     s.bit0[slot >> 6] &= ~(<uint64_t> 1 << (slot & 63))
     if s.bit0[slot >> 6] == 0:
         s.bit1[slot >> 12] &= ~(<uint64_t> 1 << (slot >> 6 & 63))
@@ -198,7 +200,7 @@ cdef bint move_window(ladder_t* s, int64_t touch) noexcept nogil:
             if not far_set(s, key, s.lots[slot]):
                 return False
             s.lots[slot] = 0
-            unmark(s, slot)
+            vacate(s, slot)
             s.count -= 1
         if key == s.base:
             break
@@ -209,7 +211,7 @@ cdef bint move_window(ladder_t* s, int64_t touch) noexcept nogil:
         if s.far[i].lots and base <= s.far[i].key < base + s.size:
             slot = s.far[i].key & mask
             s.lots[slot] = s.far[i].lots
-            mark(s, slot)
+            occupy(s, slot)
             s.count += 1
             far_remove(s, i)             # may shift another level into place i: look again
         else:
@@ -246,14 +248,14 @@ cdef bint ladder_set(ladder_t* s, int64_t key, int64_t lots) noexcept nogil:
     slot = key & (s.size - 1)
     if lots:
         if s.lots[slot] == 0:
-            mark(s, slot)
+            occupy(s, slot)
             s.count += 1
             if key > s.best:
                 s.best = key
         s.lots[slot] = lots
     elif s.lots[slot]:
         s.lots[slot] = 0
-        unmark(s, slot)
+        vacate(s, slot)
         s.count -= 1
         if key == s.best:
             return lost_best(s)

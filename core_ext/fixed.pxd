@@ -46,7 +46,9 @@ cdef extern from *:
         return (int64_t)p;
     }
 
-    /* Read an unsigned decimal at *p as an integer of `decimals` decimals. The caller guarantees that the text
+    /* A byte loop on purpose: branch prediction runs ahead of it, while eight digits at once wait for each length
+       to be counted (measured 2.5 times slower on recorded levels).
+       Read an unsigned decimal at *p as an integer of `decimals` decimals. The caller guarantees that the text
        ends in a byte that is no digit. Returns AT_BAD for no digits, for more than 18 of them, and for a
        non-zero digit finer than `decimals`; *p then is undefined. */
     static inline int64_t at_decimal(const char **p, int decimals) {

@@ -111,7 +111,7 @@ cdef inline const char* plain_string(const char* p, const char* end, text_t* out
     out.p = p
     out.opener = c'"'
     while p < end and p[0] != c'"':
-        if p[0] < 0x20 or p[0] == c"\\" or p[0] == 0x7F:     # bytes above 0x7F are negative chars
+        if <uint8_t> p[0] < 0x20 or p[0] == c"\\" or <uint8_t> p[0] >= 0x7F:
             return NULL
         p += 1
     if p >= end:
