@@ -5,11 +5,11 @@ from libc.stdint cimport int64_t, uint64_t
 from core_ext.account cimport Account
 from core_ext.book cimport Book
 from core_ext.fixed cimport magnitude, ticks_down, ticks_up
-from core_ext.orders cimport Evidence, Orders, is_terminal, order_t
+from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t, microprice_e8, on_candle, on_touch, on_trade
 from core_ext.strategy cimport Desk, Hook, Strategy
-from core_ext.types cimport Alarm, Command, Flag, Instruments, Kind, Rows, Side, TimeInForce, event_t, instrument_t
+from core_ext.types cimport Alarm, Command, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, TimeInForce, event_t, instrument_t
 
 import hashlib
 
@@ -243,13 +243,17 @@ cdef class Engine:
         return 0
 
     cdef int flatten(self) except -1:
-        # Cancel, then close, and again once a second until flat: the venue may leave a rest.
+        # Cancel, then close at market, and again once a second until flat: the venue may leave a rest.
+        cdef order_t* order
         cdef int k
         cdef int64_t lots
         if self.flattened and self.desk.now - self.flattened < SECOND:
             return 0
         self.flattened = self.desk.now
-        self.desk.cancel_all(-1, True)
+        for k in range(ORDER_PLACES if self.orders.open_orders else 0):
+            order = &self.orders.table[k]
+            if order.state != OrderState.EMPTY and not is_terminal(order.state) and order.type == OrderType.LIMIT:
+                self.desk.cancel(order.client_id)
         for k in range(self.instruments.size):
             lots = self.account.positions[k].lots
             if lots and self.orders.open[k][1 if lots > 0 else 0].reducing == 0:
@@ -279,7 +283,7 @@ cdef class Engine:
         self.failed = True
         self.failure = error
         self.desk.post(Kind.STRATEGY_FAILED, 0)
-        self.desk.cancel_all(-1, True)
+        self.desk.cancel_all()
         return 0
 
     # ------------------------------------------------------------------ Python face

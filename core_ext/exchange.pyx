@@ -186,7 +186,7 @@ cdef class Exchange:
                 return PERCENT_ABOVE
             if mark and order.side == Side.SELL and price < mul_div_floor(mark, i.down_e8, E8):
                 return PERCENT_BELOW
-        if mark == 0:
+        if mark == 0 or (place.interval_ns == 0 and not (<Book> self.books[order.symbol]).usable()):
             return NO_LIQUIDITY
         if order.reduce_only and (held == 0 or (held > 0) == (order.side == Side.BUY)):
             return REDUCE_ONLY_REJECT

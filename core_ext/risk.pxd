@@ -15,7 +15,7 @@ from core_ext.types cimport Instruments, Reason, approved_t, instrument_t
 
 cdef enum:
     MINUTE_ORDERS = 4096       # places of the order-rate ring
-    RECENT_ORDERS = 64         # places of the duplicate guard
+    RECENT_ORDERS = 4096       # places of the duplicate guard: more than a minute's orders
 
 
 cdef struct request_t:

@@ -306,10 +306,12 @@ cdef class RiskGate:
         if self.orders.open[r.symbol][0].orders + self.orders.open[r.symbol][1].orders >= self.limits.max_orders_symbol \
                 or self.orders.open_orders >= self.limits.max_orders_total:
             return Reason.R25_OPEN_ORDERS
-        for k in range(min(self.recent_count, RECENT_ORDERS)):
-            seen = &self.recent[k]
-            if now - seen.ts <= self.limits.duplicate_ns and seen.symbol == r.symbol and seen.side == r.side \
-                    and seen.price_ticks == r.price_ticks and seen.lots == r.lots:
+        for k in range(min(self.recent_count, RECENT_ORDERS)):     # the newest first
+            seen = &self.recent[(self.recent_count - 1 - k) % RECENT_ORDERS]
+            if now - seen.ts > self.limits.duplicate_ns:
+                break
+            if seen.symbol == r.symbol and seen.side == r.side and seen.price_ticks == r.price_ticks \
+                    and seen.lots == r.lots:
                 return Reason.R15_DUPLICATE
         if not bucket_allows(&self.account_rate, now, self.limits.orders_per_second, self.limits.order_burst) \
                 or not bucket_allows(&self.strategy_rate, now, self.limits.strategy_orders_per_second,
@@ -362,9 +364,9 @@ cdef class RiskGate:
         cdef int64_t moved = self.account.transfers_e8 - self.transfers_seen_e8
         cdef int alarms = 0
         cdef int ladder
-        if moved:                              # a deposit is no profit, a withdrawal no loss
-            self.peak_e8 += moved
-            self.day_start_e8 += moved
+        if moved:                              # a deposit is no profit, a withdrawal no loss: shares stay what they were
+            self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
+            self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
             self.transfers_seen_e8 += moved
         if now // DAY != self.day:
             self.day = now // DAY
@@ -450,6 +452,13 @@ cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t coll
     if side == Side.BUY:
         return price <= mul_div_floor(reference, E8 + collar_e8, E8)
     return price >= -mul_div_floor(-reference, E8 - collar_e8, E8)
+
+
+cdef int64_t scaled(int64_t level_e8, int64_t before_e8, int64_t after_e8) noexcept nogil:
+    # A level of the equity after a transfer; without equity to scale by, moved by the amount.
+    if before_e8 <= 0 or after_e8 <= 0:
+        return level_e8 + after_e8 - before_e8
+    return mul_div(level_e8, after_e8, before_e8)
 
 
 cdef bint lost(int64_t start_e8, int64_t equity_e8, int64_t share_e8) noexcept nogil:

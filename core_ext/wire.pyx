@@ -217,9 +217,9 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
         if not 0 <= lots <= MAX_STEPS or p[0] != c'"' or p[1] != c"]":
             return NULL
         p += 2
-        level.a = ticks
-        level.b = lots
-        row[0] = level
+        row[0] = level                                           # the template stays in registers
+        row.a = ticks
+        row.b = lots
         row += 1
         if p[0] == c",":
             p += 1

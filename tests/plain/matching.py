@@ -277,15 +277,17 @@ class Bars(Venue):
         return self.open * (1 + order.sign * cost)
 
     def submit(self, order, now):
-        """Accept the order; return the price that a taker pays at this open, None for one that waits."""
         if not self.accept(order, now):
             return
         one = Resting(order, order.lots, since=now)
-        if self.would_take(order) and now - self.opened <= self.grace:
+        takes = self.would_take(order) and now - self.opened <= self.grace
+        if takes:
             self.take(one, now)
-        elif order.tif == IOC:
+        if one.leaves and order.ticks == 0 and takes:
+            self.expire(one, 9, now)
+        elif one.leaves and order.tif == IOC:
             self.expire(one, 2, now)
-        else:
+        elif one.leaves:
             self.resting.append(one)
 
     def take(self, one, now):
@@ -296,14 +298,14 @@ class Bars(Venue):
         exact = self.least(one.order) / tick
         ticks = int(exact.to_integral_value("ROUND_CEILING" if one.order.side == BUY else "ROUND_FLOOR"))
         self.fill(one, one.leaves, ticks, False, ticks, now)
-        if one.leaves:
-            self.expire(one, 9, now)
 
     def on_open(self, price_e8, now):
         self.open, self.opened = price_e8, now
         self.mark = self.mark or price_e8
         for one in [one for one in self.resting if one.order.ticks == 0]:
             self.take(one, now)
+            if one.leaves:
+                self.expire(one, 9, now)
         self.sweep()
 
     def on_close(self, high, low, close, volume, now):

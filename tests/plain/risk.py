@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from core_ext.types import Reason
-from plain.account import E8, liquidation_price, value
+from plain.account import E8, booked, liquidation_price, value
 
 SECOND, MINUTE, DAY = 10**9, 60 * 10**9, 86_400 * 10**9
 
@@ -246,13 +246,6 @@ class Gate:
         return self.share("symbol_share_e8", "strategy_leverage_e8")
 
     def worst_lots(self, symbol, side, request):
-        """All of a side on top of the position, or its plain orders after reduce-only ones have closed it."""
-        total = self.lots_on(symbol, side, request)
-        reducing = sum(held.lots for held in self.on(symbol, side) if held.request.reduce_only)
-        held = self.account.positions[symbol].lots
-        return max(abs(held + (-total if side else total)), total - reducing)
-
-    def worst_lots(self, symbol, side, request):
         """The largest position that the orders of a side can make, in whatever order they fill.
 
         All of them on top of the position, or the plain ones once others have closed it.
@@ -335,8 +328,9 @@ class Gate:
         equity = self.worst_equity(now)
         moved = self.account.transfers - self.transfers
         self.transfers += moved
-        self.peak += moved
-        self.morning += moved
+        if moved:  # a transfer changes no share: levels scale with the equity
+            self.peak = scaled(self.peak, equity - moved, equity)
+            self.morning = scaled(self.morning, equity - moved, equity)
         if now // DAY != self.day:
             self.day, self.morning = now // DAY, equity
             self.day_lost = self.day_lost and not self.limits["acknowledged"]
@@ -354,3 +348,10 @@ class Gate:
             if old and market.last and position.lots:
                 equity += min(0, value(position.spec, market.last, position.lots) - position.value)
         return equity
+
+
+def scaled(level, before, after):
+    """A level of the equity after a transfer; without equity to scale by, moved by the amount."""
+    if before <= 0 or after <= 0:
+        return level + after - before
+    return booked(Fraction(level * after, before))
