@@ -198,7 +198,7 @@ ENGLISH = {
     "result.wrote": "wrote {path}",
     "result.same": "The replay gave the same {orders} requests (orders, cancels, timers, refusals) and the same state.",
     "result.differs": "The replay differs: {difference}",
-    "result.compared": "orders compared",
+    "result.compared": "requests compared",
     "result.measure": "what",
     "result.budget": "budget",
     "result.ratio": "p99 / budget",
@@ -211,19 +211,28 @@ ENGLISH = {
     "recording.truncated": "{path}: the file ends in the middle of a line; fetch it again or cut it at a line's end",
     "recording.damaged": "{path}: the gzip data are damaged ({reason}); fetch the file again",
     "recording.unreadable": "{path}: cannot be read ({reason}); check the path and its permissions",
+    "recording.no_file": "no regular file",
     "recording.long_line": "{path}: a line is longer than 16 MB; this is no recording",
     "recording.bad_line": "{path}: {reason}; remove the line or fetch the file again",
+    "recording.bad_message": (
+        "{path}: line {line}: its message is cut, or a number in it is none; remove the line or fetch the file again"
+    ),
+    "recording.order": "{path}: line {line}: it is older than the lines before it; sort the lines by their stamps",
     "recording.units": "{path}: its stamps have another unit than those of {other}; give files of one recorder",
     "recording.overlap": "{path}: it starts before the file ahead of it ends; give the day files of one recording",
     "recording.symbols": "{path}: holds {found}, the run trades {wanted}; give a recording of the run's symbols",
     "recording.no_offset": "no depth line tells the recorder's clock offset; it is taken as zero",
     # Runs.
     "run.book_needs": '{path}: sources.book is "{book}", which this file cannot give; give {needed}',
+    "run.empty_folder": "{path}: there is no file in this folder; name one that holds market data",
     "run.needs_recording": "a recording of the book (recorder lines)",
     "run.needs_candles": "candles as Parquet, CSV or zip",
     "run.no_mark": (
         'sources.mark is "file", but no file gives mark prices of {symbols}; give a mark series or set '
         '"proxy"'
+    ),
+    "run.no_mark_stream": (
+        'sources.mark is "stream", but the recording has no mark price of {symbols}; set "proxy" or give another'
     ),
     "run.no_funding": (
         'sources.funding is "file", but no file gives funding of {symbols}; give a funding file or set "none"'
@@ -252,6 +261,8 @@ ENGLISH = {
     "run.bad_manifest": "{path}: is not the manifest of a run ({reason}); give the folder of a run",
     "run.damaged_journal": "{reason}; the journal cannot be trusted, restore it from a copy",
     "run.torn_journal": "the journal's last {count} bytes belong to no complete block: the run did not end well",
+    "run.unsealed_journal": "{path}: the journal has no seal at its end: its tail is lost; restore it from a copy",
+    "run.other_journal": "{path}: the journal is of another run than the manifest beside it; restore both from a copy",
     "run.no_journal": "{path}: there is no journal here; give the folder of a run",
     "run.cannot_write": "{path}: cannot be written ({reason}); choose another --out",
     "run.filters_today": "orders use the filters and brackets of {date}, not those of the data's own day",
@@ -466,46 +477,58 @@ KOREAN = {
     "result.next": "다음 단계:",
     "result.next_report": "브라우저로 {path} 열기",
     "result.wrote": "{path} 파일을 만들었습니다",
-    "result.same": "다시 돌린 결과 주문 {orders}건과 상태가 모두 같습니다.",
+    "result.same": "다시 돌린 결과 요청 {orders}건(주문, 취소, 타이머, 거부)과 상태가 모두 같습니다.",
     "result.differs": "다시 돌린 결과가 다릅니다: {difference}",
-    "result.compared": "대조한 주문",
+    "result.compared": "대조한 요청",
     "result.measure": "항목",
     "result.budget": "허용치",
     "result.ratio": "p99 / 허용치",
     # 녹화 파일.
-    "recording.empty": "{path}: 파일이 비어 있습니다. '<수신 시각> <메시지>' 형식의 녹화 파일을 지정하세요",
+    "recording.empty": "{path}: 파일이 비어 있습니다. '<수신 시각> <메시지>' 형식의 녹화 파일을 지정하십시오",
     "recording.foreign": (
         "{path}: 1행이 녹화 형식('<수신 시각> <메시지>')이 아닙니다. 녹화 파일이나 Parquet·CSV·zip 캔들 "
-        "파일을 지정하세요"
+        "파일을 지정하십시오"
     ),
-    "recording.truncated": "{path}: 파일이 행 중간에서 끊겼습니다. 다시 내려받거나 행 끝에서 자르세요",
-    "recording.damaged": "{path}: gzip 데이터가 손상되었습니다({reason}). 파일을 다시 내려받으세요",
-    "recording.unreadable": "{path}: 읽을 수 없습니다({reason}). 경로와 권한을 확인하세요",
+    "recording.truncated": "{path}: 파일이 행 중간에서 끊겼습니다. 다시 내려받거나 행 끝에서 자르십시오",
+    "recording.damaged": "{path}: gzip 데이터가 손상되었습니다({reason}). 파일을 다시 내려받으십시오",
+    "recording.unreadable": "{path}: 읽을 수 없습니다({reason}). 경로와 권한을 확인하십시오",
+    "recording.no_file": "일반 파일이 아님",
     "recording.long_line": "{path}: 16MB보다 긴 행이 있습니다. 녹화 파일이 아닙니다",
-    "recording.bad_line": "{path}: {reason}. 해당 행을 지우거나 파일을 다시 내려받으세요",
-    "recording.units": "{path}: 시각 단위가 {other}와 다릅니다. 같은 녹화기의 파일을 지정하세요",
-    "recording.overlap": "{path}: 앞 파일이 끝나기 전에 시작합니다. 한 녹화의 일자별 파일을 지정하세요",
+    "recording.bad_line": "{path}: {reason}. 해당 행을 지우거나 파일을 다시 내려받으십시오",
+    "recording.bad_message": (
+        "{path}: {line}행: 메시지가 끊겼거나 숫자가 올바르지 않습니다. 해당 행을 지우거나 파일을 다시 내려받으십시오"
+    ),
+    "recording.order": "{path}: {line}행: 앞선 행보다 오래된 행입니다. 수신 시각 순으로 정렬하십시오",
+    "recording.units": "{path}: 시각 단위가 {other}와 다릅니다. 같은 녹화기의 파일을 지정하십시오",
+    "recording.overlap": "{path}: 앞 파일이 끝나기 전에 시작합니다. 한 녹화의 일자별 파일을 지정하십시오",
     "recording.symbols": (
-        "{path}: {found}이(가) 들어 있으나 거래 대상은 {wanted}입니다. 거래 심볼의 녹화 파일을 지정하세요"
+        "{path}: {found}이(가) 들어 있으나 거래 대상은 {wanted}입니다. 거래 심볼의 녹화 파일을 지정하십시오"
     ),
     "recording.no_offset": "호가 메시지가 없어 녹화기의 시계 오차를 추정할 수 없으므로 0으로 둡니다",
     # 실행.
-    "run.book_needs": '{path}: sources.book이 "{book}"인데 이 파일에는 없습니다. {needed}을(를) 지정하세요',
+    "run.book_needs": '{path}: sources.book이 "{book}"인데 이 파일에는 없습니다. {needed}을(를) 지정하십시오',
+    "run.empty_folder": "{path}: 폴더에 파일이 없습니다. 시장 데이터가 있는 폴더를 지정하십시오",
     "run.needs_recording": "호가 녹화 파일",
     "run.needs_candles": "Parquet·CSV·zip 캔들 파일",
     "run.no_mark": (
         'sources.mark가 "file"이지만 {symbols}의 마크 가격 파일이 없습니다. 마크 가격 파일을 지정하거나 '
-        '"proxy"로 바꾸세요'
+        '"proxy"로 바꾸십시오'
+    ),
+    "run.no_mark_stream": (
+        'sources.mark가 "stream"이지만 녹화 파일에 {symbols}의 마크 가격이 없습니다. "proxy"로 바꾸거나 다른 파일을 '
+        "지정하십시오"
     ),
     "run.no_funding": (
         'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 '
-        "바꾸세요"
+        "바꾸십시오"
     ),
     "run.no_book": (
         "{symbols}의 호가창을 한 번도 쓸 수 없었습니다. 차분과 이어지는 호가 스냅샷이 녹화에 없습니다. "
-        "스냅샷이 있는 일자 파일부터 지정하세요"
+        "스냅샷이 있는 일자 파일부터 지정하십시오"
     ),
-    "run.nothing_read": "메시지 {messages}건 중 {symbols}의 시장 이벤트로 읽힌 것이 없습니다. 심볼과 파일을 확인하세요",
+    "run.nothing_read": (
+        "메시지 {messages}건 중 {symbols}의 시장 이벤트로 읽힌 것이 없습니다. 심볼과 파일을 확인하십시오"
+    ),
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
     "run.missing_bars": "{symbol}: 캔들 {count}개가 빠져 있습니다",
@@ -517,12 +540,14 @@ KOREAN = {
         "{symbol}: 처음 캔들의 호가 단위는 {then:.10g}이며, 주문은 현재 호가 단위 {now:.10g}을(를) 따릅니다"
     ),
     "run.strategy_failed": "전략에서 {error} 예외가 발생하여 전략을 중지하고 주문을 취소했습니다",
-    "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리세요",
-    "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하세요",
-    "run.damaged_journal": "{reason}. 저널을 신뢰할 수 없습니다. 사본에서 복구하세요",
+    "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리십시오",
+    "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하십시오",
+    "run.damaged_journal": "{reason}. 저널을 신뢰할 수 없습니다. 사본에서 복구하십시오",
     "run.torn_journal": "저널의 마지막 {count}바이트가 온전한 블록이 아닙니다. 실행이 정상적으로 끝나지 않았습니다",
-    "run.no_journal": "{path}: 저널이 없습니다. 실행 폴더를 지정하세요",
-    "run.cannot_write": "{path}: 쓸 수 없습니다({reason}). --out으로 다른 폴더를 지정하세요",
+    "run.unsealed_journal": "{path}: 저널 끝에 봉인이 없습니다. 뒷부분이 사라졌으니 사본에서 복구하십시오",
+    "run.other_journal": "{path}: 옆에 있는 매니페스트와 다른 실행의 저널입니다. 둘 다 사본에서 복구하십시오",
+    "run.no_journal": "{path}: 저널이 없습니다. 실행 폴더를 지정하십시오",
+    "run.cannot_write": "{path}: 쓸 수 없습니다({reason}). --out으로 다른 폴더를 지정하십시오",
     "run.filters_today": "주문 규칙과 레버리지 구간은 데이터 당시가 아닌 {date} 기준입니다",
     "run.mark_stream": "마크 가격 스트림",
     "run.mark_file": "마크 가격 파일, {interval} (없는 구간은 캔들)",
@@ -530,7 +555,7 @@ KOREAN = {
     "run.mark_proxy_candle": "대용: 캔들 종가(청산 판정은 고가·저가)",
     "run.mark_funding": "; 펀딩 시각에는 {interval} 마크 가격",
     "run.note_quoter": (
-        "이 호가 전략에는 예측이 없습니다. 최우선 호가에서 잘해야 스프레드를 벌고 체결마다 {maker}bps를 "
+        "이 호가 전략에는 예측이 없습니다. 최우선 호가에서 잘해야 스프레드를 벌고 체결마다 {maker} bps를 "
         "내므로 수수료 차감 후 기대 수익은 음수입니다. 엔진을 보여주기 위한 전략입니다"
     ),
     "run.note_trend": (
@@ -538,9 +563,9 @@ KOREAN = {
         "처음 {warmup}시간은 거래하지 않음"
     ),
     "run.note_impact": (
-        "캔들 체결: 다음 시가, 반스프레드 {half}bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)"
+        "캔들 체결: 다음 시가, 반스프레드 {half} bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)"
     ),
-    "run.note_latency": "주문 지연 {order}ms, 응답 지연 {response}ms",
+    "run.note_latency": "주문 지연 {order} ms, 응답 지연 {response} ms",
     "run.progress_read": "읽는 중",
     "run.progress_run": "실행 중",
     "run.progress_verify": "검증 중",
