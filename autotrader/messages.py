@@ -181,7 +181,7 @@ ENGLISH = {
     "result.funding": "funding received",
     "result.orders": "orders",
     "result.fills": "fills",
-    "result.refusals": "refusals by risk",
+    "result.refusals": "refusals",
     "result.liquidations": "liquidations",
     "result.rate": "events per second",
     "result.events": "events",
@@ -245,6 +245,7 @@ ENGLISH = {
         "none of the {messages} messages could be read as a market event of {symbols}; check the symbols and "
         "the files"
     ),
+    "run.no_data": "{symbol}: the data hold nothing of it; it was not traded",
     "run.refused": "{count} of {messages} messages were refused as malformed, off the price grid or of another symbol",
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
     "run.missing_bars": "{symbol}: {count} candles are missing",
@@ -462,7 +463,7 @@ KOREAN = {
     "result.funding": "받은 펀딩비",
     "result.orders": "주문",
     "result.fills": "체결",
-    "result.refusals": "리스크 거부",
+    "result.refusals": "거부",
     "result.liquidations": "강제 청산",
     "result.rate": "초당 이벤트",
     "result.events": "이벤트",
@@ -529,6 +530,7 @@ KOREAN = {
     "run.nothing_read": (
         "메시지 {messages}건 중 {symbols}의 시장 이벤트로 읽힌 것이 없습니다. 심볼과 파일을 확인하십시오"
     ),
+    "run.no_data": "{symbol}: 데이터에 없어 거래하지 않았습니다",
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
     "run.missing_bars": "{symbol}: 캔들 {count}개가 빠져 있습니다",

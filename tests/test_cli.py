@@ -326,7 +326,7 @@ def test_a_run_shows_its_figures_hashes_files_and_what_to_type_next(capsys, wiri
         "funding received -0.50 USDT",
         "orders 1,234",
         "fills 56",
-        "refusals by risk 7 (R1_PRICE_COLLAR 3, R18_STALE_DATA 4)",
+        "refusals 7 (R1_PRICE_COLLAR 3, R18_STALE_DATA 4)",
         "liquidations 0",
         "events per second 2,345,679",
         f"journal sha256 {'a' * 64}",
@@ -377,7 +377,7 @@ def test_a_replay_that_gives_the_same_run_is_good(capsys, wiring):
     folder = run_folder("summary.json")
     assert main(["replay", str(folder), "--verify"]) == 0
     shown = capsys.readouterr().out
-    assert "The replay gave the same 1,234 orders and the same state." in shown and "c" * 64 in shown
+    assert "The replay gave the same 1,234 requests" in shown and "c" * 64 in shown
     assert main(["replay", str(folder), "--verify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"exit_code": 0, "run_dir": "runs/one", **verdict}
 

@@ -20,7 +20,6 @@ __all__ = ["summarise"]
 
 E8 = 1e8
 SHARES = (0.5, 0.99, 0.999)
-MIN_SPAN_NS = 2 * 86_400 * 1_000_000_000
 
 
 def summarise(
@@ -107,7 +106,7 @@ def _performance(outcome: Outcome, ledger: Ledger, start_ns: int) -> dict[str, A
         stamps, amounts = zip(*ledger.transfers, strict=True)
         moved = performance.Transfers(np.array(stamps, np.int64), np.array(amounts))
     # Two calendar days of a few seconds each are no two daily returns.
-    whole = outcome.end_ns - start_ns >= MIN_SPAN_NS
+    whole = outcome.end_ns - start_ns >= 2 * performance.DAY_NS
     returns = performance.daily_returns(ts, equity, start, moved) if whole else np.empty(0)
     growth = performance.total_return(performance.without_transfers(ts, equity, start, moved), start)
     annual = performance.cagr(growth, outcome.end_ns - start_ns)
@@ -126,7 +125,9 @@ def _performance(outcome: Outcome, ledger: Ledger, start_ns: int) -> dict[str, A
 
 def _latency(outcome: Outcome) -> dict[str, Any]:
     edges, counts = outcome.latency
-    p50, p99, p999 = performance.histogram_quantiles(edges, counts, SHARES)
+    # A quantile is the upper edge of its bin; the maximum is exact.
+    found = performance.histogram_quantiles(edges, counts, SHARES)
+    p50, p99, p999 = (None if value is None else min(value, outcome.latency_max) for value in found)
     total = sum(counts)
     return {
         "latency_ns": {

@@ -114,6 +114,8 @@ class _Run:
         mark = self.config.sources.mark
         if mark == "file":
             raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
+        if self.config.sources.funding == "file":
+            raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
         self.marks: list[str] = [mark] * len(instruments)
         as_candles = self.config.sources.book == "candle"
         proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
@@ -173,6 +175,14 @@ class _Run:
             raise OperatorError(say("run.nothing_read", messages=session.scanner.messages, symbols=symbols))
         if self.config.sources.book == "l2" and not any(book.applied for book in session.engine.books):
             raise OperatorError(say("run.no_book", symbols=symbols))
+        if self.config.sources.mark == "stream":
+            self._require_marks(session)
+
+    def _require_marks(self, session: Session) -> None:
+        markets, names = session.engine.markets, self.config.run.symbols
+        without = [name for at, name in enumerate(names) if not markets.market(at)["mark_e8"]]
+        if without:
+            raise OperatorError(say("run.no_mark_stream", symbols=", ".join(without)))
 
     def _leave(self, run_id: str, folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
         self.progress(1.0, say("run.progress_write"))
@@ -206,6 +216,7 @@ class _Run:
         scanner = outcome.scanner
         if scanner.refused:
             yield say("run.refused", count=scanner.refused, messages=scanner.messages)
+        yield from self._without_data(outcome)
         for name, book in zip(self.config.run.symbols, outcome.engine.books, strict=True):
             if book.gaps + book.crossings:
                 yield say("run.gaps", symbol=name, count=book.gaps + book.crossings)
@@ -214,6 +225,11 @@ class _Run:
             yield from self._other_ticks(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+
+    def _without_data(self, outcome: Outcome) -> Iterable[str]:
+        for at, name in enumerate(self.config.run.symbols):
+            if not outcome.engine.markets.market(at)["mark_e8"]:
+                yield say("run.no_data", symbol=name)
 
     def _other_ticks(self, source: Candles) -> Iterable[str]:
         for at, step in source.steps_e8.items():
@@ -274,8 +290,18 @@ def _expanded(paths: Sequence[Path]) -> list[Path]:
     # A folder stands for the files in it.
     found: list[Path] = []
     for path in paths:
-        found += sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
+        found += _inside(path) if path.is_dir() else [path]
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        files = sorted(item for item in folder.iterdir() if item.is_file())
+    except OSError as error:
+        raise OperatorError(say("recording.unreadable", path=folder, reason=error.strerror)) from None
+    if not files:
+        raise OperatorError(say("run.empty_folder", path=folder))
+    return files
 
 
 def _equity(outcome: Outcome) -> pl.DataFrame:
@@ -329,13 +355,13 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
         torn = torn_bytes(str(folder.journal_file))
         if torn:
             raise OperatorError(say("run.torn_journal", count=torn))
+        hashes = _hashes(folder, plan)
         verifier: Verifier | None = None
         for step in verify(plan, _source_of(plan), folder.journal_file):
             if isinstance(step, float | int):
                 progress(float(step), say("run.progress_verify"))
             else:
                 verifier = step
-        hashes = _hashes(folder)
     except JournalDamaged as damage:
         raise OperatorError(say("run.damaged_journal", reason=damage)) from None
     assert verifier is not None  # verify ends with it
@@ -367,15 +393,20 @@ def _plan_of(folder: RunFolder) -> Plan:
             source=manifest["source"],
         )
         plan.instruments()
-    except (KeyError, TypeError, ValueError) as error:
-        raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=repr(error))) from None
-    if plan.fingerprint().hex() != manifest["fingerprint"]:
-        raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason="fingerprint"))
+        if plan.fingerprint().hex() != manifest["fingerprint"]:
+            raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason="fingerprint"))
+        _paths(plan)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise OperatorError(say("run.bad_manifest", path=folder.manifest_file, reason=repr(error)[:80])) from None
     return plan
 
 
+def _paths(plan: Plan) -> list[Path]:
+    return [Path(item["path"]) for item in plan.data]
+
+
 def _source_of(plan: Plan) -> MarketSource:
-    paths = [Path(item["path"]) for item in plan.data]
+    paths = _paths(plan)
     for path in paths:
         if not path.is_file():
             raise OperatorError(say("run.moved", path=path))
@@ -393,19 +424,29 @@ def _source_of(plan: Plan) -> MarketSource:
     return source
 
 
-def _hashes(folder: RunFolder) -> dict[str, str]:
-    rows_hash, outbox_hash, state = hashlib.sha256(), hashlib.sha256(), ""
+def _hashes(folder: RunFolder, plan: Plan) -> dict[str, str]:
+    # Of a journal from its RUN row, which names the plan, to its SEAL, which holds the state.
+    rows_hash, outbox_hash, state, run = hashlib.sha256(), hashlib.sha256(), "", ""
     for block in read_journal(str(folder.journal_file)):
         array = block.array()
+        run = run or _words(array[0])
         rows_hash.update(array.tobytes())
         outbox_hash.update(array[(array["kind"] >= 128) & (array["kind"] < 160)].tobytes())
         for seal in array[array["kind"] == int(Kind.SEAL)]:
-            state = np.array([seal[word] for word in "abcd"], "<i8").tobytes().hex()
+            state = _words(seal)
+    if not state:
+        raise OperatorError(say("run.unsealed_journal", path=folder.journal_file))
+    if run != plan.fingerprint().hex():
+        raise OperatorError(say("run.other_journal", path=folder.journal_file))
     return {
         "journal_sha256": rows_hash.hexdigest(),
         "orders_sha256": outbox_hash.hexdigest(),
         "state_sha256": state,
     }
+
+
+def _words(row: Any) -> str:
+    return np.array([row[word] for word in "abcd"], "<i8").tobytes().hex()
 
 
 def render_report(run_dir: Path) -> Path:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,27 @@ from autotrader.adapters.storage.history import FileFacts
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 from core_ext.driver import Feed, FeedError
-from core_ext.types import Instruments
+from core_ext.types import Instruments, Status
+from core_ext.wire import Scanner
 
 __all__ = ["OFFSET_LINES", "Recording", "is_recording"]
 
 OFFSET_LINES = 200
 READ_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 24
+HEAD_BYTES = 32
 GZIP = b"\x1f\x8b"
 MS_TO_NS = 1_000_000
+# A recorder's clock that is set back, by NTP, is set back by less; lines in another order go back by more.
+SET_BACK_NS = 1_000_000_000
 # Digits of an epoch stamp today, by unit.
 UNITS_NS = {13: 1_000_000, 16: 1_000, 19: 1}
 LINE = re.compile(rb"([0-9]{13}|[0-9]{16}|[0-9]{19}) \{")
 DEPTH_TIME = re.compile(rb'"e":\s?"depthUpdate",\s?"E":\s?([0-9]{13})')
-STREAM = re.compile(rb'"stream":\s?"([a-z0-9_]{2,30})@')
+SYMBOL = re.compile(rb'"stream":\s?"([a-z0-9_]{2,30})@|"s":\s?"([A-Z0-9_]{2,30})"')
+STAMP = re.compile(rb"\n([0-9]{13,19}) ")
+# The exchange's trade stream also announces what was no trade: price 0, quantity 0, and this kind.
+NO_TRADE = b'"X":"NA"'
 
 
 @dataclass
@@ -43,24 +50,24 @@ class DayFile:
     path: Path
     first_stamp: int
     unit_ns: int
-    symbol: str
+    symbols: frozenset[str]
+    last_stamp: int
     depth_lags_ns: list[int] = field(default_factory=list)
     lines: int = 0
     sha256: str = ""
 
 
 def is_recording(path: Path) -> bool:
-    """Return whether a file starts like a recording (plain or gzip).
-
-    Raises
-    ------
-    OperatorError
-        If it cannot be read.
-    """
+    """Return whether a file starts like a recording (plain or gzip); one that cannot be read does not."""
+    head = b""
     try:
-        return LINE.match(next(_blocks(path), b"")) is not None
+        for block in _blocks(path):
+            head += block
+            if len(head) >= HEAD_BYTES:
+                break
     except OperatorError:
         return False
+    return LINE.match(head) is not None
 
 
 class Recording:
@@ -105,12 +112,15 @@ class Recording:
         self.as_candles = as_candles
         days = sorted((_survey(path) for path in paths), key=lambda day: day.first_stamp)
         self._days = days
-        self._default = {name: at for at, name in enumerate(instruments.names)}
+        self._instruments = instruments
+        self._default = {frozenset({name}): at for at, name in enumerate(instruments.names)}
         self._require_symbols(instruments)
         self.unit_ns = days[0].unit_ns
         for before, day in pairwise(days):
             if day.unit_ns != before.unit_ns:
                 raise OperatorError(say("recording.units", path=day.path, other=before.path))
+            if day.first_stamp < before.last_stamp:
+                raise OperatorError(say("recording.overlap", path=day.path))
         lags = [lag for day in days for lag in day.depth_lags_ns][:OFFSET_LINES]
         self.offset_lines = len(lags)
         self.offset_ns = offset_ns if offset_ns is not None else min(lags, default=0)
@@ -141,30 +151,39 @@ class Recording:
         Raises
         ------
         OperatorError
-            If a line is none; it names the file and the line.
+            If a line is none, or its message is none of the exchange's; it names the file and the line.
         """
-        into.default_symbol = self._default.get(day.symbol, -1)
+        into.default_symbol = self._default.get(day.symbols, -1)
+        refused = into.scanner.refused
         try:
-            return into.feed_lines(lines, 0, first_row, self.unit_ns, self.offset_ns, first_line)
+            rows = into.feed_lines(lines, 0, first_row, self.unit_ns, self.offset_ns, first_line)
         except FeedError as error:
             raise OperatorError(say("recording.bad_line", path=day.path, reason=error)) from None
+        if into.scanner.refused > refused:
+            self._require_messages(lines, day, first_line)
+        return rows
+
+    def _require_messages(self, lines: bytes, day: DayFile, first_line: int) -> None:
+        # Of what the scanner refused, other symbols and steps of another day are no fault of the file.
+        scanner = Scanner(self._instruments, self._default.get(day.symbols, -1))
+        for number, line in enumerate(lines.splitlines(), start=first_line):
+            message = line.partition(b" ")[2]
+            if scanner.feed(message, 0) == Status.MALFORMED and NO_TRADE not in message:
+                raise OperatorError(say("recording.bad_message", path=day.path, line=number))
 
     def chunks(self) -> Iterator[tuple[float, bytes, DayFile, int]]:
         """Yield (share done, whole lines, their file, number of their first line) in order of time."""
         total = sum(day.path.stat().st_size for day in self._days)
-        done, last = 0, 0
+        done = 0
         for day in self._days:
-            if day.first_stamp < last:
-                raise OperatorError(say("recording.overlap", path=day.path))
             first_line = 1
             for lines, consumed in _lines(day.path):
                 yield (done + consumed) / total, lines, day, first_line
                 first_line += lines.count(b"\n")
-                last = int(lines[lines.rfind(b"\n", 0, -1) + 1 :].split(b" ", 1)[0])
             done += day.path.stat().st_size
 
     def _require_symbols(self, instruments: Instruments) -> None:
-        found = {day.symbol for day in self._days if day.symbol}
+        found = frozenset[str]().union(*(day.symbols for day in self._days))
         if not found & set(instruments.names):
             names = ", ".join(sorted(found)) or "-"
             raise OperatorError(
@@ -173,14 +192,16 @@ class Recording:
 
 
 def _survey(path: Path) -> DayFile:
-    # Reads the whole file once: its hash, its first stamp, the lags of its first depth lines.
+    # Reads the whole file once: its hash, its first stamp and its order, the lags of its first depth lines.
     day: DayFile | None = None
     for lines, _ in _lines(path):
         if day is None:
             match = LINE.match(lines)
             if match is None:
                 raise OperatorError(say("recording.foreign", path=path))
-            day = DayFile(path, int(match[1]), UNITS_NS[len(match[1])], _symbol(lines))
+            stamp = int(match[1])
+            day = DayFile(path, stamp, UNITS_NS[len(match[1])], _symbols(lines), stamp)
+        _require_order(day, lines)
         day.lines += lines.count(b"\n")
         if len(day.depth_lags_ns) < OFFSET_LINES:
             _collect_lags(day, lines)
@@ -190,9 +211,22 @@ def _survey(path: Path) -> DayFile:
     return day
 
 
-def _symbol(lines: bytes) -> str:
-    match = STREAM.search(lines)
-    return match[1].decode().upper() if match else ""
+def _symbols(lines: bytes) -> frozenset[str]:
+    return frozenset((stream or symbol).decode().upper() for stream, symbol in SYMBOL.findall(lines))
+
+
+def _require_order(day: DayFile, lines: bytes) -> None:
+    stamps = [day.last_stamp, *map(int, STAMP.findall(b"\n" + lines))]
+    if stamps != sorted(stamps):
+        _require_little(day, stamps)
+    day.last_stamp = max(stamps)
+
+
+def _require_little(day: DayFile, stamps: Sequence[int]) -> None:
+    slack = SET_BACK_NS // day.unit_ns
+    for at, (stamp, latest) in enumerate(zip(stamps, accumulate(stamps, max), strict=True)):
+        if stamp < latest - slack:
+            raise OperatorError(say("recording.order", path=day.path, line=day.lines + at))
 
 
 def _collect_lags(day: DayFile, lines: bytes) -> None:
@@ -226,6 +260,8 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
 
 
 def _open(path: Path) -> BufferedReader:
+    if not path.is_file():  # a pipe gives its bytes once, a device has no end; a recording is read twice
+        raise OperatorError(say("recording.unreadable", path=path, reason=say("recording.no_file")))
     try:
         return path.open("rb")
     except OSError as error:
@@ -251,12 +287,12 @@ def _blocks_of(path: Path, file: BufferedReader) -> Iterator[bytes]:
 
 
 def _unzipped(path: Path, head: bytes, file: BufferedReader) -> Iterator[bytes]:
-    # Members may follow one another; the last must be complete.
+    # Members may follow one another; the last must be complete. However much a member swells, a block is bounded.
     member = zlib.decompressobj(wbits=31)
     try:
         while head:
-            block = member.decompress(head)
-            head = member.unused_data
+            block = member.decompress(head, READ_BYTES)
+            head = member.unconsumed_tail or member.unused_data
             if member.eof:
                 member = zlib.decompressobj(wbits=31) if head else member
             if block:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class RunFolder:
         self.manifest_file = path / "journal" / "manifest.json"
         self.journal_file = path / "journal" / "000000.seg"
         self.summary_file = path / "summary.json"
+        self._made: list[Path] = []
 
     def create(self, manifest: Mapping[str, Any]) -> None:
         """Make the folder, mark it incomplete, write the manifest.
@@ -95,19 +97,26 @@ class RunFolder:
         OperatorError
             If it cannot be made or is not empty.
         """
+        journal = self.journal_file.parent
         try:
-            self.journal_file.parent.mkdir(parents=True, exist_ok=True)
+            self._made = [folder for folder in (journal, *journal.parents) if not folder.exists()]
+            journal.mkdir(parents=True, exist_ok=True)
             (self.path / INCOMPLETE).touch(exist_ok=False)
         except OSError as error:
+            self._unmake()
             raise OperatorError(say("run.cannot_write", path=self.path, reason=error.strerror)) from None
         self._write(self.manifest_file, json.dumps(manifest, indent=1, sort_keys=True))
 
     def discard(self) -> None:
-        """Remove what a run that read nothing left behind."""
+        """Remove what a run that read nothing left behind; a folder that was there before it stays."""
         for file in (self.manifest_file, self.journal_file, self.path / INCOMPLETE):
             file.unlink(missing_ok=True)
-        self.journal_file.parent.rmdir()
-        self.path.rmdir()
+        self._unmake()
+
+    def _unmake(self) -> None:
+        for folder in self._made:
+            with suppress(OSError):  # it was never made, or somebody else uses it by now
+                folder.rmdir()
 
     def table(self, name: str, columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> None:
         """Write one Parquet table, whole or not at all."""
@@ -148,7 +157,7 @@ class RunFolder:
             values = json.loads(file.read_bytes())
         except OSError as error:
             raise OperatorError(say("run.bad_manifest", path=file, reason=error.strerror)) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise OperatorError(say("run.bad_manifest", path=file, reason=error)) from None
         if not isinstance(values, dict):
             raise OperatorError(say("run.bad_manifest", path=file, reason=type(values).__name__))

@@ -252,7 +252,9 @@ def read(run_dir: Path, words: Words) -> Run:
 def _returns(path: Path, equity: pl.DataFrame, summary: Summary, words: Words) -> Floats:
     # None if money was moved: the folder does not date transfers, and an undated one would pass for a return.
     try:
-        return np.empty(0) if summary.transfers else performance.daily_returns(*_curve(equity, summary))
+        # Two calendar days of a few seconds each are no two daily returns: the runner's rule.
+        short = summary.end_ns - summary.start_ns < 2 * performance.DAY_NS
+        return np.empty(0) if summary.transfers or short else performance.daily_returns(*_curve(equity, summary))
     except OperatorError as error:
         raise _damaged(path, error, words) from error
 
