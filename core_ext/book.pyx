@@ -247,12 +247,11 @@ cdef bint ladder_set(ladder_t* s, int64_t key, int64_t lots) noexcept nogil:
             return False
     slot = key & (s.size - 1)
     if lots:
-        if s.lots[slot] == 0:
-            occupy(s, slot)
-            s.count += 1
-            if key > s.best:
-                s.best = key
+        s.count += s.lots[slot] == 0       # occupied again or not: a branch on what was there cannot be predicted
         s.lots[slot] = lots
+        occupy(s, slot)
+        if key > s.best:
+            s.best = key
     elif s.lots[slot]:
         s.lots[slot] = 0
         vacate(s, slot)

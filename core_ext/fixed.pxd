@@ -15,6 +15,7 @@ cdef extern from *:
 
     #define AT_E8 100000000LL
     #define AT_BAD INT64_MIN
+    #define AT_MAX_STEPS (1LL << 50)    /* ticks and lots beyond this are absurd and refused */
 
     static const int64_t at_pow10[19] = {
         1LL, 10LL, 100LL, 1000LL, 10000LL, 100000LL, 1000000LL, 10000000LL, 100000000LL, 1000000000LL,
@@ -51,7 +52,7 @@ cdef extern from *:
        Read an unsigned decimal at *p as an integer of `decimals` decimals. The caller guarantees that the text
        ends in a byte that is no digit. Returns AT_BAD for no digits, for more than 18 of them, and for a
        non-zero digit finer than `decimals`; *p then is undefined. */
-    static inline int64_t at_decimal(const char **p, int decimals) {
+    static inline __attribute__((always_inline)) int64_t at_decimal_here(const char **p, int decimals) {
         const char *start = *p, *s = start;
         uint64_t v = 0, d;
         int n, k = 0;
@@ -75,6 +76,10 @@ cdef extern from *:
         return (int64_t)v;
     }
 
+    static int64_t __attribute__((noinline, unused)) at_decimal(const char **p, int decimals) {
+        return at_decimal_here(p, decimals);
+    }
+
     /* a * b * c / 1e16, half away from zero: a price, a quantity and a rate, all with eight decimals. |a*b| < 1e29. */
     static inline int64_t at_mul_div_wide(int64_t a, int64_t b, int64_t c) {
         __int128 d = (__int128)AT_E8 * AT_E8, p = (__int128)a * b, h = d / 2;
@@ -96,17 +101,46 @@ cdef extern from *:
         return n > INT64_MAX ? INT64_MAX : n < -INT64_MAX ? -INT64_MAX : (int64_t)n;
     }
 
+    /* The first byte from `p` on that ends or forbids plain text: a quote, a backslash, or anything but printable
+       ASCII. `end` when there is none. */
+    static inline const char *at_plain_end(const char *p, const char *end) {
+        const uint64_t ones = 0x0101010101010101ULL, tops = 0x8080808080808080ULL;
+        while (end - p >= 8) {
+            uint64_t x, quote, slash, found;
+            memcpy(&x, p, 8);
+            quote = x ^ (ones * '"');
+            slash = x ^ (ones * '\\\\');
+            /* A byte below 0x20, an equal one (its difference is zero), one of 0x7F and more. */
+            found = ((x - ones * 0x20) | (quote - ones) | (slash - ones)) & ~x & tops;
+            found |= (x | (x + ones)) & tops;
+            if (found) break;
+            p += 8;
+        }
+        while (p < end && *p != '"' && *p != '\\\\' && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x7F) p++;
+        return p;
+    }
+
+    /* Ask for the cache lines of a message at once instead of one miss after the other. */
+    static inline void at_prefetch(const char *p, long n) {
+        long k;
+        for (k = 64; k < n && k < 8192; k += 64) __builtin_prefetch(p + k);
+    }
+
     static inline int at_ctz(uint64_t x) { return __builtin_ctzll(x); }
     static inline int at_clz(uint64_t x) { return __builtin_clzll(x); }
     """
     const int64_t E8 "AT_E8"
     const int64_t BAD "AT_BAD"
+    const int64_t MAX_STEPS "AT_MAX_STEPS"
     int64_t mul_div "at_mul_div"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t mul_div_floor "at_mul_div_floor"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t mul "at_mul"(int64_t a, int64_t b) noexcept nogil
     int64_t mul_div_wide "at_mul_div_wide"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t ratio_e8 "at_ratio"(int64_t money, int64_t size, int64_t factor) noexcept nogil
     int64_t read_decimal "at_decimal"(const char** p, int decimals) noexcept nogil
+    int64_t read_decimal_here "at_decimal_here"(const char** p, int decimals) noexcept nogil    # for the inner loop
+    const char* plain_end "at_plain_end"(const char* p, const char* end) noexcept nogil
+    void prefetch "at_prefetch"(const char* p, long n) noexcept nogil
     int ctz "at_ctz"(uint64_t x) noexcept nogil
     int clz "at_clz"(uint64_t x) noexcept nogil
 

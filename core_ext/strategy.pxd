@@ -34,7 +34,7 @@ cdef class Desk:
     cdef int n_approvals
 
     cdef event_t* post(self, uint8_t kind, int symbol) except NULL
-    cdef void refresh_depth(self, int symbol) noexcept
+    cdef void refresh_depth(self, int symbol, int side) noexcept
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=*, int tif=*,
                           bint reduce_only=*, int limiting=*) except? 0
     cpdef bint cancel(self, uint64_t client_id) except -1

@@ -61,19 +61,18 @@ cdef class Desk:
         row.ts = self.now
         return row
 
-    cdef void refresh_depth(self, int symbol) noexcept:
-        # Top of both sides for the quantity check; only when an order is asked for.
+    cdef void refresh_depth(self, int symbol, int side) noexcept:
+        # Top of the side that an order would take from, for the quantity check; only when one is asked for.
         cdef int64_t ticks[DEPTH_LEVELS]
         cdef int64_t lots[DEPTH_LEVELS]
         cdef market_t* m = &self.markets.data[symbol]
-        cdef int side, k, n
+        cdef int k, n
         if m.interval_ns:
             return
-        for side in range(2):
-            n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, lots)
-            m.depth_lots[side] = 0
-            for k in range(n):
-                m.depth_lots[side] += lots[k]
+        n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, lots)
+        m.depth_lots[side] = 0
+        for k in range(n):
+            m.depth_lots[side] += lots[k]
 
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, int tif=TimeInForce.GTC,
                           bint reduce_only=False, int limiting=0) except? 0:
@@ -107,7 +106,7 @@ cdef class Desk:
         r.price_ticks = price_ticks
         r.lots = lots
         r.limiting = limiting
-        self.refresh_depth(symbol)
+        self.refresh_depth(symbol, Side.SELL if side == Side.BUY else Side.BUY)
         if self.n_approvals == MAX_APPROVALS:
             raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
         reason = self.gate.approve(&r, self.now, &self.approvals[self.n_approvals])

@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
-from core_ext.fixed cimport BAD, mul, read_decimal, steps
+from core_ext.fixed cimport BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_here, steps
 from core_ext.types cimport Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t
 
 import re
@@ -12,7 +12,6 @@ import orjson
 
 from core_ext.types import Status as StatusFace
 
-cdef int64_t MAX_STEPS = 1LL << 50      # ticks and lots beyond this are absurd and refused
 cdef int64_t MAX_VALUE_E8 = 1LL << 60   # prices that are on no tick
 cdef int64_t MS_TO_NS = 1000000
 cdef int64_t MAX_STAMP_MS = 9223372036854           # 2**63 ns
@@ -110,14 +109,14 @@ cdef inline const char* plain_string(const char* p, const char* end, text_t* out
     # p is after the opening quote; printable ASCII without escapes only.
     out.p = p
     out.opener = c'"'
-    while p < end and p[0] != c'"':
-        if <uint8_t> p[0] < 0x20 or p[0] == c"\\" or <uint8_t> p[0] >= 0x7F:
+    if end - p < 2 or p[1] != c'"' or p[0] == c'"' or p[0] == c"\\" or not 0x20 <= <uint8_t> p[0] < 0x7F:
+        p = plain_end(p, end)
+        if p >= end or p[0] != c'"':
             return NULL
-        p += 1
-    if p >= end:
-        return NULL
-    out.n = p - out.p
-    return p + 1
+        out.n = p - out.p
+        return p + 1
+    out.n = 1                                                    # most keys
+    return p + 2
 
 
 cdef inline const char* plain_integer(const char* p, text_t* out) noexcept nogil:
@@ -204,30 +203,27 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
         if p[0] != c"[" or p[1] != c'"':
             return NULL
         p += 2
-        ticks = steps(read_decimal(&p, price_decimals), price_mantissa)
+        ticks = steps(read_decimal_here(&p, price_decimals), price_mantissa)
         if not 0 < ticks <= MAX_STEPS or p[0] != c'"' or p[1] != c",":
             return NULL
-        p += 2
-        if p[0] == c" ":
-            p = skip_spaces(p)
+        p += 2 if p[2] == c'"' else skip_spaces(p + 2) - p
         if p[0] != c'"':
             return NULL
         p += 1
-        lots = steps(read_decimal(&p, lot_decimals), lot_mantissa)
+        lots = steps(read_decimal_here(&p, lot_decimals), lot_mantissa)
         if not 0 <= lots <= MAX_STEPS or p[0] != c'"' or p[1] != c"]":
             return NULL
-        p += 2
         row[0] = level                                           # the template stays in registers
         row.a = ticks
         row.b = lots
         row += 1
-        if p[0] == c",":
-            p += 1
-            if p[0] == c" ":
-                p = skip_spaces(p)
-        elif p[0] == c"]":
+        if p[2] == c"," and p[3] == c"[":
+            p += 3
+        elif p[2] == c",":
+            p = skip_spaces(p + 3)
+        elif p[2] == c"]":
             s.n = row - s.rows
-            return p + 1
+            return p + 3
         else:
             return NULL
 
@@ -492,6 +488,7 @@ cdef class Scanner:
         cdef Status status
         self.messages += 1
         self.rows.size = 0
+        prefetch(p, n)
         status = self.scan(p, n, ts)
         if status != Status.OK:
             self.general += 1
