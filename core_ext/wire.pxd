@@ -13,6 +13,7 @@ from core_ext.types cimport Instruments, Rows, Status, approved_t, event_t, inst
 cdef struct text_t:
     const char* p      # first byte of the value, inside the quotes of a string
     Py_ssize_t n
+    int64_t value      # of a number
     char opener        # '"' string, '0' number, 't' true, 'f' false, '[' levels, '{' object
 
 

@@ -120,12 +120,15 @@ cdef inline const char* plain_string(const char* p, const char* end, text_t* out
 
 
 cdef inline const char* plain_integer(const char* p, text_t* out) noexcept nogil:
-    # The message ends in a brace, so the run of digits ends inside it.
+    # The message ends in a brace, so the run of digits ends inside it; more than 18 may wrap and are refused.
+    cdef uint64_t value = 0
     out.p = p
     out.opener = c"0"
     while 48 <= p[0] <= 57:
+        value = value * 10 + <uint64_t> (p[0] - 48)
         p += 1
     out.n = p - out.p
+    out.value = <int64_t> value
     if out.n == 0 or out.n > 18 or (out.n > 1 and out.p[0] == 48):
         return NULL
     return p
@@ -142,8 +145,7 @@ cdef inline const char* literal(const char* p, const char* end, text_t* out) noe
 
 
 cdef inline int64_t integer(const text_t* v) noexcept nogil:
-    cdef const char* p = v.p
-    return read_decimal(&p, 0) if v.opener == c"0" else BAD
+    return v.value if v.opener == c"0" else BAD
 
 
 cdef inline int64_t decimal(const text_t* v, int decimals) noexcept nogil:
