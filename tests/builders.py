@@ -1,10 +1,18 @@
-"""What tests build again and again: instruments, limits, rows."""
+"""What tests build again and again: instruments, limits, rows, configurations and the shipped samples."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 
+from autotrader.config import template
 from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 E8 = 10**8
+SAMPLES = Path(__file__).resolve().parents[1] / "autotrader/samples"
+RECORDING = SAMPLES / "btcusdt_l2_20230404.gz"
+HISTORY = [SAMPLES / f"{name}_2025_05.parquet" for name in ("candles_1h", "funding", "mark_8h")]
+FIVE = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "SUIUSDT")
 
 
 def spec(symbol="BTCUSDT", **changes):
@@ -95,3 +103,14 @@ def depth(ts, first, last, previous, bids=(), asks=(), symbol=0, kind=Kind.DEPTH
 def snapshot(ts, last_id, bids, asks, symbol=0):
     """Return a snapshot run."""
     return depth(ts, last_id, 0, 0, bids, asks, symbol, Kind.SNAPSHOT)
+
+
+def configuration(path, strategy="quoter", symbols=None, **changes):
+    """Write what `autotrader init` writes, with some keys changed, each a TOML value; return the path."""
+    names = symbols or {"quoter": ("BTCUSDT",), "trend": FIVE}[strategy]
+    text = template(strategy, names, "en", {"quoter": "paper", "trend": "backtest"}[strategy])
+    for key, value in changes.items():
+        text, found = re.subn(rf"^{key} = .*$", lambda _, line=f"{key} = {value}": line, text, flags=re.MULTILINE)
+        assert found == 1, key
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,240 @@
+"""Loops in C around the core's nouns, so that what is timed is the core and not the interpreter.
+
+Knows how to call the scanner, the engine, the gate and the sizer as the compiled driver does, and
+where to read the clock. Refuses to know what they are compared with.
+"""
+cimport cython
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from core_ext.engine cimport Engine
+from core_ext.risk cimport RiskGate, request_t
+from core_ext.sizing cimport size_lots, sizing_t
+from core_ext.strategy cimport MAX_APPROVALS
+from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t
+from core_ext.wire cimport Scanner, encode_order
+
+from hashlib import sha256
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* out)
+    int CLOCK_MONOTONIC
+
+cdef enum:
+    SIGNATURE_BYTES = 75       # "&signature=" and 64 hexadecimal digits
+
+cdef int64_t MS = 1000000
+cdef char* HEX = b"0123456789abcdef"
+
+
+cdef inline int64_t clock_ns() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <int64_t> t.tv_sec * 1000000000 + t.tv_nsec
+
+
+def clock_cost(int64_t[::1] taken_ns):
+    """Time nothing, as often as there is room: what two readings of the clock add to each figure below."""
+    cdef int64_t started
+    cdef Py_ssize_t k
+    for k in range(taken_ns.shape[0]):
+        started = clock_ns()
+        taken_ns[k] = clock_ns() - started
+
+
+def read_messages(Scanner scanner not None, list messages not None):
+    """Read messages one after the other; return the rows that they gave."""
+    cdef bytes message
+    cdef Py_ssize_t rows = 0
+    for message in messages:
+        if scanner.read(<const char*> message, len(message), 1) == Status.OK:
+            rows += scanner.rows.size
+    return rows
+
+
+def check_orders(RiskGate gate not None, int64_t now, int64_t price_ticks, int64_t lots, int calls,
+                 int64_t[::1] taken_ns):
+    """Time so many checks of one entry at a time, ns a check; return the verdict: the first that is no approval."""
+    cdef request_t r
+    cdef int64_t started
+    cdef Py_ssize_t k
+    cdef int call
+    cdef Reason verdict = Reason.R31_RISK_FAULT
+    memset(&r, 0, sizeof(request_t))
+    r.type = OrderType.LIMIT
+    r.price_ticks = price_ticks
+    r.lots = lots
+    for k in range(taken_ns.shape[0]):
+        started = clock_ns()
+        for call in range(calls):
+            r.side = call & 1          # the two sides in turn: nothing can be kept from the call before
+            verdict = gate.check(&r, now)
+            if verdict != Reason.APPROVED:
+                return int(verdict)
+        taken_ns[k] = (clock_ns() - started) // calls
+    return int(verdict)
+
+
+def size_positions(Instruments instruments not None, int64_t price_e8, dict inputs not None, int calls,
+                   int64_t[::1] taken_ns):
+    """Time so many sizings at a time, ns a sizing; return the lots."""
+    cdef sizing_t s
+    cdef int factor = 0
+    cdef int64_t started, lots = 0
+    cdef Py_ssize_t k
+    cdef int call
+    s = inputs
+    for k in range(taken_ns.shape[0]):
+        started = clock_ns()
+        for call in range(calls):
+            lots = size_lots(&s, &instruments.data[0], price_e8 + call, &factor)
+        taken_ns[k] = (clock_ns() - started) // calls
+    return lots
+
+
+@cython.final
+cdef class Signer:
+    """HMAC-SHA256 by hashlib, the key's two blocks hashed once.
+
+    Parameters
+    ----------
+    key : bytes
+        Secret of the account, 64 bytes at most.
+    """
+
+    cdef object inner
+    cdef object outer
+
+    def __init__(self, bytes key not None):
+        block = key.ljust(64, b"\0")
+        self.inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self.outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    cdef bytes sign(self, char* text, Py_ssize_t n):
+        # The text and, written behind it, its signature in hexadecimal.
+        cdef const unsigned char* byte
+        cdef char* out = text + n + 11
+        cdef int k
+        inner = self.inner.copy()
+        inner.update(<bytes> text[:n])
+        outer = self.outer.copy()
+        outer.update(inner.digest())
+        digest = <bytes> outer.digest()
+        byte = <const unsigned char*> <const char*> digest
+        memcpy(text + n, b"&signature=", 11)
+        for k in range(32):
+            out[2 * k] = HEX[byte[k] >> 4]
+            out[2 * k + 1] = HEX[byte[k] & 15]
+        return text[:n + SIGNATURE_BYTES]
+
+    def sign_often(self, bytes parameters not None, int calls):
+        """Sign the same parameters so many times; return them signed."""
+        cdef char text[512]
+        cdef Py_ssize_t n = len(parameters)
+        if not 0 < n <= 512 - SIGNATURE_BYTES or calls < 1:
+            raise ValueError(f"{n} bytes of parameters, {calls} calls")
+        memcpy(text, <const char*> parameters, n)
+        for _ in range(calls):
+            signed = self.sign(text, n)
+        return signed
+
+
+@cython.final
+cdef class OrderPath:
+    """From a message's bytes to signed orders: scanner, engine, encoder, signature.
+
+    The venue that answers refuses every order at once, outside the time that is taken, so that the
+    strategy may ask again at the next message and never holds a position: each order is an entry,
+    which passes every check of the gate.
+
+    Parameters
+    ----------
+    engine : Engine
+    scanner : Scanner
+    key : bytes
+        Secret of the account.
+    """
+
+    cdef readonly Engine engine
+    cdef Scanner scanner
+    cdef Signer signer
+    cdef uint64_t refused[MAX_APPROVALS]
+    cdef int n_refused
+    cdef int64_t decided_ns    # reading of the clock when the last orders were approved
+    cdef char buffer[512]
+
+    def __init__(self, Engine engine not None, Scanner scanner not None, bytes key not None):
+        self.engine = engine
+        self.scanner = scanner
+        self.signer = Signer(key)
+
+    cdef int sign_approvals(self, list out) except -1:
+        cdef const approved_t* order
+        cdef Py_ssize_t n
+        cdef int k
+        for k in range(self.engine.desk.n_approvals):
+            order = &self.engine.desk.approvals[k]
+            n = encode_order(order, &self.engine.instruments.data[order.symbol], order.ts // MS, self.buffer)
+            out.append(self.signer.sign(self.buffer, n))
+            self.refused[self.n_refused] = order.client_id
+            self.n_refused += 1
+        return 0
+
+    cdef int decide(self, bytes message, int64_t ts, list out) except -1:
+        cdef Py_ssize_t k
+        if self.scanner.read(<const char*> message, len(message), ts) != Status.OK:
+            return 0
+        for k in range(self.scanner.rows.size):
+            self.engine.step(self.scanner.rows.data + k)
+            if self.engine.desk.n_approvals:
+                self.decided_ns = clock_ns()
+                self.sign_approvals(out)
+        return 0
+
+    cdef int refuse(self, int64_t ts) except -1:
+        cdef event_t row
+        cdef int k
+        memset(&row, 0, sizeof(event_t))
+        row.kind = Kind.REJECTED
+        row.flags = Flag.F_END
+        row.ts = ts
+        for k in range(self.n_refused):
+            row.a = self.refused[k]
+            self.engine.step(&row)
+        self.n_refused = 0
+        return 0
+
+    def run(self, list messages not None, const int64_t[::1] stamps, int64_t[::1] decided_ns, int64_t[::1] signed_ns):
+        """Time each message.
+
+        Parameters
+        ----------
+        messages : list of bytes
+        stamps : array of int64
+            Local stamp of each, ns.
+        decided_ns : array of int64
+            Filled with the time from bytes to orders approved, 0 for a message that leads to none.
+        signed_ns : array of int64
+            Filled with the time from bytes to the last signed order, or to knowing that there is none.
+
+        Returns
+        -------
+        list of list of bytes
+            The signed orders of each message.
+        """
+        cdef int64_t started
+        cdef Py_ssize_t k
+        cdef list asked = [], out
+        for k in range(len(messages)):
+            out = []
+            self.decided_ns = 0
+            started = clock_ns()
+            self.decide(<bytes> messages[k], stamps[k], out)
+            signed_ns[k] = clock_ns() - started
+            decided_ns[k] = self.decided_ns - started if self.decided_ns else 0
+            asked.append(out)
+            self.refuse(stamps[k])
+        return asked
