@@ -155,7 +155,8 @@ cdef class Account:
         # The mark at which a position of `lots` that cost `cost_e8`, with this wallet and every other position as
         # it is, meets its maintenance margin; 0 when there is none.
         cdef const position_t* p = &self.positions[symbol]
-        cdef int64_t others = (self.unrealised_e8 - (p.value_e8 - p.cost_e8)) - (self.maintenance_total_e8 - p.maintenance_e8)
+        cdef int64_t profits = self.unrealised_e8 - (p.value_e8 - p.cost_e8)
+        cdef int64_t others = profits - (self.maintenance_total_e8 - p.maintenance_e8)
         return liquidation_of(&self.instruments.data[symbol], wallet_e8 + others,
                               lots if lots > 0 else 0, -lots if lots < 0 else 0, cost_e8)
 
@@ -228,11 +229,11 @@ cdef class Account:
             raise IndexError(symbol)
 
 
-def maintenance_margin(Instruments instruments not None, int symbol, int64_t notional_e8):
+def maintenance_margin(Instruments instruments not None, int symbol, int64_t amount_e8):
     """Return the maintenance margin of a notional, 1e-8 USDT (notional * rate - maintenance amount)."""
     if not 0 <= symbol < instruments.size:
         raise IndexError(symbol)
-    return maintenance_of(&instruments.data[symbol], notional_e8)
+    return maintenance_of(&instruments.data[symbol], amount_e8)
 
 
 def liquidation_price(Instruments instruments not None, int symbol, int64_t longs, int64_t shorts, int64_t cost_e8,

@@ -1,10 +1,10 @@
 """The L2 book: ladders that follow the touch, and the chain of update ids that makes them trustworthy."""
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from core_ext.fixed cimport clz, ctz
+from core_ext.fixed cimport clz
 from core_ext.types cimport Flag, Kind, Rows, Side, event_t
 
 cdef int64_t FAR_LIMIT = 1 << 20        # levels outside the window, a side; beyond it the book is given up

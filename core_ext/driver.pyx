@@ -8,8 +8,7 @@ from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
 from core_ext.journal cimport JournalWriter
-from core_ext.signal cimport CandleBuilder
-from core_ext.types cimport Alarm, Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox
+from core_ext.types cimport Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox
 from core_ext.wire cimport Scanner
 
 import numpy as np
@@ -178,8 +177,9 @@ cdef class Driver(Feed):
         memset(self.latency, 0, sizeof(self.latency))
         memset(self.alarms, 0, sizeof(self.alarms))
 
-    def __init__(self, Engine engine not None, Exchange exchange not None, Scanner scanner, JournalWriter journal not None,
-                 int64_t order_latency_ns, int64_t response_latency_ns, int64_t sample_ns):
+    def __init__(self, Engine engine not None, Exchange exchange not None, Scanner scanner,
+                 JournalWriter journal not None, int64_t order_latency_ns, int64_t response_latency_ns,
+                 int64_t sample_ns):
         if order_latency_ns < 0 or response_latency_ns < 0 or sample_ns <= 0:
             raise ValueError("latencies are not negative, the sampling interval is positive")
         self.engine = engine
@@ -530,7 +530,7 @@ cdef class Verifier(Feed):
         self.engine.step(row)
         if self.engine.desk.outbox.size:
             if self.left:
-                return self.differ(f"this run asks for something after row {index} of source {source}, that one did not")
+                return self.differ(f"this run asks for something after row {index} of source {source}, that one not")
             self.compare()
         if self.left == 0:
             self.run_script()

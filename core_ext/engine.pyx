@@ -9,7 +9,9 @@ from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t, microprice_e8, on_candle, on_touch, on_trade
 from core_ext.strategy cimport Desk, Hook, Strategy
-from core_ext.types cimport Alarm, Command, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, TimeInForce, event_t, instrument_t
+from core_ext.types cimport (
+    Alarm, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, TimeInForce, event_t, instrument_t,
+)
 
 import hashlib
 
@@ -193,8 +195,10 @@ cdef class Engine:
         if order == NULL:
             self.orders.illegal += 1
             return 0
-        evidence = (Evidence.E_ACCEPTED if row.kind == Kind.ACCEPTED else Evidence.E_REJECTED if row.kind == Kind.REJECTED
-                    else Evidence.E_CANCELED if row.kind == Kind.CANCELED else Evidence.E_EXPIRED if row.kind == Kind.EXPIRED
+        evidence = (Evidence.E_ACCEPTED if row.kind == Kind.ACCEPTED
+                    else Evidence.E_REJECTED if row.kind == Kind.REJECTED
+                    else Evidence.E_CANCELED if row.kind == Kind.CANCELED
+                    else Evidence.E_EXPIRED if row.kind == Kind.EXPIRED
                     else Evidence.E_CANCEL_REJECTED)
         if row.kind == Kind.ACCEPTED:
             order.venue_id = row.b
@@ -258,7 +262,8 @@ cdef class Engine:
             lots = self.account.positions[k].lots
             if lots and self.orders.open[k][1 if lots > 0 else 0].reducing == 0:
                 self.desk.submit(k, Side.SELL if lots > 0 else Side.BUY,
-                                 min(magnitude(lots), self.instruments.data[k].max_market_lots), 0, TimeInForce.GTC, True, 0)
+                                 min(magnitude(lots), self.instruments.data[k].max_market_lots), 0, TimeInForce.GTC,
+                                 True, 0)
         return 0
 
     cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1:

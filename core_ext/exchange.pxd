@@ -92,7 +92,8 @@ cdef class Exchange:
     cdef int take(self, resting_t* taker, int64_t now) except -1
     cdef int take_book(self, resting_t* taker, int64_t now) except -1
     cdef int take_open(self, resting_t* taker, int64_t now) except -1
-    cdef int fill(self, resting_t* o, int64_t lots, int64_t price_ticks, bint maker, int64_t touch, int64_t now) except -1
+    cdef int fill(self, resting_t* o, int64_t lots, int64_t price_ticks, bint maker, int64_t touch,
+                  int64_t now) except -1
     cdef int64_t may_fill(self, const resting_t* o, int64_t lots) except? -1
     cdef int rest(self, const resting_t* o, int64_t now) except -1
     cdef int expire(self, const resting_t* o, int reason, int64_t now) except -1

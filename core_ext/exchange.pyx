@@ -2,13 +2,17 @@
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport ceil, floor, sqrt
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.account cimport Account, position_t
+from core_ext.account cimport Account
 from core_ext.book cimport NO_KEY, Book, ladder_below
-from core_ext.fixed cimport E8, magnitude, mul_div, mul_div_floor, part_e8, notional_e8, price_e8, ticks_down, ticks_up, value_e8
-from core_ext.types cimport Flag, Instruments, Kind, OrderType, Rows, Side, TimeInForce, approved_t, event_t, instrument_t
+from core_ext.fixed cimport (
+    E8, magnitude, mul_div, mul_div_floor, part_e8, notional_e8, price_e8, ticks_down, ticks_up, value_e8,
+)
+from core_ext.types cimport (
+    Flag, Instruments, Kind, OrderType, Rows, Side, TimeInForce, approved_t, event_t, instrument_t,
+)
 
 cdef int64_t SECOND = 1000000000
 cdef double DECAY = 0.95       # of a bar's variance and volume: half-life 13.5 bars
@@ -44,7 +48,9 @@ cdef bint better(const resting_t* a, const resting_t* b) noexcept nogil:
     # Whether a goes before b: same side, better price.
     if a.order.side != b.order.side:
         return False
-    return a.order.price_ticks > b.order.price_ticks if a.order.side == Side.BUY else a.order.price_ticks < b.order.price_ticks
+    if a.order.side == Side.BUY:
+        return a.order.price_ticks > b.order.price_ticks
+    return a.order.price_ticks < b.order.price_ticks
 
 
 MARK_SOURCES = ("stream", "file", "proxy")
@@ -226,7 +232,7 @@ cdef class Exchange:
         cdef int64_t worse = at - mark if order.side == Side.BUY else mark - at
         cdef Account a = <Account> self.accounts[account]
         cdef const instrument_t* i
-        cdef int64_t total = 0, buys, sells, value
+        cdef int64_t total = 0, buys, sells, value, price
         cdef resting_t* o
         cdef int k, n
         for k in range(self.instruments.size):
@@ -235,7 +241,8 @@ cdef class Exchange:
             for n in range(self.places[k].resting_count):
                 o = &self.places[k].resting[n]
                 if o.account == account and not o.order.reduce_only:
-                    value = value_e8(i, price_e8(i, o.order.price_ticks) if o.order.price_ticks else self.places[k].mark_e8, o.leaves)
+                    price = price_e8(i, o.order.price_ticks) if o.order.price_ticks else self.places[k].mark_e8
+                    value = value_e8(i, price, o.leaves)
                     if o.order.side == Side.BUY:
                         buys += value
                     else:
@@ -254,7 +261,6 @@ cdef class Exchange:
     cdef bint crosses(self, const approved_t* order) except -1:
         # Whether a limit order would take on arrival.
         cdef place_t* place = &self.places[order.symbol]
-        cdef const instrument_t* i = &self.instruments.data[order.symbol]
         cdef Book book
         if place.interval_ns:
             if order.side == Side.BUY:
@@ -373,12 +379,13 @@ cdef class Exchange:
             return 0
         return self.fill(taker, lots, ticks, False, ticks, now)
 
-    cdef int fill(self, resting_t* o, int64_t lots, int64_t price_ticks, bint maker, int64_t touch, int64_t now) except -1:
+    cdef int fill(self, resting_t* o, int64_t lots, int64_t price_ticks, bint maker, int64_t touch,
+                  int64_t now) except -1:
         cdef const instrument_t* i = &self.instruments.data[o.order.symbol]
         cdef int64_t fee = part_e8(notional_e8(i, price_ticks, lots), i.maker_fee_e8 if maker else i.taker_fee_e8)
         cdef event_t* row = self.say(Kind.FILL, o.order.symbol, o.account, now)
-        (<Account> self.accounts[o.account]).book_fill(o.order.symbol, lots if o.order.side == Side.BUY else -lots,
-                                                      price_ticks, fee)
+        cdef Account a = <Account> self.accounts[o.account]
+        a.book_fill(o.order.symbol, lots if o.order.side == Side.BUY else -lots, price_ticks, fee)
         row.flags |= (Flag.F_SELL if o.order.side == Side.SELL else 0) | (Flag.F_MAKER if maker else 0)
         row.a = o.order.client_id
         row.b = self.next_trade_id
@@ -475,7 +482,6 @@ cdef class Exchange:
         cdef Book book = <Book> self.books[symbol]
         cdef place_t* place = &self.places[symbol]
         cdef resting_t* o
-        cdef int64_t lots
         cdef int k = 0
         if not book.usable() or not book.two_sided():
             return 0
@@ -627,7 +633,8 @@ cdef class Exchange:
             a = <Account> self.accounts[n]
             for k in range(self.instruments.size):
                 if self.places[k].has_extremes and a.positions[k].lots:
-                    a.set_mark(k, self.places[k].worst_low_e8 if a.positions[k].lots > 0 else self.places[k].worst_high_e8)
+                    a.set_mark(k, self.places[k].worst_low_e8 if a.positions[k].lots > 0
+                               else self.places[k].worst_high_e8)
         self.check_liquidation(now)
         for n in range(len(self.accounts)):
             a = <Account> self.accounts[n]

@@ -83,7 +83,8 @@ cdef extern from *:
     /* a * b * c / 1e16, half away from zero: a price, a quantity and a rate, all with eight decimals. |a*b| < 1e29. */
     static inline int64_t at_mul_div_wide(int64_t a, int64_t b, int64_t c) {
         __int128 d = (__int128)AT_E8 * AT_E8, p = (__int128)a * b, h = d / 2;
-        if (p > (__int128)1000000000000000000LL * 100000000000LL || p < -(__int128)1000000000000000000LL * 100000000000LL)
+        const __int128 most = (__int128)1000000000000000000LL * 100000000000LL;
+        if (p > most || p < -most)
             return (a < 0) ^ (b < 0) ^ (c < 0) ? -INT64_MAX : INT64_MAX;
         p *= c;
         p = p >= 0 ? (p + h) / d : (p - h) / d;

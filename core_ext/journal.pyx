@@ -1,9 +1,8 @@
 """Append rows to a journal, read them back."""
 cimport cython
-from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from core_ext.types cimport Kind, Rows, event_t, is_outbox
+from core_ext.types cimport Rows, event_t, is_outbox
 
 import hashlib
 import os
@@ -31,7 +30,8 @@ cdef class JournalWriter:
     """
 
     def __init__(self, str path not None):
-        self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb", buffering=0)
+        place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        self.file = os.fdopen(place, "wb", buffering=0)
         self.pending = Rows()
         self.chain = bytes(32)
         self.rows_hash = hashlib.sha256()

@@ -4,7 +4,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.types cimport OrderState, Side, approved_t
+from core_ext.types cimport OrderState, approved_t
 
 from core_ext.types import OrderState as StateFace
 
@@ -54,9 +54,8 @@ cdef class Orders:
 
     cdef uint64_t next_id(self) noexcept nogil:
         # The next id whose place is free; 0 when every place holds a live order.
-        cdef int tried
         cdef const order_t* place
-        for tried in range(ORDER_PLACES):
+        for _ in range(ORDER_PLACES):
             place = &self.table[self.next_count & (ORDER_PLACES - 1)]
             if place.state == OrderState.EMPTY or is_terminal(place.state):
                 return <uint64_t> self.epoch << 32 | self.next_count

@@ -1,13 +1,13 @@
 """The passive microprice quoter."""
 cimport cython
 from libc.math cimport ceil, floor
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from core_ext.fixed cimport mul_div_floor, price_e8, value_e8
 from core_ext.orders cimport is_terminal, order_t
 from core_ext.signal cimport market_t, microprice
-from core_ext.strategy cimport Desk, Strategy
+from core_ext.strategy cimport Strategy
 from core_ext.types cimport OrderState, Side, TimeInForce, instrument_t
 
 cdef int INVENTORY = 10        # sizing.Factor.INVENTORY

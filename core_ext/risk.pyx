@@ -4,14 +4,14 @@ The controls keep the numbers of the risk table (R1 to R32) in their reasons. Ea
 integers; ties follow the table: an order exactly at its limit passes, a loss exactly at its limit trips.
 """
 cimport cython
-from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.account cimport Account, liquidation_of, position_t
-from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, notional_e8, part_e8, price_e8, value_e8
+from core_ext.account cimport Account, position_t
+from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, part_e8, price_e8, value_e8
 from core_ext.orders cimport Orders, exposure_t
 from core_ext.signal cimport Markets, atr, market_t, mid_e8, minute_volume_lots
-from core_ext.types cimport Alarm, Command, Instruments, OrderType, Reason, Side, TimeInForce, approved_t, instrument_t
+from core_ext.types cimport Alarm, Command, Instruments, OrderType, Reason, Side, approved_t, instrument_t
 
 from core_ext.types import Reason as ReasonFace
 
@@ -205,7 +205,8 @@ cdef class RiskGate:
         cdef int64_t notional = value_e8(i, price, r.lots)
         cdef int64_t equity = self.account.equity_e8()
         cdef int64_t most = min(self.limits.max_order_e8,
-                                part_e8(part_e8(equity, self.limits.order_equity_share_e8), self.limits.order_leverage_e8))
+                                part_e8(part_e8(equity, self.limits.order_equity_share_e8),
+                                        self.limits.order_leverage_e8))
         cdef int64_t minute = minute_volume_lots(m, now)
         cdef int64_t depth = m.bar_lots if m.interval_ns else m.depth_lots[1 - r.side]
         cdef int64_t volume = self.limits.assumed_minute_e8 if minute < 0 else value_e8(i, m.mark_e8, minute)
@@ -248,7 +249,7 @@ cdef class RiskGate:
         # Exposure without a mark cannot be valued.
         cdef int k
         for k in range(self.instruments.size):
-            if self.markets.data[k].mark_e8 <= 0 and (self.account.positions[k].lots != 0 or self.orders.open[k][0].orders
+            if self.markets.data[k].mark_e8 <= 0 and (self.account.positions[k].lots or self.orders.open[k][0].orders
                                                       or self.orders.open[k][1].orders):
                 return False
         return True
@@ -303,8 +304,8 @@ cdef class RiskGate:
     cdef Reason check_flow(self, const request_t* r, int64_t now) noexcept nogil:
         cdef const recent_t* seen
         cdef int64_t k, oldest
-        if self.orders.open[r.symbol][0].orders + self.orders.open[r.symbol][1].orders >= self.limits.max_orders_symbol \
-                or self.orders.open_orders >= self.limits.max_orders_total:
+        cdef int64_t open_here = self.orders.open[r.symbol][0].orders + self.orders.open[r.symbol][1].orders
+        if open_here >= self.limits.max_orders_symbol or self.orders.open_orders >= self.limits.max_orders_total:
             return Reason.R25_OPEN_ORDERS
         for k in range(min(self.recent_count, RECENT_ORDERS)):     # the newest first
             seen = &self.recent[(self.recent_count - 1 - k) % RECENT_ORDERS]
@@ -364,7 +365,7 @@ cdef class RiskGate:
         cdef int64_t moved = self.account.transfers_e8 - self.transfers_seen_e8
         cdef int alarms = 0
         cdef int ladder
-        if moved:                              # a deposit is no profit, a withdrawal no loss: shares stay what they were
+        if moved:                              # a deposit is no profit, a withdrawal no loss: shares stay
             self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
             self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
             self.transfers_seen_e8 += moved
@@ -442,9 +443,9 @@ cdef class RiskGate:
 
     def state(self):
         """Return what the state hash covers."""
-        return (self.peak_e8, self.trough_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted, self.killed,
-                self.day_lost, self.ladder, self.account_rate.level_ns, self.account_rate.ts, self.minute_count,
-                self.recent_count, [self.refusals[k] for k in range(64)])
+        return (self.peak_e8, self.trough_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted,
+                self.killed, self.day_lost, self.ladder, self.account_rate.level_ns, self.account_rate.ts,
+                self.minute_count, self.recent_count, [self.refusals[k] for k in range(64)])
 
 
 cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t collar_e8) noexcept nogil:

@@ -86,7 +86,7 @@ cdef inline int64_t microprice_e8(const market_t* m, const instrument_t* i) noex
 cdef class BarWindow:
     cdef double* closes            # ring
     cdef Py_ssize_t length
-    cdef readonly Py_ssize_t count # closes seen
+    cdef readonly Py_ssize_t count  # closes seen
     cdef double decay
     cdef double weight
     cdef double sum_squares

@@ -86,7 +86,8 @@ cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogi
     if m.sampled_mid > 0:
         change = price / m.sampled_mid - 1.0
         # A pause of k seconds counts as k samples of equal variance.
-        m.variance_1s = DECAY_1S * m.variance_1s + (1.0 - DECAY_1S) * change * change / <double> (second - m.sampled_second)
+        m.variance_1s = (DECAY_1S * m.variance_1s
+                         + (1.0 - DECAY_1S) * change * change / <double> (second - m.sampled_second))
         m.samples += 1
     m.sampled_mid = price
     m.sampled_second = second
@@ -242,7 +243,8 @@ cdef class BarWindow:
     def state(self):
         """Return everything that the window knows, for the state hash."""
         cdef Py_ssize_t i
-        return (self.count, self.weight, self.sum_squares, [self.closes[i] for i in range(min(self.count, self.length))])
+        closes = [self.closes[i] for i in range(min(self.count, self.length))]
+        return (self.count, self.weight, self.sum_squares, closes)
 
 
 @cython.final

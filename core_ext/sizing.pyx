@@ -58,9 +58,10 @@ cdef inline void cap(double limit, int name, double* size, int* factor) noexcept
 
 cdef bint sane(const sizing_t* s, int64_t price_e8) noexcept nogil:
     # Every number finite, every scale positive, every share in its range: anything else is no size.
-    cdef double total = (s.equity + s.peak + s.max_drawdown + s.signal + s.correlation_factor + s.volatility + s.sharpe_mean
-                         + s.sharpe_sd + s.kelly_fraction + s.target_volatility + s.atr + s.atr_risk + s.atr_stop + s.safe_atr
-                         + s.daily_var + s.book_var + s.book_correlation + s.symbol_cap + s.gross_room + s.margin_room)
+    cdef double total = (s.equity + s.peak + s.max_drawdown + s.signal + s.correlation_factor + s.volatility
+                         + s.sharpe_mean + s.sharpe_sd + s.kelly_fraction + s.target_volatility + s.atr + s.atr_risk
+                         + s.atr_stop + s.safe_atr + s.daily_var + s.book_var + s.book_correlation + s.symbol_cap
+                         + s.gross_room + s.margin_room)
     return (isfinite(total) and price_e8 > 0 and s.equity > 0 and s.peak >= s.equity and 0 < s.max_drawdown < 1
             and s.volatility > 0 and s.atr > 0 and s.atr_stop > 0 and s.safe_atr > 0 and s.atr_risk >= 0
             and s.kelly_fraction >= 0 and s.target_volatility >= 0 and s.sharpe_sd >= 0 and s.daily_var >= 0

@@ -9,9 +9,11 @@ from core_ext.book cimport Book
 from core_ext.fixed cimport magnitude, value_e8
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t
-from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t, microprice, mid
+from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
 from core_ext.sizing cimport size_lots, sizing_t
-from core_ext.types cimport Flag, Instruments, Kind, OrderState, OrderType, Reason, Rows, Side, TimeInForce, approved_t, event_t
+from core_ext.types cimport (
+    Flag, Instruments, Kind, OrderState, OrderType, Reason, Rows, Side, TimeInForce, approved_t, event_t,
+)
 
 cdef double Z95 = 1.6448536269514722
 cdef double DAYS = 365.0
@@ -168,7 +170,8 @@ cdef class Desk:
             raise IndexError(symbol)
         held = self.account.positions[symbol].lots
         if held != 0 and (target_lots == 0 or (target_lots > 0) != (held > 0)):
-            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held), 0, TimeInForce.GTC, True, limiting)
+            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held), 0, TimeInForce.GTC, True,
+                               limiting)
         if target_lots == held:
             return 0
         if magnitude(target_lots) < magnitude(held):
@@ -178,7 +181,8 @@ cdef class Desk:
         if value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
                 < self.instruments.data[symbol].min_notional_e8:
             return 0                           # below the exchange's minimum the size is zero
-        return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, added, 0, TimeInForce.GTC, False, limiting)
+        return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, added, 0, TimeInForce.GTC, False,
+                           limiting)
 
     cpdef tuple size(self, int symbol, double signal, double volatility, double target_volatility,
                      double sharpe_mean, double sharpe_sd):
@@ -271,7 +275,8 @@ cdef class Strategy:
 
     def __init__(self):
         self.hooks = 0
-        for hook, name in ((ON_BOOK, "on_book"), (ON_BARS, "on_bars"), (ON_TIMER, "on_timer"), (ON_FILL, "on_fill"), (ON_START, "start")):
+        for hook, name in ((ON_BOOK, "on_book"), (ON_BARS, "on_bars"), (ON_TIMER, "on_timer"), (ON_FILL, "on_fill"),
+                           (ON_START, "start")):
             if getattr(type(self), name) is not getattr(Strategy, name):
                 self.hooks |= hook
 

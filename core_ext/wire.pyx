@@ -4,7 +4,9 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from core_ext.fixed cimport BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_here, steps
-from core_ext.types cimport Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t
+from core_ext.types cimport (
+    Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t,
+)
 
 import re
 
@@ -717,7 +719,8 @@ def level_rows(side, symbol: int, spec, stamp, flags: int) -> list:
     for level in side:
         if type(level) is not list or len(level) != 2:
             raise Refused(StatusFace.MALFORMED, "a level is a price and a quantity")
-        rows.append((Kind.LEVEL, flags, symbol, stamp, (grid(level[0], spec, "price", 1), grid(level[1], spec, "lot", 0), 0, 0, 0, 0)))
+        words = (grid(level[0], spec, "price", 1), grid(level[1], spec, "lot", 0), 0, 0, 0, 0)
+        rows.append((Kind.LEVEL, flags, symbol, stamp, words))
     return rows
 
 
@@ -755,7 +758,8 @@ def depth_general(body, symbol, spec, stamp) -> list:
     pu = whole(body["pu"]) if "pu" in body else -1
     if first > last or stamp is None:
         raise Refused(StatusFace.MALFORMED, "U is after u")
-    return book_rows(Kind.DEPTH, Flag.F_SPOT if pu < 0 else 0, symbol, spec, stamp, (first, last, pu), body["b"], body["a"])
+    flags = Flag.F_SPOT if pu < 0 else 0
+    return book_rows(Kind.DEPTH, flags, symbol, spec, stamp, (first, last, pu), body["b"], body["a"])
 
 
 def touch_general(body, symbol, spec, stamp) -> list:
@@ -804,7 +808,8 @@ def candle_general(body, symbol, spec, stamp) -> list:
     if not low <= min(opened, close) <= max(opened, close) <= high:
         raise Refused(StatusFace.MALFORMED, "a candle's extremes do not hold its open and close")
     flags = Flag.F_END | (Flag.F_CLOSED if truth(bar["x"]) else 0)
-    return [(Kind.CANDLE, flags, symbol, stamp, (opened, high, low, close, grid(bar["v"], spec, "lot", 0), INTERVALS_NS[bar["i"]]))]
+    words = (opened, high, low, close, grid(bar["v"], spec, "lot", 0), INTERVALS_NS[bar["i"]])
+    return [(Kind.CANDLE, flags, symbol, stamp, words)]
 
 
 EVENT_ROWS = {
@@ -845,7 +850,7 @@ cdef char* put_decimal(char* out, int64_t value, int decimals) noexcept nogil:
     # A non-negative integer of so many decimals.
     cdef int64_t unit = 1
     cdef int k
-    for k in range(decimals):
+    for _ in range(decimals):
         unit *= 10
     out = put_integer(out, value // unit)
     if decimals:
