@@ -73,6 +73,7 @@ cdef class Exchange:
     cdef double half_spread            # of the price, candle runs
     cdef double impact
     cdef int64_t grace_ns              # an order this soon after the open still gets that open
+    cdef bint stream_funding           # settle what the mark stream announces
     cdef int64_t next_venue_id
     cdef int64_t next_trade_id
     cdef readonly uint64_t liquidations

@@ -73,6 +73,8 @@ cdef class Exchange:
         Coefficient of square-root impact, candle runs.
     grace_ns : int
         An order that arrives this soon after a bar's open fills at that open; a later one waits for the next.
+    stream_funding : bool, optional
+        Whether the funding that the mark stream announces is settled.
     window_bits : int, optional
     """
 
@@ -82,13 +84,14 @@ cdef class Exchange:
             raise MemoryError("venue")
 
     def __init__(self, Instruments instruments not None, list accounts not None, list mark_sources, double half_spread,
-                 double impact, int64_t grace_ns, int window_bits=16):
+                 double impact, int64_t grace_ns, bint stream_funding=True, int window_bits=16):
         cdef int k
         self.instruments = instruments
         self.accounts = accounts
         self.half_spread = half_spread
         self.impact = impact
         self.grace_ns = grace_ns
+        self.stream_funding = stream_funding
         self.out = Rows()
         self.to = Rows()
         self.next_venue_id = 1
@@ -458,7 +461,7 @@ cdef class Exchange:
             if place.funding_due and row.d > place.funding_due:    # the next stamp is named: this one is past
                 self.pass_stamp(row.symbol, place.funding_due)
             place.rate_e8 = row.c
-            if row.d > row.ts:
+            if self.stream_funding and row.d > row.ts:
                 place.funding_due = row.d
             if place.mark_source == 0:
                 self.set_mark(row.symbol, row.a, row.ts)

@@ -251,6 +251,7 @@ class Session:
             config.venue.half_spread_bps * 1e-4,
             config.venue.impact_coefficient,
             _grace_ns(config),
+            config.sources.funding == "stream",
         )
         self.scanner = Scanner(self.engine.instruments)
         self.journal = JournalWriter(str(journal))

@@ -117,6 +117,8 @@ class _Run:
         if self.config.sources.funding == "file":
             raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
         self.marks: list[str] = [mark] * len(instruments)
+        if self.config.sources.funding == "file":
+            raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
         as_candles = self.config.sources.book == "candle"
         proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
         text = say("run.mark_stream") if mark == "stream" else proxy

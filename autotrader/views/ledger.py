@@ -151,7 +151,10 @@ class Ledger:
         if order is not None:
             order.filled += lots
             order.value_ticks += lots * ticks
-            order.state = "FILLED" if order.filled == order.lots else "PARTLY_FILLED"
+            if order.filled == order.lots:
+                order.state = "FILLED"
+            elif order.state not in ENDS.values():  # a late fill resurrects nothing
+                order.state = "PARTLY_FILLED"
         price, quantity = ticks * self._ticks[symbol], lots * self._lots[symbol]
         paid = (reference - price if sell else price - reference) if reference else 0.0
         self.slippage_usdt += paid * quantity
