@@ -124,7 +124,7 @@ def own_names(node: ast.stmt) -> set[str]:
 
 def forgeries(text: str) -> list[str]:
     """Return the lines that write a field of an ``approved_t``, or make one out of other memory."""
-    fields = [rf"\b{name}(\[[^\]]*\])?\.\w+\s*[-+*/|&^<>]*=(?!=)" for name in approvals(text)]
+    fields = [rf"\b{name}(\[[^\]]*\])?\.\w+\s*(<<|>>|[-+*/|&^])?=(?!=)" for name in approvals(text)]
     made = [r"\bapproved_t\(", r"<\s*(const )?approved_t\s*\*\s*>(?!\s*\w*alloc\()"]
     return [line.strip() for line in text.splitlines() if re.search("|".join(fields + made), line)]
 
@@ -251,6 +251,7 @@ def test_a_forged_approval_is_seen(text: str) -> None:
     "text",
     [
         "cdef const approved_t* order\nrow.lots = order.lots\nif order.lots == 1: pass",
+        "cdef const approved_t* order\nreturn order.price_ticks >= self.touch",
         "self.orders = <approved_t*> PyMem_Malloc(n * sizeof(approved_t))",
         "cdef approved_t orders[4]\nself.orders[i] = order[0]",
     ],

@@ -6,7 +6,7 @@ None; money is exact to 1e-8 USDT before it becomes a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ def summarise(
     outcome: Outcome,
     ledger: Ledger,
     start_ns: int,
-    words: Mapping[str, Sequence[str] | Mapping[str, str] | str],
+    words: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the summary as plain values.
 

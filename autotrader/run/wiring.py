@@ -85,7 +85,7 @@ class _Run:
             language=_language(),
         )
         collar = round(config.risk.price_collar * E8)
-        self.specs = [
+        self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
         instruments = Instruments(self.specs)
@@ -117,8 +117,6 @@ class _Run:
         if self.config.sources.funding == "file":
             raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
         self.marks: list[str] = [mark] * len(instruments)
-        if self.config.sources.funding == "file":
-            raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
         as_candles = self.config.sources.book == "candle"
         proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
         text = say("run.mark_stream") if mark == "stream" else proxy

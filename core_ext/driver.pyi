@@ -1,0 +1,95 @@
+"""Drive the engine and the venue through history, or the engine alone through a journal."""
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core_ext.engine import Engine
+from core_ext.exchange import Exchange
+from core_ext.journal import JournalWriter
+from core_ext.signal import CandleBuilder
+from core_ext.wire import Scanner
+
+class FeedError(ValueError):
+    """A line of a recording that is no line of a recording."""
+
+class Feed:
+    """Feeds rows or recorder lines to whoever implements ``market``."""
+
+    @property
+    def scanner(self) -> Scanner: ...
+    @property
+    def now(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def lines(self) -> int: ...
+    candles: CandleBuilder | None
+    @property
+    def default_symbol(self) -> int:
+        """Index of the symbol of messages that name none (REST snapshots)."""
+
+    @default_symbol.setter
+    def default_symbol(self, symbol: int) -> None: ...
+    def feed_rows(self, rows: Any, source: int, first_row: int) -> None:
+        """Feed an array of market rows."""
+
+    def feed_lines(
+        self, lines: bytes, source: int, first_row: int, unit_ns: int, offset_ns: int, first_line: int
+    ) -> int:
+        """Feed whole recorder lines (``<local stamp> <json>``); return the rows that they gave."""
+
+@final
+class Driver(Feed):
+    """A run through history: engine, venue, journal."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def exchange(self) -> Exchange: ...
+    @property
+    def latency_max(self) -> int: ...
+    def __init__(
+        self,
+        engine: Engine,
+        exchange: Exchange,
+        scanner: Scanner | None,
+        journal: JournalWriter,
+        order_latency_ns: int,
+        response_latency_ns: int,
+        sample_ns: int,
+    ) -> None: ...
+    def control(self, kind: int, ts: int, words: Any = ...) -> None:
+        """Put a control event (RUN, CLOCK_OFFSET, COMMAND, TRANSFER) into the stream, now."""
+
+    def finish(self) -> bytes:
+        """End the run: deliver what is on its way, then seal the journal with the state's hash."""
+
+    def equity_curve(self) -> NDArray[np.void]:
+        """Return the samples: ts, a equity, b wallet, c unrealised, d gross (1e-8 USDT), e drawdown (1e-8)."""
+
+    def latency_counts(self) -> tuple[list[int], list[int]]:
+        """Return (edges, counts) of the wire-to-order histogram, ns, empty tails cut off."""
+
+    def alarm_counts(self) -> dict[str, int]:
+        """Return {alarm: count}."""
+
+def bucket_floor(k: int) -> int:
+    """Return the smallest value (ns) that falls into a bucket of the latency histogram."""
+
+@final
+class Verifier(Feed):
+    """Re-runs a journal: market rows from their files, everything else from the journal itself."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def compared(self) -> int: ...
+    @property
+    def difference(self) -> str | None: ...
+    @property
+    def sealed(self) -> bool: ...
+    def __init__(self, engine: Engine, scanner: Scanner | None, script: Any) -> None: ...
+    def finish(self) -> str | None:
+        """Return the first difference as text, None when every request and the final state are equal."""

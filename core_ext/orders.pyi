@@ -1,0 +1,41 @@
+"""The order table: legal transitions as data, exposure as running totals."""
+
+from typing import Any, final
+
+@final
+class Orders:
+    """Our orders."""
+
+    @property
+    def open_orders(self) -> int: ...
+    @property
+    def unknown(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def next_count(self) -> int: ...
+    @property
+    def illegal(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    def __init__(self, epoch: int) -> None: ...
+    def insert_for_test(self, symbol: int, side: int, price_ticks: int, lots: int, reduce_only: bool = ...) -> int:
+        """Put an order into its place without asking risk and return its client id; tests only."""
+
+    def evidence(self, client_id: int, evidence: int, ts: int = ...) -> bool:
+        """Apply evidence by its number; return whether the state allowed it."""
+
+    def fill(self, client_id: int, lots: int, ts: int = ...) -> int:
+        """Apply a fill; return whether the order could have it."""
+
+    def exposure(self, symbol: int, side: int) -> dict[str, int]:
+        """Return the open lots, value, reducing lots and orders of one side of a symbol."""
+
+    def order(self, client_id: int) -> dict[str, Any]:
+        """Return an order's fields, its state by name."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every order that the table still holds, oldest first."""
+
+def transitions() -> list[list[int]]:
+    """Return the transition table as rows of states by columns of evidence (254 stays, 255 illegal)."""

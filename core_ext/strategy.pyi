@@ -1,0 +1,117 @@
+"""The desk and the strategy."""
+
+from typing import Any, final
+
+from core_ext.account import Account
+from core_ext.book import Book
+from core_ext.orders import Orders
+from core_ext.risk import RiskGate
+from core_ext.signal import Markets
+from core_ext.types import Instruments
+
+@final
+class Desk:
+    """What a strategy sees and may ask for."""
+
+    @property
+    def instruments(self) -> Instruments: ...
+    @property
+    def markets(self) -> Markets: ...
+    @property
+    def account(self) -> Account: ...
+    @property
+    def orders(self) -> Orders: ...
+    @property
+    def gate(self) -> RiskGate: ...
+    @property
+    def books(self) -> list[Book]: ...
+    @property
+    def now(self) -> int: ...
+    @property
+    def last_reason(self) -> int: ...
+    def __init__(
+        self,
+        instruments: Instruments,
+        markets: Markets,
+        account: Account,
+        orders: Orders,
+        gate: RiskGate,
+        books: list[Any],
+        sizing: dict[str, Any],
+    ) -> None: ...
+    def submit(
+        self,
+        symbol: int,
+        side: int,
+        lots: int,
+        price_ticks: int = ...,
+        tif: int = ...,
+        reduce_only: bool = ...,
+        limiting: int = ...,
+    ) -> int:
+        """Ask for an order; return its client id, 0 when risk refuses it (``last_reason`` says why)."""
+
+    def cancel(self, client_id: int) -> bool:
+        """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
+
+    def cancel_all(self, symbol: int = ..., keep_reducing: bool = ...) -> int:
+        """Ask for every open order (of a symbol) to be cancelled; return how many."""
+
+    def set_timer(self, timer_id: int, due: int) -> int:
+        """Ask to be woken at ``due`` (ns); it comes back as an event."""
+
+    def trade_to(self, symbol: int, target_lots: int, limiting: int = ...) -> int:
+        """Ask for the market order that brings the position to a target (buy positive)."""
+
+    def size(
+        self,
+        symbol: int,
+        signal: float,
+        volatility: float,
+        target_volatility: float,
+        sharpe_mean: float,
+        sharpe_sd: float,
+    ) -> tuple[int, int]:
+        """Return (lots, limiting factor) of the position that an edge deserves; lots have the signal's sign."""
+
+    def position(self, symbol: int) -> int:
+        """Return the position in lots, buy positive."""
+
+    def pending(self, symbol: int) -> bool:
+        """Return whether any order of a symbol is live, pending or unknown."""
+
+    def last_price(self, symbol: int) -> float:
+        """Return the last price in the quote coin; 0.0 before the first."""
+
+    def touch(self, symbol: int) -> tuple[int, int, int, int]:
+        """Return (bid ticks, bid lots, ask ticks, ask lots); zeros for an empty side."""
+
+    def equity(self) -> float:
+        """Return the equity in USDT."""
+
+    @property
+    def symbols(self) -> list[str]:
+        """The run's symbols, by index."""
+
+class Strategy:
+    """A strategy: override what you need."""
+
+    desk: Desk
+    def __init__(self) -> None: ...
+    def start(self) -> None:
+        """Prepare: the desk is there, the run's first event is being handled."""
+
+    def on_book(self, symbol: int) -> None:
+        """React to a new touch of a symbol whose book is usable."""
+
+    def on_bars(self) -> None:
+        """React to the candles that closed at ``desk.now``, all symbols together."""
+
+    def on_timer(self, timer_id: int) -> None:
+        """React to a wake-up that was asked for."""
+
+    def on_fill(self, symbol: int, lots: int, price_ticks: int) -> None:
+        """React to a fill of ours (lots: buy positive)."""
+
+    def snapshot(self) -> Any:
+        """Return the strategy's whole state."""
