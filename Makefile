@@ -13,6 +13,8 @@ PYTHON313 = $(shell for p in python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/pytho
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
+# cython-lint calls pycodestyle by its name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -23,19 +25,19 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1 - /p' Makefile | awk -F ' - ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 demo: $(STAMP).runtime  ## install into .venv, replay a recorded market, run a backtest, show the reports
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh deploy/demo
+	@sh deploy/demo
 
 test: lint build checked wheel  ## lint, both builds, the wheel, every test
 	$(BIN)/pytest -n 2
 
 quick: $(STAMP).dev  ## for each commit, under a minute: style, rebuild what changed, tests that are not slow
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint core_ext
+	$(BIN)/cython-lint core_ext benchmarks
 	@$(MAKE) --no-print-directory fast
 
 lint: $(STAMP).dev  ## style, types, and who may import whom
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint core_ext
+	$(BIN)/cython-lint core_ext benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

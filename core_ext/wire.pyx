@@ -770,7 +770,9 @@ def touch_general(body, symbol, spec, stamp) -> list:
 
 
 def trade_general(body, symbol, spec, stamp) -> list:
-    """Return the row of a ``trade`` or an ``aggTrade``."""
+    """Return the row of a ``trade`` or an ``aggTrade``; none for what the trade stream announces as no trade."""
+    if body.get("X") == "NA":
+        return []
     if stamp is None:
         raise Refused(StatusFace.MALFORMED, "no event time")
     flags = Flag.F_END | (Flag.F_SELL if truth(body["m"]) else 0)

@@ -1039,3 +1039,9 @@ def test_rows_can_be_kept_after_the_next_message():
     kept = Rows(scanner.rows.array())
     scanner.feed(touch(u="6"), STAMP)
     assert (table(kept)[0][5], table(scanner.rows)[0][5]) == (5, 6)
+
+
+def test_what_the_trade_stream_announces_as_no_trade_is_ignored():
+    body = b'{"e":"trade","E":1680652700455,"T":1680652700452,"s":"BTCUSDT","t":1,"p":"0","q":"0","X":"NA","m":true}'
+    status, rows, scanner = read(body)
+    assert (status, rows, scanner.refused, scanner.ignored) == (Status.IGNORED, [], 0, 1)

@@ -39,8 +39,6 @@ LINE = re.compile(rb"([0-9]{13}|[0-9]{16}|[0-9]{19}) \{")
 DEPTH_TIME = re.compile(rb'"e":\s?"depthUpdate",\s?"E":\s?([0-9]{13})')
 SYMBOL = re.compile(rb'"stream":\s?"([a-z0-9_]{2,30})@|"s":\s?"([A-Z0-9_]{2,30})"')
 STAMP = re.compile(rb"\n([0-9]{13,19}) ")
-# The exchange's trade stream also announces what was no trade: price 0, quantity 0, and this kind.
-NO_TRADE = b'"X":"NA"'
 
 
 @dataclass
@@ -168,7 +166,7 @@ class Recording:
         scanner = Scanner(self._instruments, self._default.get(day.symbols, -1))
         for number, line in enumerate(lines.splitlines(), start=first_line):
             message = line.partition(b" ")[2]
-            if scanner.feed(message, 0) == Status.MALFORMED and NO_TRADE not in message:
+            if scanner.feed(message, 0) == Status.MALFORMED:
                 raise OperatorError(say("recording.bad_message", path=day.path, line=number))
 
     def chunks(self) -> Iterator[tuple[float, bytes, DayFile, int]]:
