@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from autotrader.adapters.web import report, words
+from autotrader.adapters.web import charts, report, words
 from autotrader.adapters.web.words import EN, KO, Words
 from autotrader.errors import OperatorError
 from autotrader.models import performance
@@ -563,7 +563,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_its_high_its_low_and_its_dee
     equity = 7700.0 + 50.0 * np.sin(np.arange(size) / 900.0)
     equity[123_457], equity[77_771], equity[0] = 9_000.0, 5_000.0, 7_700.0
     drawdown = performance.drawdown_series(equity, 7700.0)
-    kept = report.thinned(5_000, equity, drawdown)
+    kept = charts.thinned(5_000, equity, drawdown)
     assert len(kept) <= 5_000
     assert np.all(np.diff(kept) > 0)
     assert {0, size - 1, 123_457, 77_771, int(drawdown.argmax())} <= set(kept.tolist())
@@ -572,7 +572,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_its_high_its_low_and_its_dee
 @pytest.mark.parametrize("size", [1, 2, 4_999, 5_000, 5_001, 5_007])
 def test_thinning_never_exceeds_its_bound_and_leaves_short_curves_alone(size):
     values = np.arange(size, dtype=np.float64) % 7
-    kept = report.thinned(5_000, values, values)
+    kept = charts.thinned(5_000, values, values)
     assert len(kept) == size if size <= 5_000 else len(kept) <= 5_000
 
 
