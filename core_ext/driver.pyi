@@ -1,6 +1,7 @@
 """Drive the engine and the venue through history, or the engine alone through a journal."""
 
-from typing import Any, final
+from collections.abc import Iterable
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter
 from core_ext.signal import CandleBuilder
+from core_ext.types import Rows
 from core_ext.wire import Scanner
 
 class FeedError(ValueError):
@@ -18,21 +20,30 @@ class Feed:
     """Feeds rows or recorder lines to whoever implements ``market``."""
 
     @property
-    def scanner(self) -> Scanner: ...
+    def scanner(self) -> Scanner:
+        """Reader of the recorder's lines."""
+
     @property
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Stamp of the newest row, ns."""
+
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Market rows fed so far."""
+
     @property
-    def lines(self) -> int: ...
+    def lines(self) -> int:
+        """Recorder lines fed so far."""
+
     candles: CandleBuilder | None
+    """Makes candles of trades; where it stands, only its candles, marks and funding go on."""
     @property
     def default_symbol(self) -> int:
         """Index of the symbol of messages that name none (REST snapshots)."""
 
     @default_symbol.setter
     def default_symbol(self, symbol: int) -> None: ...
-    def feed_rows(self, rows: Any, source: int, first_row: int) -> None:
+    def feed_rows(self, rows: NDArray[np.void], source: int, first_row: int) -> None:
         """Feed an array of market rows."""
 
     def feed_lines(
@@ -45,11 +56,17 @@ class Driver(Feed):
     """A run through history: engine, venue, journal."""
 
     @property
-    def engine(self) -> Engine: ...
+    def engine(self) -> Engine:
+        """Engine that the rows go to."""
+
     @property
-    def exchange(self) -> Exchange: ...
+    def exchange(self) -> Exchange:
+        """Venue that the orders go to."""
+
     @property
-    def latency_max(self) -> int: ...
+    def latency_max(self) -> int:
+        """Longest time from a message's arrival to the orders that it led to, ns."""
+
     def __init__(
         self,
         engine: Engine,
@@ -60,7 +77,7 @@ class Driver(Feed):
         response_latency_ns: int,
         sample_ns: int,
     ) -> None: ...
-    def control(self, kind: int, ts: int, words: Any = ...) -> None:
+    def control(self, kind: int, ts: int, words: Iterable[int] = ()) -> None:
         """Put a control event (RUN, CLOCK_OFFSET, COMMAND, TRANSFER) into the stream, now."""
 
     def finish(self) -> bytes:
@@ -83,13 +100,21 @@ class Verifier(Feed):
     """Re-runs a journal: market rows from their files, everything else from the journal itself."""
 
     @property
-    def engine(self) -> Engine: ...
+    def engine(self) -> Engine:
+        """Engine that is run again."""
+
     @property
-    def compared(self) -> int: ...
+    def compared(self) -> int:
+        """Requests compared so far."""
+
     @property
-    def difference(self) -> str | None: ...
+    def difference(self) -> str | None:
+        """First difference that was found, None while there is none."""
+
     @property
-    def sealed(self) -> bool: ...
-    def __init__(self, engine: Engine, scanner: Scanner | None, script: Any) -> None: ...
+    def sealed(self) -> bool:
+        """Whether the journal's seal has been reached."""
+
+    def __init__(self, engine: Engine, scanner: Scanner | None, script: Iterable[Rows]) -> None: ...
     def finish(self) -> str | None:
         """Return the first difference as text, None when every request and the final state are equal."""

@@ -1,6 +1,6 @@
 """The engine: events in, state and intents out."""
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,44 +20,68 @@ class Engine:
     """The deterministic trading engine of one account."""
 
     @property
-    def instruments(self) -> Instruments: ...
+    def instruments(self) -> Instruments:
+        """Instruments of the run."""
+
     @property
-    def markets(self) -> Markets: ...
+    def markets(self) -> Markets:
+        """Features of every symbol."""
+
     @property
-    def account(self) -> Account: ...
+    def account(self) -> Account:
+        """Account as the engine believes it to be."""
+
     @property
-    def orders(self) -> Orders: ...
+    def orders(self) -> Orders:
+        """Table of our orders."""
+
     @property
-    def gate(self) -> RiskGate: ...
+    def gate(self) -> RiskGate:
+        """Risk gate that every order passes."""
+
     @property
-    def desk(self) -> Desk: ...
+    def desk(self) -> Desk:
+        """Desk that the strategy works at."""
+
     @property
-    def strategy(self) -> Strategy: ...
+    def strategy(self) -> Strategy:
+        """Strategy of the run."""
+
     @property
-    def books(self) -> list[Book]: ...
+    def books(self) -> list[Book]:
+        """Order books, by symbol."""
+
     @property
-    def events(self) -> int: ...
+    def events(self) -> int:
+        """Events stepped through so far."""
+
     @property
-    def failed(self) -> bool: ...
+    def failed(self) -> bool:
+        """Whether the strategy raised and is disabled."""
+
     @property
-    def failure(self) -> Exception | None: ...
+    def failure(self) -> Exception | None:
+        """What the strategy raised, None while it has not."""
+
     @property
-    def liquidations(self) -> int: ...
+    def liquidations(self) -> int:
+        """Liquidations so far."""
+
     def __init__(
         self,
         instruments: Instruments,
         strategy: Strategy,
-        limits: dict[str, Any],
-        sizing: dict[str, Any],
+        limits: dict[str, float],
+        sizing: dict[str, float],
         start_e8: int,
         epoch: int,
-        mark_sources: list[Any],
-        window_bits: int = ...,
+        mark_sources: list[str],
+        window_bits: int = 16,
     ) -> None: ...
-    def feed(self, rows: Any) -> NDArray[np.void]:
+    def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Step through rows (of EVENT_DTYPE); return what they made the engine ask for, as one array."""
 
-    def state(self) -> tuple[Any, ...]:
+    def state(self) -> tuple[object, ...]:
         """Return the whole trading state as plain values."""
 
     def digest(self) -> bytes:

@@ -1,6 +1,7 @@
 """The engine: events in, state and intents out."""
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 
 from core_ext.account cimport Account
 from core_ext.book cimport Book
@@ -16,6 +17,9 @@ from core_ext.types cimport (
 import hashlib
 
 cdef int64_t SECOND = 1000000000
+cdef int64_t STALE_MARK_NS = 2000000000
+# Limits whose trip also takes back what would open more.
+cdef int WITHDRAW_ON = 1 << Alarm.DAILY_LOSS | 1 << Alarm.DRAWDOWN_REDUCE_ONLY
 
 MARK_SOURCES = ("stream", "file", "proxy")
 
@@ -81,6 +85,8 @@ cdef class Engine:
         if row.kind == Kind.TRADE:
             if row.f == 0:
                 on_trade(m, &self.instruments.data[row.symbol], row)
+                if self.account.gross_e8 and row.ts - m.ts_mark >= STALE_MARK_NS:
+                    self.watch()               # the mark is old: losses are judged on trades
         elif row.kind == Kind.MARK:
             if self.mark_sources[row.symbol] == MARK_STREAM:
                 self.on_mark(row.symbol, row.a)
@@ -88,6 +94,8 @@ cdef class Engine:
         elif row.kind == Kind.MARK_CANDLE:
             if self.mark_sources[row.symbol] == MARK_FILE:
                 self.on_mark(row.symbol, row.d)
+                if row.flags & Flag.F_END:     # a mark between two candles
+                    self.watch()
         elif row.kind == Kind.CANDLE or row.kind == Kind.CANDLE_OPEN:
             return self.on_candle_row(row)
         return 0
@@ -187,6 +195,7 @@ cdef class Engine:
             self.liquidations += 1
             self.gate.halted = True            # an operator looks at it before anything is opened again
             self.alarm(Alarm.LIQUIDATED, row.symbol)
+            self.desk.cancel_all(-1, True)
             return self.watch()
         if row.kind == Kind.TRANSFER:
             self.account.book_transfer(row.a)
@@ -227,6 +236,8 @@ cdef class Engine:
             self.tell(Hook.ON_START, 0, 0, 0)
         elif row.kind == Kind.COMMAND:
             self.gate.command(row.a)
+            if self.gate.halted:
+                self.desk.cancel_all(-1, True)
             self.watch()
         return 0
 
@@ -242,6 +253,8 @@ cdef class Engine:
             for k in range(16):
                 if alarms >> k & 1:
                     self.alarm(k, 0)
+        if alarms & WITHDRAW_ON:
+            self.desk.cancel_all(-1, True)
         if self.gate.killed:
             self.flatten()
         return 0
@@ -249,18 +262,24 @@ cdef class Engine:
     cdef int flatten(self) except -1:
         # Cancel, then close at market, and again once a second until flat: the venue may leave a rest.
         cdef order_t* order
+        cdef bint closing[128]
         cdef int k
         cdef int64_t lots
         if self.flattened and self.desk.now - self.flattened < SECOND:
             return 0
         self.flattened = self.desk.now
+        memset(closing, 0, sizeof(closing))
         for k in range(ORDER_PLACES if self.orders.open_orders else 0):
             order = &self.orders.table[k]
-            if order.state != OrderState.EMPTY and not is_terminal(order.state) and order.type == OrderType.LIMIT:
+            if order.state == OrderState.EMPTY or is_terminal(order.state):
+                continue
+            if order.type == OrderType.LIMIT:
                 self.desk.cancel(order.client_id)
+            elif order.reduce_only:
+                closing[order.symbol] = True
         for k in range(self.instruments.size):
             lots = self.account.positions[k].lots
-            if lots and self.orders.open[k][1 if lots > 0 else 0].reducing == 0:
+            if lots and not closing[k]:
                 self.desk.submit(k, Side.SELL if lots > 0 else Side.BUY,
                                  min(magnitude(lots), self.instruments.data[k].max_market_lots), 0, TimeInForce.GTC,
                                  True, 0)

@@ -2,7 +2,11 @@
 
 import struct
 from collections.abc import Iterator
-from typing import Any, final
+from os import PathLike
+from typing import BinaryIO, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from core_ext.types import Rows
 
@@ -18,12 +22,14 @@ class JournalWriter:
     """Writes one journal file."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Rows written so far, without those that are pending."""
+
     def __init__(self, path: str) -> None: ...
     def flush(self) -> None:
         """Write what is pending as one block."""
 
-    def add(self, rows: Any) -> None:
+    def add(self, rows: NDArray[np.void]) -> None:
         """Append an array of rows."""
 
     def sync(self) -> None:
@@ -32,11 +38,11 @@ class JournalWriter:
     def close(self) -> tuple[str, str]:
         """Flush, sync and close; return (journal, orders) SHA-256 as hexadecimal."""
 
-def read_journal(path: Any, chunk_blocks: int = ...) -> Iterator[Rows]:
+def read_journal(path: str | PathLike[str], chunk_blocks: int = 64) -> Iterator[Rows]:
     """Iterate over a journal's rows."""
 
-def torn_bytes(path: Any) -> int:
+def torn_bytes(path: str | PathLike[str]) -> int:
     """Return how many bytes at the end of a journal belong to no complete block."""
 
-def read_block(file: Any, path: Any, first: int, chain: bytes) -> Any:
+def read_block(file: BinaryIO, path: str | PathLike[str], first: int, chain: bytes) -> tuple[bytes, bytes] | None:
     """Return (rows as bytes, new chain), None at the end or in a torn tail."""

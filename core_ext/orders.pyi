@@ -7,25 +7,37 @@ class Orders:
     """Our orders."""
 
     @property
-    def open_orders(self) -> int: ...
+    def open_orders(self) -> int:
+        """Open orders of all symbols."""
+
     @property
-    def unknown(self) -> int: ...
+    def unknown(self) -> int:
+        """Orders whose outcome is not known."""
+
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """Upper 32 bits of every client order id of this run."""
+
     @property
-    def next_count(self) -> int: ...
+    def next_count(self) -> int:
+        """Count from which the next client order id is sought."""
+
     @property
-    def illegal(self) -> int: ...
+    def illegal(self) -> int:
+        """Evidence so far that no state allows."""
+
     @property
-    def late(self) -> int: ...
+    def late(self) -> int:
+        """Fills so far of orders believed dead, or of more than was left."""
+
     def __init__(self, epoch: int) -> None: ...
-    def insert_for_test(self, symbol: int, side: int, price_ticks: int, lots: int, reduce_only: bool = ...) -> int:
+    def insert_for_test(self, symbol: int, side: int, price_ticks: int, lots: int, reduce_only: bool = False) -> int:
         """Put an order into its place without asking risk and return its client id; tests only."""
 
-    def evidence(self, client_id: int, evidence: int, ts: int = ...) -> bool:
+    def evidence(self, client_id: int, evidence: int, ts: int = 0) -> bool:
         """Apply evidence by its number; return whether the state allowed it."""
 
-    def fill(self, client_id: int, lots: int, ts: int = ...) -> int:
+    def fill(self, client_id: int, lots: int, ts: int = 0) -> bool:
         """Apply a fill; return whether the order could have it."""
 
     def exposure(self, symbol: int, side: int) -> dict[str, int]:
@@ -34,7 +46,7 @@ class Orders:
     def order(self, client_id: int) -> dict[str, Any]:
         """Return an order's fields, its state by name."""
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, int]]:
         """Return every order that the table still holds, oldest first."""
 
 def transitions() -> list[list[int]]:

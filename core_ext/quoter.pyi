@@ -1,6 +1,6 @@
 """The passive microprice quoter."""
 
-from typing import Any, final
+from typing import final
 
 from core_ext.strategy import Strategy
 
@@ -14,5 +14,5 @@ class Quoter(Strategy):
     def on_book(self, symbol: int) -> None:
         """Keep one bid and one ask where they belong."""
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> list[list[dict[str, int]]]:
         """Return the quotes."""

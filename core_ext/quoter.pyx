@@ -75,6 +75,8 @@ cdef class Quoter(Strategy):
         cdef quote_t* q = &self.quotes[symbol][side]
         cdef order_t* order = self.desk.orders.find(q.client_id) if q.client_id else NULL
         cdef bint live = order != NULL and not is_terminal(order.state)
+        cdef int64_t held
+        cdef bint home
         if self.desk.now - q.ts < self.requote_ns:
             return 0
         if live:
@@ -86,7 +88,10 @@ cdef class Quoter(Strategy):
             return 0
         q.ts = self.desk.now
         q.price_ticks = price_ticks
-        q.client_id = self.desk.submit(symbol, side, lots, price_ticks, TimeInForce.GTX, False, INVENTORY)
+        # What brings the inventory home is reduce-only: the exchange's minimum does not hold dust back.
+        held = self.desk.account.positions[symbol].lots
+        home = held != 0 and (held > 0) == (side == Side.SELL) and lots == (held if held > 0 else -held)
+        q.client_id = self.desk.submit(symbol, side, lots, price_ticks, TimeInForce.GTX, home, INVENTORY)
         return 0
 
     def snapshot(self):

@@ -84,7 +84,7 @@ cdef class RiskGate:
     cdef recent_t recent[RECENT_ORDERS]
     cdef int64_t recent_count
     cdef readonly int64_t peak_e8          # of the equity, moved by transfers
-    cdef readonly int64_t trough_e8        # lowest equity since the peak
+    cdef readonly int64_t equity_seen_e8   # at the last look
     cdef readonly int64_t max_drawdown_e8  # deepest share of the peak lost so far
     cdef readonly int64_t day              # UTC day number, -1 before the first event
     cdef readonly int64_t day_start_e8

@@ -1,6 +1,6 @@
 """Pre-trade controls, loss limits, and the only place that fills an ``approved_t``."""
 
-from typing import Any, final
+from typing import final
 
 from core_ext.account import Account
 from core_ext.orders import Orders
@@ -15,27 +15,47 @@ class RiskGate:
     """The pre-trade gate of one account."""
 
     @property
-    def peak_e8(self) -> int: ...
+    def peak_e8(self) -> int:
+        """Peak of the equity, moved by transfers, 1e-8 USDT."""
+
     @property
-    def trough_e8(self) -> int: ...
+    def equity_seen_e8(self) -> int:
+        """Equity at the last look, 1e-8 USDT."""
+
     @property
-    def max_drawdown_e8(self) -> int: ...
+    def max_drawdown_e8(self) -> int:
+        """Deepest share of the peak lost so far, eight decimals."""
+
     @property
-    def day(self) -> int: ...
+    def day(self) -> int:
+        """Day since 1970 (UTC), -1 before the first event."""
+
     @property
-    def day_start_e8(self) -> int: ...
+    def day_start_e8(self) -> int:
+        """Equity at the start of the day, 1e-8 USDT."""
+
     @property
-    def transfers_seen_e8(self) -> int: ...
+    def transfers_seen_e8(self) -> int:
+        """Transfers that the equity levels already follow, 1e-8 USDT."""
+
     @property
-    def halted(self) -> bool: ...
+    def halted(self) -> bool:
+        """Whether entries are off by command."""
+
     @property
-    def killed(self) -> bool: ...
+    def killed(self) -> bool:
+        """Whether the kill is latched."""
+
     @property
-    def day_lost(self) -> bool: ...
+    def day_lost(self) -> bool:
+        """Whether the daily loss limit has tripped."""
+
     @property
-    def ladder(self) -> int: ...
+    def ladder(self) -> int:
+        """Step of the drawdown ladder: 0 full size, 1 half size, 2 reduce-only."""
+
     def __init__(
-        self, instruments: Instruments, account: Account, orders: Orders, markets: Markets, limits: dict[str, Any]
+        self, instruments: Instruments, account: Account, orders: Orders, markets: Markets, limits: dict[str, float]
     ) -> None: ...
     def command(self, command: int) -> None:
         """Apply an operator's command: HALT, RESUME, KILL or ALLOW."""
@@ -45,12 +65,12 @@ class RiskGate:
         symbol: int,
         side: int,
         lots: int,
-        price_ticks: int = ...,
+        price_ticks: int = 0,
         *,
         now: int,
-        tif: int = ...,
-        reduce_only: bool = ...,
-        hold: bool = ...,
+        tif: int = 0,
+        reduce_only: bool = False,
+        hold: bool = True,
     ) -> Reason:
         """Return the verdict on an order, and hold it if it is approved (unless told not to)."""
 
@@ -60,5 +80,5 @@ class RiskGate:
     def refused(self) -> dict[str, int]:
         """Return {reason: count} of everything refused so far."""
 
-    def state(self) -> tuple[Any, ...]:
+    def state(self) -> tuple[object, ...]:
         """Return what the state hash covers."""

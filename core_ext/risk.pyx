@@ -79,7 +79,7 @@ cdef class RiskGate:
         self.limits = limits
         self.day = -1
         self.peak_e8 = account.equity_e8()
-        self.trough_e8 = self.peak_e8
+        self.equity_seen_e8 = self.peak_e8
 
     # ------------------------------------------------------------------ approval
 
@@ -145,12 +145,12 @@ cdef class RiskGate:
 
     cdef bint shrinks(self, const request_t* r) noexcept nogil:
         # Against the position, and no more than what is left of it if everything on that side fills. A reduce-only
-        # order competes only with the others of its kind: the venue cuts the rest.
+        # order only has to fit the position: the venue cuts it to what is left.
         cdef int64_t lots = self.account.positions[r.symbol].lots
         cdef const exposure_t* open = &self.orders.open[r.symbol][r.side]
         if lots == 0 or (lots > 0) == (r.side == Side.BUY):
             return False
-        return r.lots + (open.reducing if r.reduce_only else open.lots) <= magnitude(lots)
+        return r.lots + (0 if r.reduce_only else open.lots) <= magnitude(lots)
 
     cdef Reason check_exit(self, const request_t* r, const instrument_t* i, const market_t* m) noexcept nogil:
         # Only the wide collar: a sane price, never our own limits.
@@ -197,7 +197,7 @@ cdef class RiskGate:
         if not m.book_good:
             return False
         if m.interval_ns:
-            return <double> (now - m.ts_last) <= self.limits.candle_stale * <double> m.interval_ns
+            return <double> (now - min(m.ts_last, m.ts_mark)) <= self.limits.candle_stale * <double> m.interval_ns
         return now - m.ts_book <= self.limits.book_stale_ns and now - m.ts_mark <= self.limits.mark_stale_ns
 
     cdef Reason check_size(self, const request_t* r, int64_t now, const instrument_t* i, market_t* m,
@@ -357,7 +357,7 @@ cdef class RiskGate:
 
     cdef int64_t drawdown_e8(self) noexcept nogil:
         # Share of the peak that is lost now.
-        return mul_div(self.peak_e8 - self.trough_e8, E8, self.peak_e8) if self.peak_e8 > 0 else E8
+        return mul_div(self.peak_e8 - self.equity_seen_e8, E8, self.peak_e8) if self.peak_e8 > 0 else E8
 
     cdef int watch(self, int64_t now) noexcept nogil:
         # Update the loss limits from the equity; returns one bit an alarm that is new.
@@ -368,15 +368,17 @@ cdef class RiskGate:
         if moved:                              # a deposit is no profit, a withdrawal no loss: shares stay
             self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
             self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
+            self.equity_seen_e8 = scaled(self.equity_seen_e8, equity - moved, equity)
             self.transfers_seen_e8 += moved
         if now // DAY != self.day:
+            # The day starts from what the day before ended with: the first move after midnight is its own.
+            self.day_start_e8 = self.equity_seen_e8 if self.day >= 0 else equity
             self.day = now // DAY
-            self.day_start_e8 = equity
             if self.limits.acknowledged:
                 self.day_lost = False
         if equity > self.peak_e8:
             self.peak_e8 = equity
-        self.trough_e8 = equity
+        self.equity_seen_e8 = equity
         self.max_drawdown_e8 = max(self.max_drawdown_e8, self.drawdown_e8())
         if not self.day_lost and lost(self.day_start_e8, equity, self.limits.daily_loss_e8):
             self.day_lost = True
@@ -443,7 +445,7 @@ cdef class RiskGate:
 
     def state(self):
         """Return what the state hash covers."""
-        return (self.peak_e8, self.trough_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted,
+        return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted,
                 self.killed, self.day_lost, self.ladder, self.account_rate.level_ns, self.account_rate.ts,
                 self.minute_count, self.recent_count, [self.refusals[k] for k in range(64)])
 

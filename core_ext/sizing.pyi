@@ -5,7 +5,7 @@ from enum import IntEnum
 from core_ext.types import Instruments
 
 class Factor(IntEnum):
-    """Factor by its journalled number."""
+    """What set a size."""
 
     FULL = 0
     NO_EDGE = 1

@@ -37,6 +37,7 @@ cdef class Desk:
     cdef void refresh_depth(self, int symbol, int side) noexcept
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=*, int tif=*,
                           bint reduce_only=*, int limiting=*) except? 0
+    cdef int withdraw(self, int symbol, int side) except -1
     cpdef bint cancel(self, uint64_t client_id) except -1
     cpdef int cancel_all(self, int symbol=*, bint keep_reducing=*) except -1
     cpdef int set_timer(self, int64_t timer_id, int64_t due) except -1

@@ -1,6 +1,6 @@
 """The desk and the strategy."""
 
-from typing import Any, final
+from typing import final
 
 from core_ext.account import Account
 from core_ext.book import Book
@@ -14,21 +14,37 @@ class Desk:
     """What a strategy sees and may ask for."""
 
     @property
-    def instruments(self) -> Instruments: ...
+    def instruments(self) -> Instruments:
+        """Instruments of the run."""
+
     @property
-    def markets(self) -> Markets: ...
+    def markets(self) -> Markets:
+        """Features of every symbol."""
+
     @property
-    def account(self) -> Account: ...
+    def account(self) -> Account:
+        """Account as the engine believes it to be."""
+
     @property
-    def orders(self) -> Orders: ...
+    def orders(self) -> Orders:
+        """Table of our orders."""
+
     @property
-    def gate(self) -> RiskGate: ...
+    def gate(self) -> RiskGate:
+        """Risk gate that every order passes."""
+
     @property
-    def books(self) -> list[Book]: ...
+    def books(self) -> list[Book]:
+        """Order books, by symbol."""
+
     @property
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Stamp of the event being handled, ns."""
+
     @property
-    def last_reason(self) -> int: ...
+    def last_reason(self) -> int:
+        """Reason of the last order that was asked for."""
+
     def __init__(
         self,
         instruments: Instruments,
@@ -36,31 +52,31 @@ class Desk:
         account: Account,
         orders: Orders,
         gate: RiskGate,
-        books: list[Any],
-        sizing: dict[str, Any],
+        books: list[Book],
+        sizing: dict[str, float],
     ) -> None: ...
     def submit(
         self,
         symbol: int,
         side: int,
         lots: int,
-        price_ticks: int = ...,
-        tif: int = ...,
-        reduce_only: bool = ...,
-        limiting: int = ...,
+        price_ticks: int = 0,
+        tif: int = 0,
+        reduce_only: bool = False,
+        limiting: int = 0,
     ) -> int:
         """Ask for an order; return its client id, 0 when risk refuses it (``last_reason`` says why)."""
 
     def cancel(self, client_id: int) -> bool:
         """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
 
-    def cancel_all(self, symbol: int = ..., keep_reducing: bool = ...) -> int:
+    def cancel_all(self, symbol: int = -1, keep_reducing: bool = False) -> int:
         """Ask for every open order (of a symbol) to be cancelled; return how many."""
 
     def set_timer(self, timer_id: int, due: int) -> int:
         """Ask to be woken at ``due`` (ns); it comes back as an event."""
 
-    def trade_to(self, symbol: int, target_lots: int, limiting: int = ...) -> int:
+    def trade_to(self, symbol: int, target_lots: int, limiting: int = 0) -> int:
         """Ask for the market order that brings the position to a target (buy positive)."""
 
     def size(
@@ -97,6 +113,7 @@ class Strategy:
     """A strategy: override what you need."""
 
     desk: Desk
+    """Where the strategy sees the state and asks; the engine sets it."""
     def __init__(self) -> None: ...
     def start(self) -> None:
         """Prepare: the desk is there, the run's first event is being handled."""
@@ -113,5 +130,5 @@ class Strategy:
     def on_fill(self, symbol: int, lots: int, price_ticks: int) -> None:
         """React to a fill of ours (lots: buy positive)."""
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> object:
         """Return the strategy's whole state."""

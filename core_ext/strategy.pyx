@@ -1,13 +1,14 @@
 """The desk and the strategy."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 from core_ext.account cimport Account, position_t
 from core_ext.book cimport Book
 from core_ext.fixed cimport magnitude, value_e8
-from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
+from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, exposure_t, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
 from core_ext.sizing cimport size_lots, sizing_t
@@ -113,6 +114,8 @@ cdef class Desk:
             raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
         reason = self.gate.approve(&r, self.now, &self.approvals[self.n_approvals])
         self.last_reason = reason
+        if reason == Reason.APPROVED and reduce_only:
+            self.withdraw(symbol, side)
         row = self.post(Kind.ORDER if reason == Reason.APPROVED else Kind.REFUSED, symbol)
         row.flags |= (Flag.F_SELL if side == Side.SELL else 0) | (Flag.F_REDUCE_ONLY if reduce_only else 0)
         row.b = price_ticks
@@ -126,6 +129,18 @@ cdef class Desk:
         row.f = limiting
         self.n_approvals += 1
         return row.a
+
+    cdef int withdraw(self, int symbol, int side) except -1:
+        # Plain orders of the side on which a reduce-only order closes: with both filled the position would turn.
+        cdef const exposure_t* open = &self.orders.open[symbol][side]
+        cdef order_t* order
+        cdef int k
+        for k in range(ORDER_PLACES if open.lots > open.reducing else 0):
+            order = &self.orders.table[k]
+            if order.symbol == symbol and order.side == side and not order.reduce_only \
+                    and order.state != OrderState.EMPTY and not is_terminal(order.state):
+                self.cancel(order.client_id)
+        return 0
 
     cpdef bint cancel(self, uint64_t client_id) except -1:
         """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
@@ -162,22 +177,24 @@ cdef class Desk:
     cpdef uint64_t trade_to(self, int symbol, int64_t target_lots, int limiting=0) except? 0:
         """Ask for the market order that brings the position to a target (buy positive).
 
-        A change of side is closed first; the new side is opened once the close has filled. An increase
-        below the exchange's minimum notional is no order.
+        A change of side is closed first; the new side is opened once the close has filled. What is larger than a
+        market order may be is asked for in parts, the rest at the next call; an increase below the exchange's
+        minimum notional is no order.
         """
-        cdef int64_t held, added
+        cdef int64_t held, added, most
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
         held = self.account.positions[symbol].lots
+        most = self.instruments.data[symbol].max_market_lots
         if held != 0 and (target_lots == 0 or (target_lots > 0) != (held > 0)):
-            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held), 0, TimeInForce.GTC, True,
-                               limiting)
+            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, min(most, magnitude(held)), 0,
+                               TimeInForce.GTC, True, limiting)
         if target_lots == held:
             return 0
         if magnitude(target_lots) < magnitude(held):
-            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, magnitude(held) - magnitude(target_lots), 0,
-                               TimeInForce.GTC, True, limiting)
-        added = magnitude(target_lots - held)
+            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY,
+                               min(most, magnitude(held) - magnitude(target_lots)), 0, TimeInForce.GTC, True, limiting)
+        added = min(most, magnitude(target_lots - held))
         if value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
                 < self.instruments.data[symbol].min_notional_e8:
             return 0                           # below the exchange's minimum the size is zero
@@ -223,7 +240,7 @@ cdef class Desk:
         s.sharpe_sd = sharpe_sd
         s.atr = atr(m, self.gate.limits.atr_floor)
         # The rest of the book counts as moving with this instrument: no correlation is claimed to help.
-        s.book_var = (self.account.gross_e8 * 1e-8 - own) * Z95 * volatility / DAYS ** 0.5
+        s.book_var = (self.account.gross_e8 * 1e-8 - own) * Z95 * volatility / sqrt(DAYS)
         s.book_correlation = 1.0
         s.symbol_cap = self.gate.symbol_cap_e8() * 1e-8
         s.gross_room = equity * self.gate.limits.max_gross_e8 * 1e-8 - (self.account.gross_e8 * 1e-8 - own)

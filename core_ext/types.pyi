@@ -1,10 +1,12 @@
 """The event record, the enumerations and the instruments of a run, with their Python face."""
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 EVENT_DTYPE: np.dtype[np.void]
 E8: int
@@ -13,7 +15,7 @@ MAX_SYMBOLS: int
 MAX_BRACKETS: int
 
 class Alarm(IntEnum):
-    """Alarm by its journalled number."""
+    """Alarm that the engine raises."""
 
     BOOK_GAP = 1
     BOOK_CROSSED = 2
@@ -25,7 +27,7 @@ class Alarm(IntEnum):
     LIQUIDATED = 8
 
 class Command(IntEnum):
-    """Command by its journalled number."""
+    """Command of an operator."""
 
     HALT = 1
     RESUME = 2
@@ -33,7 +35,7 @@ class Command(IntEnum):
     ALLOW = 4
 
 class Flag(IntEnum):
-    """Flag by its journalled number."""
+    """Bit of a row's flags."""
 
     F_END = 1
     F_LAST = 2
@@ -44,7 +46,7 @@ class Flag(IntEnum):
     F_SPOT = 64
 
 class Kind(IntEnum):
-    """Kind by its journalled number."""
+    """What a row is."""
 
     DEPTH = 1
     SNAPSHOT = 2
@@ -79,7 +81,7 @@ class Kind(IntEnum):
     SEAL = 193
 
 class OrderState(IntEnum):
-    """OrderState by its journalled number."""
+    """State of an order of ours."""
 
     EMPTY = 0
     PENDING_NEW = 1
@@ -93,13 +95,13 @@ class OrderState(IntEnum):
     REJECTED_ = 9
 
 class OrderType(IntEnum):
-    """OrderType by its journalled number."""
+    """Type of an order."""
 
     LIMIT = 0
     MARKET = 1
 
 class Reason(IntEnum):
-    """Reason by its journalled number."""
+    """Verdict on an order; all but APPROVED refuse it."""
 
     APPROVED = 0
     R1_PRICE_COLLAR = 1
@@ -125,13 +127,13 @@ class Reason(IntEnum):
     HALTED = 45
 
 class Side(IntEnum):
-    """Side by its journalled number."""
+    """Side of an order or of a book."""
 
     BUY = 0
     SELL = 1
 
 class Status(IntEnum):
-    """Status by its journalled number."""
+    """Outcome of reading a message."""
 
     OK = 0
     IGNORED = 1
@@ -142,19 +144,21 @@ class Status(IntEnum):
     RAISED = -1
 
 class TimeInForce(IntEnum):
-    """TimeInForce by its journalled number."""
+    """Time in force of an order."""
 
     GTC = 0
     IOC = 1
     GTX = 2
 
 @final
-class Rows:
+class Rows(Buffer):
     """A growable run of 64-byte rows."""
 
     @property
-    def size(self) -> int: ...
-    def __init__(self, rows: Any = ...) -> None: ...
+    def size(self) -> int:
+        """Number of rows."""
+
+    def __init__(self, rows: NDArray[np.void] | Sequence[tuple[int, ...]] | None = None) -> None: ...
     def __len__(self) -> int: ...
     def array(self) -> NDArray[np.void]:
         """Return a copy of the rows as a structured NumPy array of EVENT_DTYPE."""
@@ -170,10 +174,14 @@ class Instruments:
     """The instruments of a run, by index."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Number of instruments."""
+
     @property
-    def names(self) -> list[str]: ...
-    def __init__(self, specs: Any) -> None: ...
+    def names(self) -> list[str]:
+        """Symbols, by index."""
+
+    def __init__(self, specs: Sequence[Mapping[str, Any]]) -> None: ...
     def __len__(self) -> int: ...
     def index(self, symbol: str) -> int:
         """Return the index of a symbol."""

@@ -1,30 +1,47 @@
 """Scan the exchange's messages into rows; encode approved orders."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from core_ext.types import Instruments, Rows, Status
 
+# Kind, flags, symbol, the exchange's stamp in ms where the message has one, and the six words.
+_Row = tuple[int, int, int, int | None, tuple[int, ...]]
+_Spec = Mapping[str, Any]
+_Body = dict[str, Any]
+
 INTERVALS_NS: dict[str, int]
 DECIMAL: re.Pattern[str]
-EVENT_ROWS: dict[str, Any]
+EVENT_ROWS: dict[str, Callable[[_Body, int, _Spec, int | None], list[_Row]]]
 
 @final
 class Scanner:
     """Reads messages of the exchange's streams into rows."""
 
     default_symbol: int
+    """Index of the symbol of messages that name none, -1 for none."""
     @property
-    def rows(self) -> Rows: ...
+    def rows(self) -> Rows:
+        """Rows of the last message."""
+
     @property
-    def messages(self) -> int: ...
+    def messages(self) -> int:
+        """Messages read so far."""
+
     @property
-    def general(self) -> int: ...
+    def general(self) -> int:
+        """Messages so far that took the general parser."""
+
     @property
-    def ignored(self) -> int: ...
+    def ignored(self) -> int:
+        """Messages so far of no kind that the core reads."""
+
     @property
-    def refused(self) -> int: ...
-    def __init__(self, instruments: Instruments, default_symbol: int = ...) -> None: ...
+    def refused(self) -> int:
+        """Messages so far that were malformed, off the grid or of an unknown symbol."""
+
+    def __init__(self, instruments: Instruments, default_symbol: int = -1) -> None: ...
     def feed(self, message: bytes, ts: int) -> Status:
         """Read one message; its rows are in ``rows`` until the next."""
 
@@ -34,60 +51,67 @@ class Scanner:
 class Refused(ValueError):
     """A message that is refused; ``status`` says why."""
 
-    def __init__(self, status: Any, why: Any) -> None: ...
+    def __init__(self, status: Status, why: str) -> None: ...
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a refused value, short, whatever it is."""
 
-def whole(value: Any) -> int:
+def whole(value: object) -> int:
     """Return a JSON integer that fits the wire's 18 digits."""
 
-def scaled(text: Any, decimals: int) -> int:
+def scaled(text: object, decimals: int) -> int:
     """Return decimal text as an integer of so many decimals, refusing anything finer."""
 
-def grid(text: Any, spec: Any, what: str, least: int) -> int:
+def grid(text: object, spec: _Spec, what: str, least: int) -> int:
     """Return price text in ticks or quantity text in lots."""
 
-def price_value(text: Any) -> int:
+def price_value(text: object) -> int:
     """Return a positive price at eight decimals."""
 
-def rate_value(text: Any) -> int:
+def rate_value(text: object) -> int:
     """Return a signed rate at eight decimals."""
 
-def truth(value: Any) -> bool:
+def truth(value: object) -> bool:
     """Return a JSON boolean."""
 
-def general_rows(scanner: Scanner | None, message: bytes, ts: int) -> int:
+def general_rows(scanner: Scanner, message: bytes, ts: int) -> int:
     """Read one message by the general parser into ``scanner.rows``; the judge of what is refused."""
 
-def symbol_of(scanner: Scanner | None, body: Any, key: str) -> int:
+def symbol_of(scanner: Scanner, body: _Body, key: str) -> int:
     """Return the index of the message's symbol."""
 
-def level_rows(side: Any, symbol: int, spec: Any, stamp: Any, flags: int) -> list[Any]:
+def level_rows(side: object, symbol: int, spec: _Spec, stamp: int | None, flags: int) -> list[_Row]:
     """Return the LEVEL rows of one side."""
 
-def closed_run(rows: list[Any]) -> list[Any]:
+def closed_run(rows: list[_Row]) -> list[_Row]:
     """Return the rows with F_END on the last."""
 
 def book_rows(
-    head_kind: int, flags: int, symbol: int, spec: Any, stamp: Any, words: Any, bids: Any, asks: Any
-) -> list[Any]:
+    head_kind: int,
+    flags: int,
+    symbol: int,
+    spec: _Spec,
+    stamp: int | None,
+    words: Sequence[int],
+    bids: object,
+    asks: object,
+) -> list[_Row]:
     """Return a depth run: the header, bids, asks."""
 
-def rows_of(scanner: Scanner | None, body: dict[str, Any]) -> list[Any]:
+def rows_of(scanner: Scanner, body: _Body) -> list[_Row]:
     """Return the rows of a decoded message as (kind, flags, symbol, exchange ms or None, six words)."""
 
-def depth_general(body: Any, symbol: Any, spec: Any, stamp: Any) -> list[Any]:
+def depth_general(body: _Body, symbol: int, spec: _Spec, stamp: int | None) -> list[_Row]:
     """Return the rows of a ``depthUpdate``."""
 
-def touch_general(body: Any, symbol: Any, spec: Any, stamp: Any) -> list[Any]:
+def touch_general(body: _Body, symbol: int, spec: _Spec, stamp: int | None) -> list[_Row]:
     """Return the row of a ``bookTicker``."""
 
-def trade_general(body: Any, symbol: Any, spec: Any, stamp: Any) -> list[Any]:
-    """Return the row of a ``trade`` or an ``aggTrade``."""
+def trade_general(body: _Body, symbol: int, spec: _Spec, stamp: int | None) -> list[_Row]:
+    """Return the row of a ``trade`` or an ``aggTrade``; none for what the trade stream announces as no trade."""
 
-def mark_general(body: Any, symbol: Any, spec: Any, stamp: Any) -> list[Any]:
+def mark_general(body: _Body, symbol: int, spec: _Spec, stamp: int | None) -> list[_Row]:
     """Return the row of a ``markPriceUpdate``."""
 
-def candle_general(body: Any, symbol: Any, spec: Any, stamp: Any) -> list[Any]:
+def candle_general(body: _Body, symbol: int, spec: _Spec, stamp: int | None) -> list[_Row]:
     """Return the row of a ``kline``."""

@@ -142,9 +142,13 @@ class Session:
         return {client_id: self.asks[k].side for k, client_id in self.script.ids.items()}
 
     def arrivals(self):
-        """What reached the venue, and when, oldest first."""
-        asked = sorted((ask.ts, k) for k, ask in enumerate(self.asks) if k in self.script.ids)
-        return [(ts + self.order_latency, self.asks[k], self.script.ids[k]) for ts, k in asked]
+        """What reached the venue, and when, oldest first; None for a cancel, ours or the desk's own."""
+        asks = {client_id: self.asks[k] for k, client_id in self.script.ids.items() if self.asks[k].cancels is None}
+        asked = self.journal[np.isin(self.journal["kind"], (int(Kind.ORDER), int(Kind.CANCEL)))]
+        return [
+            (int(one["ts"]) + self.order_latency, asks[int(one["a"])] if one["kind"] == Kind.ORDER else None, int(one["a"]))
+            for one in asked
+        ]
 
     def retell(self, twin):
         """Tell a twin the same story: everything stamped up to an arrival is seen by it."""
@@ -152,7 +156,7 @@ class Session:
         for ts, ask, client_id in self.arrivals():
             while market and market[0].ts <= ts:
                 market.pop(0).tell(twin)
-            if ask.cancels is None:
+            if ask is not None:
                 twin.submit(Order(client_id, ask.side, ask.lots, ask.ticks, ask.tif, ask.reduce_only), ts)
             else:
                 twin.cancel(client_id, ts)

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 import tracemalloc
 import zipfile
 from decimal import Decimal
@@ -16,6 +17,7 @@ from autotrader.adapters.storage import history as history_module
 from autotrader.adapters.storage import sources
 from autotrader.adapters.storage.history import History
 from autotrader.errors import OperatorError
+from autotrader.messages import set_language
 from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
 
 E8 = 10**8
@@ -109,10 +111,21 @@ def read(*paths: Path, of: Instruments | None = None, interval_ns: int | None = 
 
 
 def refusal(*paths: Path, of: Instruments | None = None, interval_ns: int | None = None) -> str:
-    with pytest.raises(OperatorError) as caught:
-        History(paths, of or instruments(), interval_ns)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    said = {}
+    for language in ("ko", "en"):
+        set_language(language)
+        with pytest.raises(OperatorError) as caught:
+            History(paths, of or instruments(), interval_ns)
+        said[language] = str(caught.value)
+        assert "\n" not in said[language]
+    assert is_korean(said["ko"])
+    return said["en"]
+
+
+def is_korean(sentence: str) -> bool:
+    # What the system or a library said stands in parentheses, in its own words.
+    ours = re.sub(r"\(.*\)", "", sentence)
+    return bool(re.search("[가-힣]", ours)) and not re.search(r"\b[a-z]+ [a-z]+ [a-z]+\b", ours)
 
 
 def outline(rows: np.ndarray) -> list[tuple[str, str, float, bool]]:
@@ -484,6 +497,23 @@ def test_missing_funding_and_missing_symbols_are_said(tmp_path):
     assert "BTCUSDT: more than 8h without funding, 1x, the longest 32h" in warnings
     assert "ETHUSDT: no file has its candles or trades" in warnings
     assert "BTCUSDT: no funding; its positions neither pay nor receive any" in History([k], instruments()).warnings
+
+
+def test_every_warning_is_said_in_korean_too(tmp_path):
+    other = klines(tmp_path / "o.parquet", [bar("XRPUSDT", m * 60) for m in (0, 1)])
+    bars = [mark_bar("BTCUSDT", m * 60, 100.123456789) | {"volume": 0.0} for m in range(48)]
+    k = klines(tmp_path / "k.parquet", bars)
+    f = funding(tmp_path / "f.parquet", [("BTCUSDT", T0 + h * 3_600_000, 1e-4) for h in (0, 8, 40)])
+    set_language("ko")
+    warnings = History([other, k, f], instruments()).warnings + History([k], instruments()).warnings
+    assert [warning for warning in warnings if not is_korean(warning)] == []
+    assert f"{other}: 거래할 심볼이 하나도 없습니다" in warnings
+    assert f"{k}, BTCUSDT: 값 192개를 1e-8 단위로 반올림했습니다" in warnings
+    assert f"{k}, BTCUSDT: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오" in warnings
+    assert "BTCUSDT: 펀딩이 8시간 넘게 빈 구간이 1회 있습니다(최장 32시간)" in warnings
+    assert "BTCUSDT: 펀딩 시각 3개 중 3개는 파일에 마크 가격이 없습니다" in warnings
+    assert "BTCUSDT: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다" in warnings
+    assert "ETHUSDT: 캔들이나 체결이 든 파일이 없습니다" in warnings
 
 
 # Counts.

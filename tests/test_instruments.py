@@ -1,6 +1,7 @@
 """The shipped table of exchange facts, the integers made of it, and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,13 +14,13 @@ from hypothesis import strategies as st
 
 from autotrader.errors import OperatorError
 from autotrader.instruments import (
+    ASSUMED,
     E8,
     FEE_TIERS_E8,
     LIQUIDATION_FEE_E8,
     MAX_LOTS,
     MAX_TABLE_BYTES,
     MIN_NOTIONAL_E8,
-    NOTES,
     caps_below_minimum,
     fee_tier,
     infer_step_e8,
@@ -27,6 +28,7 @@ from autotrader.instruments import (
     minimum_order_usdt,
     specs,
 )
+from autotrader.messages import set_language
 from core_ext import types
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,7 +182,7 @@ def test_a_complete_record_needs_no_assumption():
 
 def test_each_assumption_names_its_symbols_its_value_and_its_reason():
     lines = made("BTCUSDT", "ADAUSDT", "SOLUSDT")[1]
-    assert len(lines) == len(NOTES)
+    assert len(lines) == len(ASSUMED)
     assert (
         "ADAUSDT: min_notional unknown, 100 USDT assumed (twice the largest minimum of the complete records)" in lines
     )
@@ -189,7 +191,7 @@ def test_each_assumption_names_its_symbols_its_value_and_its_reason():
 
 def test_assumptions_are_read_in_korean():
     lines = made("ADAUSDT", language="ko")[1]
-    assert len(lines) == len(NOTES)
+    assert len(lines) == len(ASSUMED)
     assert "ADAUSDT: min_notional 미확인, 100 USDT 적용 (기록이 완전한 심볼의 최대 최소주문금액의 두 배)" in lines
 
 
@@ -286,6 +288,17 @@ def test_a_malformed_row_is_refused_by_file_symbol_and_field(tmp_path, change, c
     assert str(caught.value).startswith(f"{path}: NEWUSDT: ")
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [change for change, _ in BAD_FIELDS])
+def test_a_malformed_row_is_refused_in_korean_too(tmp_path, change):
+    set_language("ko")
+    path = written(tmp_path, {"NEWUSDT": ROW | change})
+    with pytest.raises(OperatorError) as caught:
+        load(path)
+    # What the JSON reader said stands in parentheses, in its own words.
+    ours = re.sub(r"\(.*\)", "", str(caught.value).removeprefix(f"{path}: NEWUSDT: "))
+    assert re.search("[가-힣]", ours) and not re.search("[a-z]+ [a-z]+ [a-z]+", ours), ours
 
 
 def test_the_row_that_the_malformed_ones_are_made_of_is_good(tmp_path):

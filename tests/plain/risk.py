@@ -69,11 +69,12 @@ class Gate:
     day: int = -1
     morning: int = 0
     peak: int = None
+    seen: int = None  # the equity at the last look
     transfers: int = 0
 
     def __post_init__(self):
         self.markets = [Market() for _ in self.specs]
-        self.peak = self.account.equity
+        self.peak = self.seen = self.account.equity
 
     # ------------------------------------------------------------------ the verdict
 
@@ -142,11 +143,10 @@ class Gate:
     def is_exit(self, request):
         """Whether the order can only shrink the position, even if all that is held on its side fills before it.
 
-        The venue cuts reduce-only orders to the position, so those compete only with their own kind.
+        The venue cuts reduce-only orders to the position, so those compete with none.
         """
         position = self.account.positions[request.symbol].lots
-        rivals = [held for held in self.on(request.symbol, request.side) if not request.reduce_only
-                  or held.request.reduce_only]  # fmt: skip
+        rivals = [] if request.reduce_only else self.on(request.symbol, request.side)
         return position * request.sign < 0 and request.lots + sum(held.lots for held in rivals) <= abs(position)
 
     def leaves_exit_collar(self, request):
@@ -187,7 +187,7 @@ class Gate:
         if not market.good:
             return True
         if market.interval:
-            return now - market.ts_last > Fraction(limits["candle_stale"]) * market.interval
+            return now - min(market.ts_last, market.ts_mark) > Fraction(limits["candle_stale"]) * market.interval
         return now - market.ts_book > limits["book_stale_ns"] or now - market.ts_mark > limits["mark_stale_ns"]
 
     def cannot_be_judged(self, request):
@@ -331,10 +331,13 @@ class Gate:
         if moved:  # a transfer changes no share: levels scale with the equity
             self.peak = scaled(self.peak, equity - moved, equity)
             self.morning = scaled(self.morning, equity - moved, equity)
-        if now // DAY != self.day:
-            self.day, self.morning = now // DAY, equity
+        if moved:
+            self.seen = scaled(self.seen, equity - moved, equity)
+        if now // DAY != self.day:  # the day starts from what the one before ended with
+            self.morning = self.seen if self.day >= 0 else equity
+            self.day = now // DAY
             self.day_lost = self.day_lost and not self.limits["acknowledged"]
-        self.peak = max(self.peak, equity)
+        self.peak, self.seen = max(self.peak, equity), equity
         limit = Fraction(self.limits["max_drawdown_e8"], E8)
         self.day_lost |= equity <= self.morning * (1 - Fraction(self.limits["daily_loss_e8"], E8))
         self.killed |= equity <= self.peak * (1 - limit)

@@ -500,13 +500,8 @@ CONTROLS = (
             ({"position": "0.05"}, sell("0.051", "100000.0", reduce_only=True), Reason.NOTHING_TO_REDUCE),
             (
                 {"position": "0.05", "live_reducing": "0.03"},
-                sell("0.02", "100000.0", reduce_only=True),
-                ALLOWED,
-            ),
-            (
-                {"position": "0.05", "live_reducing": "0.03"},
-                sell("0.021", "100000.0", reduce_only=True),
-                Reason.NOTHING_TO_REDUCE,
+                sell("0.05", "100000.0", reduce_only=True),
+                ALLOWED,  # the venue cuts it to what is left
             ),
             ({"position": "0.05", "live_sells": "0.05"}, sell("0.05", reduce_only=True), ALLOWED),
             ({"position": "0.05", "live_sells": "0.05", "halted": True}, sell("0.01"), Reason.HALTED),
