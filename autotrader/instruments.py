@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from autotrader.errors import OperatorError
+from autotrader.messages import say, say_in
 
 E8 = 100_000_000
 MAX_BRACKETS = 16
@@ -28,7 +29,7 @@ MAX_TABLE_BYTES = 8_000_000
 Language = Literal["en", "ko"]
 Bracket = tuple[int, int, int, int, int]
 
-# Conservative values for unknown facts. Each reason is in NOTES, which reports print.
+# Conservative values for unknown facts. The catalogue of messages gives each its reason, which reports print.
 MIN_NOTIONAL_E8 = 100 * E8
 LIQUIDATION_FEE_E8 = 1_500_000
 MULTIPLIER_UP_E8 = 105_000_000
@@ -59,62 +60,20 @@ FEE_TIERS_E8 = {
 """Maker and taker rate by tier (1e-8 of the notional), without the discount for paying in BNB."""
 
 
-class Note(NamedTuple):
-    """What is assumed for an unknown fact, and why, in both languages."""
-
-    en: str
-    reason_en: str
-    ko: str
-    reason_ko: str
-
-
-NOTES = {
-    "min_price": Note("one tick", "no lower price exists", "1틱", "이보다 낮은 가격은 존재하지 않음"),
-    "max_price": Note(
-        f"{MAX_PRICE_E8 // E8:,} USDT",
-        "the usual bound; PERCENT_PRICE binds long before it",
-        f"{MAX_PRICE_E8 // E8:,} USDT",
-        "통상적인 상한이며, 실제로는 PERCENT_PRICE 제한이 먼저 적용됨",
-    ),
-    "min_quantity": Note(
-        "one lot",
-        "so for every symbol whose record is complete",
-        "1랏",
-        "기록이 완전한 모든 심볼에서 동일함",
-    ),
-    "max_quantity": Note(
-        f"{MAX_LOTS:,} lots",
-        "the smallest count among the complete records",
-        f"{MAX_LOTS:,}랏",
-        "기록이 완전한 심볼 가운데 가장 작은 값",
-    ),
-    "max_market_quantity": Note(
-        "a tenth of max_quantity",
-        "the exchange takes far less in a market order than in a limit order",
-        "max_quantity의 10분의 1",
-        "거래소의 시장가 주문 한도는 지정가 주문보다 훨씬 작음",
-    ),
-    "min_notional": Note(
-        f"{MIN_NOTIONAL_E8 // E8} USDT",
-        "twice the largest minimum of the complete records",
-        f"{MIN_NOTIONAL_E8 // E8} USDT",
-        "기록이 완전한 심볼의 최대 최소주문금액의 두 배",
-    ),
-    "multiplier_up": Note("1.05", "the narrowest recorded band", "1.05", "기록된 가격 제한폭 중 가장 좁은 값"),
-    "multiplier_down": Note("0.95", "the narrowest recorded band", "0.95", "기록된 가격 제한폭 중 가장 좁은 값"),
-    "take_bound": Note(
-        "5 % from the mark",
-        "the narrowest bound of the complete records",
-        "마크 가격 기준 5 %",
-        "기록이 완전한 심볼 가운데 가장 좁은 한도",
-    ),
-    "liquidation_fee": Note(
-        "1.5 %", "the highest rate on record since 2023", "1.5 %", "2023년 이후 기록 중 가장 높은 청산 수수료율"
-    ),
-    "max_orders": Note(
-        f"{MAX_ORDERS}", "so for every symbol on record", f"{MAX_ORDERS}건", "기록된 모든 심볼에서 동일함"
-    ),
+ASSUMED: Mapping[str, float] = {
+    "min_price": 1,
+    "max_price": MAX_PRICE_E8 // E8,
+    "min_quantity": 1,
+    "max_quantity": MAX_LOTS,
+    "max_market_quantity": MARKET_PART,
+    "min_notional": MIN_NOTIONAL_E8 // E8,
+    "multiplier_up": MULTIPLIER_UP_E8 / E8,
+    "multiplier_down": MULTIPLIER_DOWN_E8 / E8,
+    "take_bound": TAKE_BOUND_E8 / E8 * 100,
+    "liquidation_fee": LIQUIDATION_FEE_E8 / E8 * 100,
+    "max_orders": MAX_ORDERS,
 }
+"""What stands in for an unknown fact, as a person reads it: ticks, lots, USDT, multiples, percent."""
 
 
 class Spec(TypedDict):
@@ -200,7 +159,6 @@ _BETWEEN_E8 = {
     "take_bound": (0, E8),
     "liquidation_fee": (0, E8),
 }
-_HOW = "sources.instruments may name a JSON file with this symbol's row (docs/data.md shows its shape)"
 
 
 def load(path: str | Path | None = None) -> dict[str, Facts]:
@@ -293,7 +251,7 @@ def fee_tier(name: str) -> tuple[int, int]:
     (20000, 50000)
     """
     if name not in FEE_TIERS_E8:
-        raise OperatorError(f"fee tier {name!r} does not exist: use one of {', '.join(FEE_TIERS_E8)}")
+        raise OperatorError(say("instruments.fee_tier", name=name, tiers=", ".join(FEE_TIERS_E8)))
     return FEE_TIERS_E8[name]
 
 
@@ -324,9 +282,7 @@ def infer_step_e8(values_e8: NDArray[np.int64]) -> int:
     """
     values = values_e8[values_e8 != 0]
     if not len(values):
-        raise OperatorError(
-            "a step cannot be inferred from data without a non-zero value: give a record of the filters"
-        )
+        raise OperatorError(say("instruments.no_step"))
     step = 1
     while step < 10**18 and 100 * np.count_nonzero(values % (10 * step) == 0) >= 99 * len(values):
         step *= 10
@@ -364,16 +320,10 @@ def caps_below_minimum(
         Language of the lines.
     """
     minima = {spec["symbol"]: minimum_order_usdt(spec, prices_e8[spec["symbol"]]) for spec in specs}
-    return [_cap_line(symbol, least, cap_usdt, language) for symbol, least in minima.items() if cap_usdt < least]
-
-
-def _cap_line(symbol: str, least: float, cap: float, language: Language) -> str:
-    if language == "ko":
-        below = f"포지션 한도 {cap:,.2f} USDT가 거래소 최소 주문금액 {least:,.2f} USDT보다 작아"
-        return f"{symbol}: {below} 주문을 내지 않습니다"
-    return (
-        f"{symbol}: the cap of {cap:,.2f} USDT is below the exchange's minimum of {least:,.2f} USDT: it gets no orders"
-    )
+    below = {symbol: least for symbol, least in minima.items() if cap_usdt < least}
+    return [
+        say_in(language, "instruments.cap", symbol=symbol, cap=cap_usdt, least=least) for symbol, least in below.items()
+    ]
 
 
 def _ceil(value: int, step: int) -> int:
@@ -385,9 +335,9 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as handle:
             content = handle.read(MAX_TABLE_BYTES + 1)
     except OSError as error:
-        raise OperatorError(f"{path}: cannot read the instruments: {error.strerror}") from error
+        raise OperatorError(say("instruments.unreadable", path=path, reason=error.strerror)) from error
     if len(content) > MAX_TABLE_BYTES:
-        raise OperatorError(f"{path}: more than {MAX_TABLE_BYTES:,} bytes: this is no table of instruments")
+        raise OperatorError(say("instruments.too_large", path=path, limit=MAX_TABLE_BYTES))
     return content
 
 
@@ -395,9 +345,9 @@ def _table(content: bytes, where: str) -> dict[str, Facts]:
     try:
         rows = json.loads(content, object_pairs_hook=_unique, parse_int=_short_int)
     except (ValueError, RecursionError) as error:
-        raise OperatorError(f"{where}: not valid JSON: {error}") from error
+        raise OperatorError(say("instruments.not_json", where=where, reason=error)) from error
     if not isinstance(rows, dict) or not rows:
-        raise OperatorError(f"{where}: an object with a row for each symbol is needed (docs/data.md shows its shape)")
+        raise OperatorError(say("instruments.no_rows", where=where))
     return {symbol: _facts(symbol, row, where) for symbol, row in rows.items()}
 
 
@@ -406,25 +356,25 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"key {key!r} stands twice")
+            raise ValueError(say("instruments.key_twice", key=key))
         found[key] = value
     return found
 
 
 def _short_int(text: str) -> int:
     if len(text) > 18:
-        raise ValueError(f"a number of {len(text)} digits")
+        raise ValueError(say("instruments.long_number", digits=len(text)))
     return int(text)
 
 
 def _facts(symbol: str, raw: object, where: str) -> Facts:
     if not _NAME.fullmatch(symbol):
-        raise OperatorError(f"{where}: {symbol[:40]!r}: a symbol has 1 to 31 of the characters A-Z, 0-9 and _")
+        raise OperatorError(say("instruments.bad_symbol", where=where, found=symbol[:40]))
     at = f"{where}: {symbol}"
     try:
         row = msgspec.convert(raw, _Row)
     except msgspec.ValidationError as error:
-        raise OperatorError(f"{at}: {error}") from error
+        raise OperatorError(say("instruments.bad_row", at=at, reason=error)) from error
     _check_dates(row, at)
     facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at), row.date or "")
     if {"tick", "lot"} <= facts.known.keys():
@@ -437,7 +387,7 @@ def _check_dates(row: _Row, at: str) -> None:
     dates |= {f"sources.{name}.date": source.date for name, source in (row.sources or {}).items()}
     for field, date in dates.items():
         if not _DATE.fullmatch(date):
-            raise OperatorError(f"{at}: {field}: {date!r} is no date: write YYYY, YYYY-MM or YYYY-MM-DD")
+            raise OperatorError(say("instruments.bad_date", at=at, field=field, found=date))
 
 
 def _known(row: _Row, at: str) -> dict[str, int]:
@@ -446,7 +396,7 @@ def _known(row: _Row, at: str) -> dict[str, int]:
     if row.max_orders is None:
         return known
     if not 1 <= row.max_orders <= 10_000:
-        raise OperatorError(f"{at}: max_orders: must be 1 to 10000")
+        raise OperatorError(say("instruments.max_orders", at=at))
     return known | {"max_orders": row.max_orders}
 
 
@@ -454,14 +404,16 @@ def _fact_e8(text: str, field: str, at: str) -> int:
     value = _e8(text, field, at)
     low, high = _BETWEEN_E8.get(field, (0, 1 << 62))
     if not low < value < high:
-        bounds = f"between {low / E8:g} and {high / E8:g}" if field in _BETWEEN_E8 else "positive"
-        raise OperatorError(f"{at}: {field}: must be {bounds}, not {text}")
+        place = {"at": at, "field": field, "found": text}
+        if field in _BETWEEN_E8:
+            raise OperatorError(say("instruments.not_between", **place, low=low / E8, high=high / E8))
+        raise OperatorError(say("instruments.not_positive", **place))
     return value
 
 
 def _e8(text: str, field: str, at: str) -> int:
     if not _DECIMAL.fullmatch(text):
-        raise OperatorError(f"{at}: {field}: {text[:40]!r} is no decimal of at most 10 digits and 8 decimals")
+        raise OperatorError(say("instruments.not_decimal", at=at, field=field, found=text[:40]))
     whole, _, part = text.partition(".")
     return int(whole) * E8 + int(part.ljust(8, "0"))
 
@@ -470,7 +422,7 @@ def _brackets(rows: list[tuple[str, str, str, str, int]] | None, at: str) -> tup
     if rows is None:
         return ()
     if not 1 <= len(rows) <= MAX_BRACKETS:
-        raise OperatorError(f"{at}: brackets: 1 to {MAX_BRACKETS} rows are needed, not {len(rows)}")
+        raise OperatorError(say("instruments.bracket_rows", at=at, most=MAX_BRACKETS, found=len(rows)))
     ladder = tuple(_bracket(row, f"brackets[{i}]", at) for i, row in enumerate(rows))
     before: Bracket = (0, 0, 0, 0, MAX_LEVERAGE)
     for i, bracket in enumerate(ladder):
@@ -490,25 +442,25 @@ def _bracket_fault(before: Bracket, bracket: Bracket) -> str | None:
     # Why this bracket cannot follow the one before it; the first follows an empty one that ends at zero.
     floor, cap, mmr, cum, leverage = bracket
     if floor != before[1] or cap <= floor:
-        return f"not contiguous: it must start at {before[1] / E8:g} USDT and end above that"
+        return say("instruments.bracket_floor", start=before[1] / E8)
     if not before[2] < mmr < E8:
-        return f"maintenance margin ratio must be above {before[2] / E8:g} and below 1, not {mmr / E8:g}"
+        return say("instruments.bracket_ratio", low=before[2] / E8, found=mmr / E8)
     if not 1 <= leverage <= before[4]:
-        return f"max_leverage must be 1 to {before[4]}, not {leverage}"
+        return say("instruments.bracket_leverage", most=before[4], found=leverage)
     # cum_n = cum_(n-1) + floor_n (mmr_n - mmr_(n-1)) keeps the maintenance margin continuous.
     expected = before[3] * E8 + floor * (mmr - before[2])
     if abs(cum * E8 - expected) > E8:
-        return f"cum must be {expected / E8**2:.8f}, not {cum / E8:.8f}"
+        return say("instruments.bracket_cum", expected=expected / E8**2, found=cum / E8)
     return None
 
 
 def _facts_of(symbol: str, table: Mapping[str, Facts]) -> Facts:
     facts = table.get(symbol)
     if facts is None:
-        raise OperatorError(f"{symbol}: no exchange facts are known (tick, lot, brackets): {_HOW}")
+        raise OperatorError(say("instruments.no_facts", symbol=symbol))
     missing = [field for field in ("tick", "lot") if field not in facts.known] + ["brackets"] * (not facts.brackets)
     if missing:
-        raise OperatorError(f"{symbol}: unknown {', '.join(missing)}: {_HOW}")
+        raise OperatorError(say("instruments.missing", symbol=symbol, fields=", ".join(missing)))
     return facts
 
 
@@ -545,7 +497,7 @@ def _limits(facts: Facts, at: str) -> _Limits:
     value = _complete(facts)
     tick, lot = value["tick"], value["lot"]
     if tick * lot % E8:
-        raise OperatorError(f"{at}: tick, lot: one tick times one lot is finer than 1e-8 USDT")
+        raise OperatorError(say("instruments.too_fine", at=at))
     limits = _Limits(
         min_ticks=_ceil(value["min_price"], tick),
         max_ticks=value["max_price"] // tick,
@@ -559,11 +511,11 @@ def _limits(facts: Facts, at: str) -> _Limits:
 
 def _check_limits(limits: _Limits, at: str) -> None:
     if limits["max_ticks"] < limits["min_ticks"]:
-        raise OperatorError(f"{at}: max_price: leaves no tick above min_price")
+        raise OperatorError(say("instruments.no_tick", at=at))
     if limits["max_lots"] < limits["min_lots"]:
-        raise OperatorError(f"{at}: max_quantity: leaves no lot above min_quantity")
+        raise OperatorError(say("instruments.no_lot", at=at, field="max_quantity"))
     if limits["max_market_lots"] < limits["min_lots"]:
-        raise OperatorError(f"{at}: max_market_quantity: leaves no lot above min_quantity")
+        raise OperatorError(say("instruments.no_lot", at=at, field="max_market_quantity"))
 
 
 def _spec(facts: Facts, fees: tuple[int, int], leverage: int, collar_e8: int | None) -> Spec:
@@ -590,24 +542,17 @@ def _spec(facts: Facts, fees: tuple[int, int], leverage: int, collar_e8: int | N
 
 
 def _assumption_lines(chosen: Sequence[Facts], language: Language) -> list[str]:
-    unknown = {field: [facts.symbol for facts in chosen if field not in facts.known] for field in NOTES}
-    return [_assumption(field, symbols, language) for field, symbols in unknown.items() if symbols]
-
-
-def _assumption(field: str, symbols: Sequence[str], language: Language) -> str:
-    note = NOTES[field]
-    if language == "ko":
-        return f"{', '.join(symbols)}: {field} 미확인, {note.ko} 적용 ({note.reason_ko})"
-    return f"{', '.join(symbols)}: {field} unknown, {note.en} assumed ({note.reason_en})"
+    unknown = {field: [facts.symbol for facts in chosen if field not in facts.known] for field in ASSUMED}
+    return [
+        say_in(language, f"instruments.assumed.{field}", symbols=", ".join(symbols), value=ASSUMED[field])
+        for field, symbols in unknown.items()
+        if symbols
+    ]
 
 
 def _leverage_lines(made: Sequence[Spec], leverage: int, language: Language) -> list[str]:
-    lowered = [(spec["symbol"], spec["leverage"]) for spec in made if spec["leverage"] < leverage]
-    if language == "ko":
-        return [
-            f"{symbol}: 레버리지 {leverage}배를 첫 번째 구간의 상한 {allowed}배로 낮춤" for symbol, allowed in lowered
-        ]
     return [
-        f"{symbol}: leverage {leverage} lowered to {allowed}, the most of its first bracket"
-        for symbol, allowed in lowered
+        say_in(language, "instruments.leverage", symbol=spec["symbol"], wanted=leverage, allowed=spec["leverage"])
+        for spec in made
+        if spec["leverage"] < leverage
     ]

@@ -228,8 +228,7 @@ ENGLISH = {
     "run.needs_recording": "a recording of the book (recorder lines)",
     "run.needs_candles": "candles as Parquet, CSV or zip",
     "run.no_mark": (
-        'sources.mark is "file", but no file gives mark prices of {symbols}; give a mark series or set '
-        '"proxy"'
+        'sources.mark is "file", but no file gives mark prices of {symbols}; give a mark series or set "proxy"'
     ),
     "run.no_mark_stream": (
         'sources.mark is "stream", but the recording has no mark price of {symbols}; set "proxy" or give another'
@@ -242,20 +241,21 @@ ENGLISH = {
         "start with the day file that holds one"
     ),
     "run.nothing_read": (
-        "none of the {messages} messages could be read as a market event of {symbols}; check the symbols and "
-        "the files"
+        "none of the {messages} messages could be read as a market event of {symbols}; check the symbols and the files"
     ),
     "run.no_data": "{symbol}: the data hold nothing of it; it was not traded",
+    "run.disk": (
+        "{path}: writing the journal failed ({reason}); the run is incomplete, free some space and run it "
+        "again"
+    ),
     "run.refused": "{count} of {messages} messages were refused as malformed, off the price grid or of another symbol",
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
     "run.missing_bars": "{symbol}: {count} candles are missing",
     "run.off_tick": (
-        "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use "
-        "the tick"
+        "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use the tick"
     ),
     "run.other_tick": (
-        "{symbol}: the first candles lie on a price step of {then:.10g}; orders use today's tick of "
-        "{now:.10g}"
+        "{symbol}: the first candles lie on a price step of {then:.10g}; orders use today's tick of {now:.10g}"
     ),
     "run.strategy_failed": "the strategy raised {error} and was disabled; its orders were cancelled",
     "run.moved": "{path}: the data file of this run is not there or has changed; put it back to verify the run",
@@ -289,6 +289,146 @@ ENGLISH = {
     "run.progress_run": "running",
     "run.progress_verify": "verifying",
     "run.progress_write": "writing the report",
+    # History files.
+    "history.no_file": "{path}: there is no such file; check the path of the data",
+    "history.empty": "{path}: is empty; download or record the file again",
+    "history.empty_member": "{path}: {member} in it is empty; download the file again",
+    "history.no_rows": "{path}: has no rows; download or record the file again",
+    "history.unreadable": "{path}: cannot be read ({reason}); download or record the file again",
+    "history.changed": "{path}: changed while it was in use; start the run again",
+    "history.foreign": (
+        "{path}: is no history file ({seen}); give Parquet or CSV with symbol, ts_ms, open, high, low, close "
+        "[, volume] or symbol, ts_ms, rate, or the archive's klines, markPriceKlines, fundingRate, aggTrades or trades"
+    ),
+    "history.seen_columns": "columns {names}",
+    "history.seen_bare": "{count} columns without a header row",
+    "history.seen_bytes": "not text",
+    "history.seen_zip": "a zip of {count} files instead of one CSV",
+    "history.name_symbol": "{path}: its name has no symbol; name it as the archive does, BTCUSDT-...",
+    "history.name_interval": (
+        "{path}: its name states no interval of 1s to 1d; name it as the archive does, BTCUSDT-1m-2026-01-01.csv"
+    ),
+    "history.index_klines": "{path}: index and premium klines are not prices that trade; leave the file out",
+    "history.column_type": "{path}: column {column} holds {kind}; write it as the recordings do and try again",
+    "history.long_line": "{path}: a line is longer than {limit} bytes; it is no CSV of history",
+    "history.no_csv": "{path}: no CSV from row {row} on ({reason}); download the file again",
+    "history.place": "{path}, row {row}",
+    "history.fields": "{place}: {found} fields, not {wanted}; download the file again",
+    "history.not_utf8": "{place}: is not UTF-8 text; download the file again",
+    # History files: a value that cannot be true, and why.
+    "history.bad_value": (
+        "{place}, {symbol}, column {column}: {value} {reason}; correct that row or fetch the file again"
+    ),
+    "history.nothing": "nothing",
+    "history.not_whole": "is no whole number of at most 18 digits",
+    "history.not_stamp": "is no stamp in ms or us between 2000 and 2100",
+    "history.not_price": "is no price (1e-8 or more, at most 18 digits with 8 decimals)",
+    "history.not_rate": "is no funding rate (a fraction between -1 and 1)",
+    "history.not_quantity": "is no quantity (zero or positive)",
+    "history.not_side": "is neither true nor false",
+    "history.high_below_low": "is below the bar's low",
+    "history.outside_bar": "lies outside the bar's low to high",
+    "history.off_tick": "is on no tick of {tick:g} (give the tick of that day)",
+    "history.off_grid": "is not on the grid of {interval} bars",
+    "history.twice": "is there twice",
+    "history.earlier": "is earlier than the row before it",
+    "history.trade_earlier": "is earlier than the trade before it",
+    "history.trade_id": "does not follow the trade id before it",
+    # History files: what they hold together.
+    "history.klines": "klines",
+    "history.mark": "mark",
+    "history.funding": "funding",
+    "history.trades": "trades",
+    "history.overlap": "{path}: {content} of {symbol} overlap those of {other}; give each stretch of time once",
+    "history.other_name": (
+        "{path}: its name says {stated}, its bars are {found} apart; rename the file or fetch it again"
+    ),
+    "history.no_interval": "{path}: {seen} name no interval of 1s to 1d; give a longer or another file",
+    "history.seen_step": "bars {interval} apart",
+    "history.seen_one_bar": "one bar a symbol",
+    "history.other_interval": "{path}: has {found} bars, the run reads {wanted}; give files of one interval",
+    "history.nothing_to_trade": (
+        "no file has candles or trades of {symbols}; give files of these symbols or change the run's symbols"
+    ),
+    "history.chunk": "a chunk has at least 1 row, not {rows}; ask for more",
+    "history.no_symbols": "{path}: has none of the run's symbols",
+    "history.no_candles": "{symbol}: no file has its candles or trades",
+    "history.rounded": "{path}, {symbol}: {count} values rounded to 1e-8",
+    "history.no_volume": "{path}, {symbol}: every volume is zero; is it a mark series?",
+    "history.no_funding": "{symbol}: no funding; its positions neither pay nor receive any",
+    "history.funding_pauses": "{symbol}: more than 8h without funding, {times}x, the longest {hours:.4g}h",
+    "history.no_funding_mark": "{symbol}: {count} of {total} funding stamps have no mark price in the files",
+    # Instruments.
+    "instruments.unreadable": "{path}: cannot read the instruments: {reason}",
+    "instruments.too_large": "{path}: more than {limit:,} bytes: this is no table of instruments",
+    "instruments.not_json": "{where}: not valid JSON: {reason}",
+    "instruments.key_twice": "key {key!r} stands twice",
+    "instruments.long_number": "a number of {digits} digits",
+    "instruments.no_rows": "{where}: an object with a row for each symbol is needed (docs/data.md shows its shape)",
+    "instruments.bad_symbol": "{where}: {found!r}: a symbol has 1 to 31 of the characters A-Z, 0-9 and _",
+    "instruments.bad_row": "{at}: {reason}",
+    "instruments.bad_date": "{at}: {field}: {found!r} is no date: write YYYY, YYYY-MM or YYYY-MM-DD",
+    "instruments.not_decimal": "{at}: {field}: {found!r} is no decimal of at most 10 digits and 8 decimals",
+    "instruments.not_positive": "{at}: {field}: must be positive, not {found}",
+    "instruments.not_between": "{at}: {field}: must be between {low:g} and {high:g}, not {found}",
+    "instruments.max_orders": "{at}: max_orders: must be 1 to 10000",
+    "instruments.too_fine": "{at}: tick, lot: one tick times one lot is finer than 1e-8 USDT",
+    "instruments.no_tick": "{at}: max_price: leaves no tick above min_price",
+    "instruments.no_lot": "{at}: {field}: leaves no lot above min_quantity",
+    "instruments.bracket_rows": "{at}: brackets: 1 to {most} rows are needed, not {found}",
+    "instruments.bracket_floor": "not contiguous: it must start at {start:g} USDT and end above that",
+    "instruments.bracket_ratio": "maintenance margin ratio must be above {low:g} and below 1, not {found:g}",
+    "instruments.bracket_leverage": "max_leverage must be 1 to {most}, not {found}",
+    "instruments.bracket_cum": "cum must be {expected:.8f}, not {found:.8f}",
+    "instruments.no_facts": (
+        "{symbol}: no exchange facts are known (tick, lot, brackets): sources.instruments may name a JSON file with "
+        "this symbol's row (docs/data.md shows its shape)"
+    ),
+    "instruments.missing": (
+        "{symbol}: unknown {fields}: sources.instruments may name a JSON file with this symbol's row "
+        "(docs/data.md shows its shape)"
+    ),
+    "instruments.fee_tier": "fee tier {name!r} does not exist: use one of {tiers}",
+    "instruments.no_step": (
+        "a step cannot be inferred from data without a non-zero value: give a record of the filters"
+    ),
+    # Instruments: what a run assumes, lowers or cannot trade.
+    "instruments.assumed.min_price": "{symbols}: min_price unknown, one tick assumed (no lower price exists)",
+    "instruments.assumed.max_price": (
+        "{symbols}: max_price unknown, {value:,} USDT assumed (the usual bound; PERCENT_PRICE binds long before it)"
+    ),
+    "instruments.assumed.min_quantity": (
+        "{symbols}: min_quantity unknown, one lot assumed (so for every symbol whose record is complete)"
+    ),
+    "instruments.assumed.max_quantity": (
+        "{symbols}: max_quantity unknown, {value:,} lots assumed (the smallest count among the complete records)"
+    ),
+    "instruments.assumed.max_market_quantity": (
+        "{symbols}: max_market_quantity unknown, a tenth of max_quantity assumed "
+        "(the exchange takes far less in a market order than in a limit order)"
+    ),
+    "instruments.assumed.min_notional": (
+        "{symbols}: min_notional unknown, {value} USDT assumed (twice the largest minimum of the complete records)"
+    ),
+    "instruments.assumed.multiplier_up": (
+        "{symbols}: multiplier_up unknown, {value:g} assumed (the narrowest recorded band)"
+    ),
+    "instruments.assumed.multiplier_down": (
+        "{symbols}: multiplier_down unknown, {value:g} assumed (the narrowest recorded band)"
+    ),
+    "instruments.assumed.take_bound": (
+        "{symbols}: take_bound unknown, {value:g} % from the mark assumed (the narrowest bound of the complete records)"
+    ),
+    "instruments.assumed.liquidation_fee": (
+        "{symbols}: liquidation_fee unknown, {value:g} % assumed (the highest rate on record since 2023)"
+    ),
+    "instruments.assumed.max_orders": (
+        "{symbols}: max_orders unknown, {value} assumed (so for every symbol on record)"
+    ),
+    "instruments.leverage": "{symbol}: leverage {wanted} lowered to {allowed}, the most of its first bracket",
+    "instruments.cap": (
+        "{symbol}: the cap of {cap:,.2f} USDT is below the exchange's minimum of {least:,.2f} USDT: it gets no orders"
+    ),
 }
 
 KOREAN = {
@@ -520,8 +660,7 @@ KOREAN = {
         "지정하십시오"
     ),
     "run.no_funding": (
-        'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 '
-        "바꾸십시오"
+        'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 바꾸십시오'
     ),
     "run.no_book": (
         "{symbols}의 호가창을 한 번도 쓸 수 없었습니다. 차분과 이어지는 호가 스냅샷이 녹화에 없습니다. "
@@ -531,12 +670,15 @@ KOREAN = {
         "메시지 {messages}건 중 {symbols}의 시장 이벤트로 읽힌 것이 없습니다. 심볼과 파일을 확인하십시오"
     ),
     "run.no_data": "{symbol}: 데이터에 없어 거래하지 않았습니다",
+    "run.disk": (
+        "{path}: 저널을 쓰지 못했습니다({reason}). 실행이 완료되지 않았습니다. 공간을 확보하고 다시 "
+        "실행하십시오"
+    ),
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
     "run.missing_bars": "{symbol}: 캔들 {count}개가 빠져 있습니다",
     "run.off_tick": (
-        "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 "
-        "따릅니다"
+        "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 따릅니다"
     ),
     "run.other_tick": (
         "{symbol}: 처음 캔들의 호가 단위는 {then:.10g}이며, 주문은 현재 호가 단위 {now:.10g}을(를) 따릅니다"
@@ -572,6 +714,151 @@ KOREAN = {
     "run.progress_run": "실행 중",
     "run.progress_verify": "검증 중",
     "run.progress_write": "보고서 작성 중",
+    # 과거 데이터 파일.
+    "history.no_file": "{path}: 파일이 없습니다. 데이터 경로를 확인하십시오",
+    "history.empty": "{path}: 빈 파일입니다. 다시 내려받거나 녹화하십시오",
+    "history.empty_member": "{path}: 압축 파일 안의 {member} 파일이 비어 있습니다. 다시 내려받으십시오",
+    "history.no_rows": "{path}: 데이터 행이 없습니다. 다시 내려받거나 녹화하십시오",
+    "history.unreadable": "{path}: 읽을 수 없습니다({reason}). 다시 내려받거나 녹화하십시오",
+    "history.changed": "{path}: 사용하는 도중에 파일이 바뀌었습니다. 처음부터 다시 실행하십시오",
+    "history.foreign": (
+        "{path}: 과거 데이터 파일이 아닙니다({seen}). symbol, ts_ms, open, high, low, close[, volume] 또는 "
+        "symbol, ts_ms, rate 열이 있는 Parquet·CSV 파일이나 거래소 아카이브의 klines, markPriceKlines, fundingRate, "
+        "aggTrades, trades 파일을 지정하십시오"
+    ),
+    "history.seen_columns": "열: {names}",
+    "history.seen_bare": "머리글 행 없이 열 {count}개",
+    "history.seen_bytes": "텍스트가 아님",
+    "history.seen_zip": "zip 안에 CSV 하나가 아니라 파일 {count}개",
+    "history.name_symbol": "{path}: 파일 이름에 심볼이 없습니다. 아카이브처럼 BTCUSDT-... 형식으로 이름을 붙이십시오",
+    "history.name_interval": (
+        "{path}: 파일 이름에 1s~1d의 주기가 없습니다. 아카이브처럼 BTCUSDT-1m-2026-01-01.csv 형식으로 이름을 붙이십시오"
+    ),
+    "history.index_klines": "{path}: 지수 가격과 프리미엄 캔들은 체결되는 가격이 아닙니다. 이 파일은 빼십시오",
+    "history.column_type": "{path}: {column} 열의 자료형이 {kind}입니다. 녹화 파일과 같은 자료형으로 저장하십시오",
+    "history.long_line": "{path}: {limit}바이트보다 긴 행이 있습니다. 과거 데이터 CSV가 아닙니다",
+    "history.no_csv": "{path}: {row}행부터 CSV로 읽을 수 없습니다({reason}). 파일을 다시 내려받으십시오",
+    "history.place": "{path}, {row}행",
+    "history.fields": "{place}: 필드가 {wanted}개가 아니라 {found}개입니다. 파일을 다시 내려받으십시오",
+    "history.not_utf8": "{place}: UTF-8 텍스트가 아닙니다. 파일을 다시 내려받으십시오",
+    # 과거 데이터 파일: 성립할 수 없는 값과 그 이유.
+    "history.bad_value": (
+        "{place}, {symbol}, {column} 열의 값 {value}: {reason}. 해당 행을 고치거나 파일을 다시 내려받으십시오"
+    ),
+    "history.nothing": "없음",
+    "history.not_whole": "18자리 이하의 정수가 아닙니다",
+    "history.not_stamp": "2000년~2100년의 시각(ms 또는 us)이 아닙니다",
+    "history.not_price": "가격으로 쓸 수 없습니다(1e-8 이상, 소수 8자리를 포함하여 18자리 이하)",
+    "history.not_rate": "펀딩비율로 쓸 수 없습니다(-1과 1 사이의 소수)",
+    "history.not_quantity": "수량으로 쓸 수 없습니다(0 이상)",
+    "history.not_side": "true나 false가 아닙니다",
+    "history.high_below_low": "해당 캔들의 저가보다 낮습니다",
+    "history.outside_bar": "해당 캔들의 저가~고가 범위를 벗어났습니다",
+    "history.off_tick": "호가 단위 {tick:g}에 맞지 않습니다(그날의 호가 단위를 지정하십시오)",
+    "history.off_grid": "{interval} 캔들의 시작 시각이 아닙니다",
+    "history.twice": "두 번 나옵니다",
+    "history.earlier": "바로 앞 행보다 이릅니다",
+    "history.trade_earlier": "바로 앞 체결보다 이릅니다",
+    "history.trade_id": "바로 앞 체결 ID보다 크지 않습니다",
+    # 과거 데이터 파일: 파일 전체의 내용.
+    "history.klines": "캔들",
+    "history.mark": "마크 가격",
+    "history.funding": "펀딩비율",
+    "history.trades": "체결",
+    "history.overlap": (
+        "{path}: {symbol} {content} 데이터의 기간이 {other} 파일과 겹칩니다. 같은 기간은 한 번만 지정하십시오"
+    ),
+    "history.other_name": (
+        "{path}: 파일 이름의 주기는 {stated}인데 실제 캔들 간격은 {found}입니다. 이름을 고치거나 파일을 다시 "
+        "내려받으십시오"
+    ),
+    "history.no_interval": (
+        "{path}: {seen} 데이터로는 1s~1d의 주기를 알 수 없습니다. 더 긴 파일이나 다른 파일을 지정하십시오"
+    ),
+    "history.seen_step": "{interval} 간격의 캔들",
+    "history.seen_one_bar": "심볼당 캔들 하나뿐인",
+    "history.other_interval": (
+        "{path}: {found} 캔들이 들어 있으나 이 실행은 {wanted} 캔들을 씁니다. 주기가 같은 파일을 지정하십시오"
+    ),
+    "history.nothing_to_trade": (
+        "어느 파일에도 {symbols}의 캔들이나 체결이 없습니다. 해당 심볼의 파일을 지정하거나 거래 심볼을 바꾸십시오"
+    ),
+    "history.chunk": "한 번에 읽는 행은 1개 이상이어야 합니다(현재 {rows}개). 더 큰 수를 지정하십시오",
+    "history.no_symbols": "{path}: 거래할 심볼이 하나도 없습니다",
+    "history.no_candles": "{symbol}: 캔들이나 체결이 든 파일이 없습니다",
+    "history.rounded": "{path}, {symbol}: 값 {count}개를 1e-8 단위로 반올림했습니다",
+    "history.no_volume": "{path}, {symbol}: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오",
+    "history.no_funding": "{symbol}: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다",
+    "history.funding_pauses": "{symbol}: 펀딩이 8시간 넘게 빈 구간이 {times}회 있습니다(최장 {hours:.4g}시간)",
+    "history.no_funding_mark": "{symbol}: 펀딩 시각 {total}개 중 {count}개는 파일에 마크 가격이 없습니다",
+    # 거래소 규칙.
+    "instruments.unreadable": "{path}: 거래소 규칙 파일을 읽을 수 없습니다({reason})",
+    "instruments.too_large": "{path}: {limit:,}바이트보다 큽니다. 거래소 규칙 파일이 아닙니다",
+    "instruments.not_json": "{where}: 올바른 JSON이 아닙니다({reason})",
+    "instruments.key_twice": "{key!r} 키가 두 번 나옵니다",
+    "instruments.long_number": "{digits}자리 숫자가 있습니다",
+    "instruments.no_rows": "{where}: 심볼마다 행이 하나씩 있는 JSON 객체여야 합니다(형식은 docs/data.md 참고)",
+    "instruments.bad_symbol": "{where}: {found!r}: 심볼은 A-Z, 0-9, _ 문자로 된 1~31자여야 합니다",
+    "instruments.bad_row": "{at}: 형식이 올바르지 않습니다({reason})",
+    "instruments.bad_date": "{at}: {field}: {found!r}: 날짜가 아닙니다. YYYY, YYYY-MM, YYYY-MM-DD 중 하나로 적으십시오",
+    "instruments.not_decimal": "{at}: {field}: {found!r}: 정수부 10자리, 소수부 8자리 이하의 수가 아닙니다",
+    "instruments.not_positive": "{at}: {field}: 0보다 커야 합니다(현재 {found})",
+    "instruments.not_between": "{at}: {field}: {low:g}보다 크고 {high:g}보다 작아야 합니다(현재 {found})",
+    "instruments.max_orders": "{at}: max_orders: 1~10000이어야 합니다",
+    "instruments.too_fine": "{at}: tick, lot: 1틱과 1랏의 곱이 1e-8 USDT보다 작습니다",
+    "instruments.no_tick": "{at}: max_price: min_price 이상인 호가가 하나도 남지 않습니다",
+    "instruments.no_lot": "{at}: {field}: min_quantity 이상인 수량이 하나도 남지 않습니다",
+    "instruments.bracket_rows": "{at}: brackets: 레버리지 구간은 1~{most}개여야 합니다(현재 {found}개)",
+    "instruments.bracket_floor": "앞 구간과 이어지지 않습니다. 하한은 {start:g} USDT, 상한은 그보다 커야 합니다",
+    "instruments.bracket_ratio": "유지증거금률은 {low:g}보다 크고 1보다 작아야 합니다(현재 {found:g})",
+    "instruments.bracket_leverage": "max_leverage는 1~{most}이어야 합니다(현재 {found})",
+    "instruments.bracket_cum": "cum은 {expected:.8f}이어야 합니다(현재 {found:.8f})",
+    "instruments.no_facts": (
+        "{symbol}: 거래소 규칙(tick, lot, brackets)을 알 수 없습니다. 이 심볼의 행이 든 JSON 파일을 "
+        "sources.instruments에 지정하십시오(형식은 docs/data.md 참고)"
+    ),
+    "instruments.missing": (
+        "{symbol}: {fields} 값을 알 수 없습니다. 이 심볼의 행이 든 JSON 파일을 sources.instruments에 "
+        "지정하십시오(형식은 docs/data.md 참고)"
+    ),
+    "instruments.fee_tier": "{name!r}: 없는 수수료 등급입니다. 다음 중에서 고르십시오: {tiers}",
+    "instruments.no_step": "0이 아닌 값이 없어 호가·수량 단위를 추정할 수 없습니다. 주문 규칙의 기록을 지정하십시오",
+    # 거래소 규칙: 가정한 값, 낮춘 값, 거래할 수 없는 심볼.
+    "instruments.assumed.min_price": "{symbols}: min_price 미확인, 1틱 적용 (이보다 낮은 가격은 존재하지 않음)",
+    "instruments.assumed.max_price": (
+        "{symbols}: max_price 미확인, {value:,} USDT 적용 "
+        "(통상적인 상한이며, 실제로는 PERCENT_PRICE 제한이 먼저 적용됨)"
+    ),
+    "instruments.assumed.min_quantity": (
+        "{symbols}: min_quantity 미확인, 1랏 적용 (기록이 완전한 모든 심볼에서 동일함)"
+    ),
+    "instruments.assumed.max_quantity": (
+        "{symbols}: max_quantity 미확인, {value:,}랏 적용 (기록이 완전한 심볼 가운데 가장 작은 값)"
+    ),
+    "instruments.assumed.max_market_quantity": (
+        "{symbols}: max_market_quantity 미확인, max_quantity의 10분의 1 적용 "
+        "(거래소의 시장가 주문 한도는 지정가 주문보다 훨씬 작음)"
+    ),
+    "instruments.assumed.min_notional": (
+        "{symbols}: min_notional 미확인, {value} USDT 적용 (기록이 완전한 심볼의 최대 최소주문금액의 두 배)"
+    ),
+    "instruments.assumed.multiplier_up": (
+        "{symbols}: multiplier_up 미확인, {value:g} 적용 (기록된 가격 제한폭 중 가장 좁은 값)"
+    ),
+    "instruments.assumed.multiplier_down": (
+        "{symbols}: multiplier_down 미확인, {value:g} 적용 (기록된 가격 제한폭 중 가장 좁은 값)"
+    ),
+    "instruments.assumed.take_bound": (
+        "{symbols}: take_bound 미확인, 마크 가격 기준 {value:g} % 적용 (기록이 완전한 심볼 가운데 가장 좁은 한도)"
+    ),
+    "instruments.assumed.liquidation_fee": (
+        "{symbols}: liquidation_fee 미확인, {value:g} % 적용 (2023년 이후 기록 중 가장 높은 청산 수수료율)"
+    ),
+    "instruments.assumed.max_orders": "{symbols}: max_orders 미확인, {value}건 적용 (기록된 모든 심볼에서 동일함)",
+    "instruments.leverage": "{symbol}: 레버리지 {wanted}배를 첫 번째 구간의 상한 {allowed}배로 낮춤",
+    "instruments.cap": (
+        "{symbol}: 포지션 한도 {cap:,.2f} USDT가 거래소 최소 주문금액 {least:,.2f} USDT보다 작아 주문을 내지 않습니다"
+    ),
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})

@@ -32,10 +32,6 @@ cdef struct ladder_t:
     int64_t far_count
 
 
-cdef enum:
-    MAX_DEPTH_READ = 20
-
-
 cdef enum BookState:
     AWAITING = 0       # no snapshot yet, or one is needed again; diffs are kept
     LOADING = 1        # inside a snapshot's run

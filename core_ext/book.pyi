@@ -42,6 +42,9 @@ class Book:
     def apply(self, rows: Rows) -> None:
         """Apply a run (or several) of depth or snapshot rows."""
 
+    def pending(self) -> tuple[bool, bool, bytes]:
+        """Return what the levels do not show: the run under way, and the diffs kept for a snapshot."""
+
     @property
     def is_usable(self) -> bool:
         """Whether the book is known good."""

@@ -421,6 +421,10 @@ cdef class Book:
         for i in range(rows.size):
             self.on_row(rows.data + i)
 
+    def pending(self):
+        """Return what the levels do not show: the run under way, and the diffs kept for a snapshot."""
+        return (self.applying, self.keeping, bytes(memoryview(self.kept)))
+
     @property
     def is_usable(self):
         """Whether the book is known good."""

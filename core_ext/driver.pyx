@@ -4,6 +4,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
+from core_ext.account cimport Account
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
@@ -26,6 +27,7 @@ cdef extern from "<time.h>" nogil:
 
 cdef int64_t E8 = 100000000
 cdef Py_ssize_t MAX_SAMPLES = 1 << 17
+cdef int MAX_LAST_PARCELS = 100000      # a strategy that answers every fill with an order ends somewhere
 cdef uint64_t ONE = 1
 
 
@@ -391,6 +393,8 @@ cdef class Driver(Feed):
         row.ts = ts
         row.a, row.b, row.c, row.d, row.e, row.f = values[:6]
         self.close_span()
+        if kind == Kind.TRANSFER:              # money moves at the venue too
+            (<Account> self.exchange.accounts[0]).book_transfer(row.a)
         self.to_engine(&row)
 
     def finish(self):
@@ -402,8 +406,13 @@ cdef class Driver(Feed):
             SHA-256 of the engine's state.
         """
         cdef event_t row
-        cdef int64_t last = self.now + self.order_latency + 2 * self.response_latency + 1
-        self.advance(last)
+        cdef parcel_t parcel
+        for _ in range(MAX_LAST_PARCELS):
+            if not self.heap_size:
+                break
+            parcel = self.pop()
+            if parcel.row.kind != Kind.TIMER:  # nobody is woken after the end
+                self.deliver(&parcel)
         self.sample(self.now)
         self.close_span()
         digest = self.engine.digest()

@@ -335,7 +335,7 @@ cdef class Engine:
             self.orders.rows(), self.orders.next_count, self.orders.illegal, self.orders.late,
             self.gate.state(),
             [self.markets.market(k) for k in range(count)],
-            [(book.state, book.last_id, book.levels(0), book.levels(1)) for book in self.books],
+            [(book.state, book.last_id, book.levels(0), book.levels(1), book.pending()) for book in self.books],
             self.strategy.snapshot(),
         )
 

@@ -47,10 +47,12 @@ cdef struct place_t:
     int resting_count
     consumed_t* consumed
     int consumed_count
+    int64_t book_stamp         # exchange time of the last depth applied, ns
     int64_t mark_e8
     int64_t ts_mark
     int64_t rate_e8            # of the funding to come
     int64_t funding_due        # its stamp, 0: none known
+    int64_t funding_settled    # the last stamp settled: no clock set back settles it again
     int64_t open_e8            # candle runs: the current bar's open
     int64_t ts_open
     int64_t interval_ns        # 0: tick run

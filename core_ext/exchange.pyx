@@ -5,13 +5,13 @@ from libc.math cimport ceil, floor, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.account cimport Account
+from core_ext.account cimport Account, bracket_of
 from core_ext.book cimport NO_KEY, Book, ladder_below
 from core_ext.fixed cimport (
     E8, magnitude, mul_div, mul_div_floor, part_e8, notional_e8, price_e8, ticks_down, ticks_up, value_e8,
 )
 from core_ext.types cimport (
-    Flag, Instruments, Kind, OrderType, Rows, Side, TimeInForce, approved_t, event_t, instrument_t,
+    Flag, Instruments, Kind, OrderType, Rows, Side, TimeInForce, approved_t, bracket_t, event_t, instrument_t,
 )
 
 cdef int64_t SECOND = 1000000000
@@ -22,6 +22,7 @@ cdef enum:
     MARGIN_INSUFFICIENT = -2019
     REDUCE_ONLY_REJECT = -2022
     MAX_OPEN_ORDERS = -2025
+    LEVERAGE_ABOVE = -2027
     UNKNOWN_ORDER = -2011
     PRICE_BELOW = -4013
     PRICE_ABOVE = -4002
@@ -179,6 +180,7 @@ cdef class Exchange:
         cdef int64_t mark = place.mark_e8 if place.mark_e8 else place.open_e8
         cdef int64_t at = price if order.price_ticks else mark
         cdef int64_t held = a.positions[order.symbol].lots
+        cdef const bracket_t* at_most
         cdef int k
         if not i.tradable:
             return SYMBOL_CLOSED
@@ -210,6 +212,10 @@ cdef class Exchange:
             return POST_ONLY_TAKES
         if order.type == OrderType.MARKET and not place.interval_ns and self.out_of_bound(order, mark):
             return TAKE_BOUND
+        held += order.lots if order.side == Side.BUY else -order.lots
+        at_most = bracket_of(i, magnitude(value_e8(i, at, held)))
+        if not order.reduce_only and at_most.max_leverage < i.leverage:
+            return LEVERAGE_ABOVE
         if not order.reduce_only and self.cost_e8(order, account, at) > a.equity_e8():
             return MARGIN_INSUFFICIENT
         return 0
@@ -452,6 +458,7 @@ cdef class Exchange:
                 self.forget_level(row.symbol, row.flags >> 2 & 1, row.a)
             book.on_row(row)
             if row.flags & Flag.F_END:
+                place.book_stamp = row.ts - <int64_t> row.lag_us * 1000
                 self.on_depth_end(row.symbol, row.ts)
             return 0
         if row.kind == Kind.TRADE:
@@ -461,7 +468,7 @@ cdef class Exchange:
             if place.funding_due and row.d > place.funding_due:    # the next stamp is named: this one is past
                 self.pass_stamp(row.symbol, place.funding_due)
             place.rate_e8 = row.c
-            if self.stream_funding and row.d > row.ts:
+            if self.stream_funding and row.d > row.ts and row.d > place.funding_settled:
                 place.funding_due = row.d
             if place.mark_source == 0:
                 self.set_mark(row.symbol, row.a, row.ts)
@@ -543,6 +550,9 @@ cdef class Exchange:
                 k += 1
                 continue
             if o.order.price_ticks == row.b:
+                if row.ts - <int64_t> row.lag_us * 1000 < place.book_stamp:
+                    k += 1                     # the book has shown this trade already: it moves no queue twice
+                    continue
                 passed = min(o.ahead, budget)
                 o.ahead -= passed
                 lots = min(o.leaves, budget - passed)
@@ -662,6 +672,7 @@ cdef class Exchange:
         # Settle a funding stamp that the stream named once it has passed, at the rate and mark that stood then.
         cdef place_t* place = &self.places[symbol]
         if place.funding_due and now >= place.funding_due:
+            place.funding_settled = place.funding_due
             place.funding_due = 0
             self.settle_funding(symbol, place.rate_e8, place.mark_e8, now)
         return 0
@@ -694,13 +705,13 @@ cdef class Exchange:
         return 0
 
     cdef int liquidate(self, int account, int64_t now) except -1:
-        # Orders cancelled, then every position taken over at the bankruptcy price: where, after the clearance fee
-        # (as far as there is equity to pay it), nothing is left. Each position bears its share of the notional.
+        # Orders cancelled, then every position taken over: the largest loser at the price where, after the clearance
+        # fee (as far as there is equity to pay it), nothing is left, the others at their marks.
         cdef Account a = <Account> self.accounts[account]
         cdef const instrument_t* i
         cdef event_t* row
-        cdef int64_t gross = a.gross_e8, loss, share, fees = 0, fee, lots, price, value
-        cdef int k, n
+        cdef int64_t gross = a.gross_e8, loss, fees = 0, fee, lots, price, value, worst = 0
+        cdef int k, n, loser = -1
         self.liquidations += 1
         for k in range(self.instruments.size):
             n = 0
@@ -712,6 +723,9 @@ cdef class Exchange:
                     n += 1
         for k in range(self.instruments.size):
             fees += part_e8(magnitude(a.positions[k].value_e8), self.instruments.data[k].liquidation_fee_e8)
+            if a.positions[k].lots and (loser < 0 or a.positions[k].value_e8 - a.positions[k].cost_e8 < worst):
+                worst = a.positions[k].value_e8 - a.positions[k].cost_e8
+                loser = k
         fees = min(fees, max(0, a.equity_e8()))
         loss = a.equity_e8() - fees
         for k in range(self.instruments.size):
@@ -720,12 +734,10 @@ cdef class Exchange:
             if lots == 0:
                 continue
             value = magnitude(a.positions[k].value_e8)
-            share = loss if value == gross else mul_div(loss, value, gross)
             fee = fees if value == gross else mul_div(fees, value, gross)
-            loss -= share
             fees -= fee
             gross -= value
-            price = mul_div(share, E8, magnitude(lots) * i.lot_e8)
+            price = mul_div(loss, E8, magnitude(lots) * i.lot_e8) if k == loser else 0
             price = a.positions[k].mark_e8 - (price if lots > 0 else -price)
             row = self.say(Kind.LIQUIDATION, k, account, now)
             row.flags |= Flag.F_SELL if lots > 0 else 0

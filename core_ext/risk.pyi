@@ -80,5 +80,11 @@ class RiskGate:
     def refused(self) -> dict[str, int]:
         """Return {reason: count} of everything refused so far."""
 
+    def sent(self) -> list[int]:
+        """Return the stamps of the orders that still count against the minute's limit."""
+
+    def asked(self) -> list[tuple[int, int, int, int, int]]:
+        """Return the orders that the duplicate guard still remembers, newest first."""
+
     def state(self) -> tuple[object, ...]:
         """Return what the state hash covers."""

@@ -443,11 +443,29 @@ cdef class RiskGate:
         """Return {reason: count} of everything refused so far."""
         return {ReasonFace(k).name: self.refusals[k] for k in range(64) if self.refusals[k]}
 
+    def sent(self):
+        """Return the stamps of the orders that still count against the minute's limit."""
+        first = max(0, self.minute_count - self.limits.orders_per_minute)
+        return [self.minute[k % MINUTE_ORDERS] for k in range(first, self.minute_count)]
+
+    def asked(self):
+        """Return the orders that the duplicate guard still remembers, newest first."""
+        cdef const recent_t* seen
+        cdef int64_t k, newest = self.recent[(self.recent_count - 1) % RECENT_ORDERS].ts if self.recent_count else 0
+        found = []
+        for k in range(min(self.recent_count, RECENT_ORDERS)):
+            seen = &self.recent[(self.recent_count - 1 - k) % RECENT_ORDERS]
+            if newest - seen.ts > self.limits.duplicate_ns:
+                break
+            found.append((seen.ts, seen.symbol, seen.side, seen.price_ticks, seen.lots))
+        return found
+
     def state(self):
         """Return what the state hash covers."""
         return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted,
                 self.killed, self.day_lost, self.ladder, self.account_rate.level_ns, self.account_rate.ts,
-                self.minute_count, self.recent_count, [self.refusals[k] for k in range(64)])
+                self.strategy_rate.level_ns, self.strategy_rate.ts, self.transfers_seen_e8, self.minute_count,
+                self.recent_count, [self.refusals[k] for k in range(64)], self.sent(), self.asked())
 
 
 cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t collar_e8) noexcept nogil:

@@ -59,7 +59,6 @@ cdef void on_trade(market_t* m, const instrument_t* i, const event_t* row) noexc
 cdef void on_candle(market_t* m, const instrument_t* i, const event_t* row) noexcept nogil
 cdef int64_t minute_volume_lots(market_t* m, int64_t ts) noexcept nogil
 cdef double atr(const market_t* m, double floor_share) noexcept nogil
-cdef bint atr_is_measured(const market_t* m) noexcept nogil
 
 
 cdef inline double mid(const market_t* m) noexcept nogil:
@@ -112,5 +111,6 @@ cdef class CandleBuilder:
     cdef bint whole            # the bars under way began at their boundary
     cdef Rows out              # rows completed by the last call
     cdef int add(self, const event_t* row) except -1
+    cdef int begin_anew(self) except -1
     cdef int close_bars(self) except -1
     cdef event_t* row(self, uint8_t kind, int symbol, int64_t ts, uint8_t flags) except NULL

@@ -31,7 +31,7 @@ class BarWindow:
     def count(self) -> int:
         """Closes seen so far."""
 
-    def __init__(self, length: int, decay: float) -> None: ...
+    def __init__(self, length: int, half_life: float) -> None: ...
     def push(self, close: float) -> None:
         """Append a close."""
 

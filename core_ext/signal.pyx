@@ -8,6 +8,7 @@ from core_ext.types cimport Flag, Instruments, Kind, Rows, event_t, instrument_t
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t HOUR = 3600000000000
+cdef int64_t MAX_FLAT = 60             # intervals without a row of any kind that still pass for a quiet market
 # 0.5 ** (1 / 60): written out, so that no library's pow decides a bit of it.
 cdef double DECAY_1S = 0.98851402035289613535
 
@@ -80,7 +81,7 @@ cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogi
     cdef int64_t second = ts // SECOND
     cdef double price = mid(m) * <double> i.tick_e8 * 1e-8
     cdef double change
-    if price <= 0 or second == m.sampled_second:
+    if price <= 0 or second <= m.sampled_second:
         return
     track_hour(m, ts, price, price, price)
     if m.sampled_mid > 0:
@@ -108,10 +109,6 @@ cdef void on_candle(market_t* m, const instrument_t* i, const event_t* row) noex
     else:
         track_hour(m, row.ts - 1, high, low, close)
         m.sampled_mid = close
-
-
-cdef bint atr_is_measured(const market_t* m) noexcept nogil:
-    return m.hours >= HOURS
 
 
 cdef double atr(const market_t* m, double floor_share) noexcept nogil:
@@ -179,6 +176,17 @@ cdef class Markets:
                 raise TypeError(f"no such feature: {name}")
 
 
+cdef double half_to(double power) noexcept:
+    # 0.5 to a power in [0, 1] by its series: the libraries' pow differ in the last bit, and this decides orders.
+    cdef double x = -0.69314718055994530942 * power
+    cdef double term = 1.0, total = 1.0
+    cdef int k
+    for k in range(1, 25):
+        term *= x / k
+        total += term
+    return total
+
+
 @cython.final
 cdef class BarWindow:
     """Closes of the last bars, with their exponentially weighted volatility.
@@ -187,20 +195,20 @@ cdef class BarWindow:
     ----------
     length : int
         Bars to remember.
-    decay : float
-        ``0.5 ** (1 / half_life)``, computed by the caller once.
+    half_life : float
+        Of the volatility, bars; at least one.
     """
 
-    def __cinit__(self, Py_ssize_t length, double decay):
-        if not 2 <= length <= 1 << 20 or not 0.0 < decay < 1.0:
-            raise ValueError(f"a window has 2 to 2**20 bars and a decay in (0, 1), not {length} and {decay}")
+    def __cinit__(self, Py_ssize_t length, double half_life):
+        if not 2 <= length <= 1 << 20 or not 1.0 <= half_life <= 1e9:
+            raise ValueError(f"a window has 2 to 2**20 bars and a half-life from 1, not {length} and {half_life}")
         self.closes = <double*> PyMem_Calloc(length, sizeof(double))
         if self.closes == NULL:
             raise MemoryError()
         self.length = length
-        self.decay = decay
+        self.decay = half_to(1.0 / half_life)
 
-    def __init__(self, Py_ssize_t length, double decay):
+    def __init__(self, Py_ssize_t length, double half_life):
         self.count = 0
 
     def __dealloc__(self):
@@ -252,7 +260,8 @@ cdef class CandleBuilder:
     """Candles of every symbol from trades, all closing together at the interval's boundaries.
 
     The bars close when the first row of any kind at or after the boundary arrives; a symbol without a
-    trade in the interval has a flat bar at its last close. The bar in which the first trade falls began
+    trade in the interval has a flat bar at its last close; after sixty intervals without any row it begins anew,
+    since that is a hole in the data and no quiet market. The bar in which the first trade falls began
     before it and is not given. A bar's open comes with its first trade: nothing is known earlier.
 
     Parameters
@@ -283,6 +292,8 @@ cdef class CandleBuilder:
         cdef int64_t price
         cdef event_t* opened
         self.out.size = 0
+        if self.due and row.ts >= self.due + MAX_FLAT * self.interval_ns:
+            self.begin_anew()
         while self.due and row.ts >= self.due:
             self.close_bars()
         if row.kind == Kind.MARK or row.kind == Kind.FUNDING:
@@ -300,6 +311,17 @@ cdef class CandleBuilder:
         bar.low_e8 = min(bar.low_e8, price)
         bar.close_e8 = price
         bar.lots += row.c
+        return 0
+
+    cdef int begin_anew(self) except -1:
+        # The data have a hole: what was forming is not known, and nothing is made up.
+        cdef int k
+        for k in range(self.instruments.size):
+            self.forming[k].open_e8 = 0
+            self.forming[k].close_e8 = 0
+            self.forming[k].lots = 0
+        self.due = 0
+        self.whole = False
         return 0
 
     cdef int close_bars(self) except -1:

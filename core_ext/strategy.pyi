@@ -7,7 +7,7 @@ from core_ext.book import Book
 from core_ext.orders import Orders
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Instruments
+from core_ext.types import Instruments, TimeInForce
 
 @final
 class Desk:
@@ -61,7 +61,7 @@ class Desk:
         side: int,
         lots: int,
         price_ticks: int = 0,
-        tif: int = 0,
+        tif: int = TimeInForce.GTC,
         reduce_only: bool = False,
         limiting: int = 0,
     ) -> int:

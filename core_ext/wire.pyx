@@ -171,9 +171,14 @@ cdef inline int64_t signed_decimal(const text_t* v, int decimals) noexcept nogil
     return -value if value != BAD else BAD
 
 
+cdef inline int64_t most_ticks(const instrument_t* i) noexcept nogil:
+    # No price beyond 2**60 at eight decimals, so that every tick has a price.
+    return min(MAX_STEPS, MAX_VALUE_E8 // i.tick_e8)
+
+
 cdef inline int64_t price_of(const text_t* v, const instrument_t* i) noexcept nogil:
     cdef int64_t ticks = steps(decimal(v, i.price_decimals), i.price_mantissa)
-    return ticks if 0 < ticks <= MAX_STEPS else BAD
+    return ticks if 0 < ticks <= most_ticks(i) else BAD
 
 
 cdef inline int64_t lots_of(const text_t* v, const instrument_t* i) noexcept nogil:
@@ -193,7 +198,7 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
     cdef event_t level
     cdef int64_t ticks, lots
     cdef int price_decimals = i.price_decimals, lot_decimals = i.lot_decimals
-    cdef int64_t price_mantissa = i.price_mantissa, lot_mantissa = i.lot_mantissa
+    cdef int64_t price_mantissa = i.price_mantissa, lot_mantissa = i.lot_mantissa, most = most_ticks(i)
     p = skip_spaces(p)
     if p[0] == c"]":
         return p + 1
@@ -208,7 +213,7 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
             return NULL
         p += 2
         ticks = steps(read_decimal_here(&p, price_decimals), price_mantissa)
-        if not 0 < ticks <= MAX_STEPS or p[0] != c'"' or p[1] != c",":
+        if not 0 < ticks <= most or p[0] != c'"' or p[1] != c",":
             return NULL
         p += 2 if p[2] == c'"' else skip_spaces(p + 2) - p
         if p[0] != c'"':
@@ -638,7 +643,7 @@ def grid(text, spec, what: str, least: int) -> int:
     """Return price text in ticks or quantity text in lots."""
     decimals, mantissa = spec[f"{what}_decimals"], spec[f"{what}_mantissa"]
     count, off = divmod(scaled(text, decimals), mantissa)
-    if off or count > 2**50:
+    if off or count > 2**50 or (what == "price" and count * spec["tick_e8"] > 2**60):
         raise Refused(StatusFace.OFF_GRID, f"{what} {text[:40]} is on no step")
     if count < least:
         raise Refused(StatusFace.MALFORMED, f"{what} {text[:40]} is not positive")

@@ -622,3 +622,77 @@ def test_without_a_signal_or_an_edge_there_is_no_order(signal, sharpe, orders):
 
 if __name__ == "__main__":
     sys.stdout.write(hash_of_a_run())
+
+
+# ---------------------------------------------------------------------------------- limits that trip
+
+
+def resting_entry_under(event, position=0):
+    """Return what is asked for when something happens while a buy of 2 rests below, and the engine."""
+    plan = Plan(nothing, order(BUY, 2, MIDDLE - 500))
+    machine, tape = engine(plan, symbol_share_e8=50_000_000), Tape()
+    machine.feed(tape.opening)
+    if position:
+        machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=position))
+    assert kinds(machine.feed(tape.touch())) == ["ORDER"]
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=1, c=MIDDLE - 500, d=2))
+    return machine.feed(event(tape)), machine
+
+
+def test_a_halt_takes_back_what_would_open_more():
+    asked, _ = resting_entry_under(lambda tape: tape.command(Command.HALT))
+    assert "CANCEL" in kinds(asked)
+
+
+def test_a_daily_loss_takes_back_what_would_open_more():
+    # 20 lots are 2,000 USDT of 10,000: a fifth less loses 4 % of the equity, more than the day's 3 %.
+    asked, machine = resting_entry_under(lambda tape: tape.mark(MIDDLE * 80 // 100), position=20)
+    assert machine.gate.day_lost
+    assert "CANCEL" in kinds(asked)
+
+
+def test_losses_are_judged_on_trades_while_the_mark_is_old():
+    _, machine = resting_entry_under(
+        lambda tape: row(Kind.TRADE, tape.later(3 * SECOND), b=MIDDLE // 4, c=1), position=20
+    )
+    assert machine.gate.killed
+
+
+def test_a_mark_between_two_candles_is_looked_at():
+    machine = engine(sources=["file"])
+    bar = {"a": 100_000 * E8, "b": 100_000 * E8, "c": 100_000 * E8, "d": 100_000 * E8, "e": 10**6, "f": 3_600 * SECOND}
+    low = bar | {"c": 40_000 * E8, "d": 40_000 * E8, "f": 60 * SECOND}
+    machine.feed(row(Kind.CANDLE, START, flags=Flag.F_END | Flag.F_CLOSED, **bar))
+    machine.feed(row(Kind.FILL, START + 1, a=99, b=1, c=MIDDLE, d=20))
+    machine.feed(row(Kind.MARK_CANDLE, START + 60 * SECOND, **low))
+    assert machine.gate.killed
+
+
+def test_the_first_move_after_midnight_belongs_to_the_new_day():
+    machine, tape = engine(), Tape()
+    machine.feed(tape.opening)
+    machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=20))
+    machine.feed(tape.mark(MIDDLE))
+    tape.ts = 20_001 * DAY
+    machine.feed(tape.mark(MIDDLE * 80 // 100, ns=0))
+    assert machine.gate.day_lost
+
+
+def test_a_position_larger_than_a_market_order_is_closed_in_parts():
+    seen = []
+
+    class Closer(Strategy):
+        def on_book(self, symbol):
+            if self.desk.position(0):
+                seen.append(self.desk.trade_to(0, 0))
+
+    machine, tape = engine(Closer(), filters={"max_market_lots": 8}), Tape()
+    machine.feed(np.concatenate([tape.opening, tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=20)]))
+    asked = of(machine.feed(tape.touch(lots=1_999)), Kind.ORDER)
+    assert [(int(one["c"]), bool(one["flags"] & Flag.F_REDUCE_ONLY)) for one in asked] == [(8, True)]
+
+
+def test_a_reduce_only_order_withdraws_the_plain_orders_beside_it():
+    machine, tape = with_position(10, order(SELL, 5, MIDDLE + 400), order(SELL, 10, reduce_only=True))
+    machine.feed(tape.touch(lots=1_998))
+    assert kinds(machine.feed(tape.touch(lots=1_997))) == ["CANCEL", "ORDER"]

@@ -145,10 +145,8 @@ class Session:
         """What reached the venue, and when, oldest first; None for a cancel, ours or the desk's own."""
         asks = {client_id: self.asks[k] for k, client_id in self.script.ids.items() if self.asks[k].cancels is None}
         asked = self.journal[np.isin(self.journal["kind"], (int(Kind.ORDER), int(Kind.CANCEL)))]
-        return [
-            (int(one["ts"]) + self.order_latency, asks[int(one["a"])] if one["kind"] == Kind.ORDER else None, int(one["a"]))
-            for one in asked
-        ]
+        told = [(int(one["ts"]) + self.order_latency, int(one["kind"]), int(one["a"])) for one in asked]
+        return [(ts, asks[wanted] if kind == Kind.ORDER else None, wanted) for ts, kind, wanted in told]
 
     def retell(self, twin):
         """Tell a twin the same story: everything stamped up to an arrival is seen by it."""

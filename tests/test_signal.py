@@ -168,7 +168,7 @@ def test_the_volume_of_the_last_minute_forgets_what_is_older():
 
 
 def test_a_window_knows_returns_and_volatility_of_its_closes():
-    window = BarWindow(8, 0.5)
+    window = BarWindow(8, 1.0)
     assert math.isnan(window.deviation())
     for close in (100.0, 110.0, 99.0):
         window.push(close)

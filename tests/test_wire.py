@@ -523,7 +523,7 @@ def decimal_text(count, step_e8, zeros):
 
 IDS = st.one_of(st.integers(0, 10**13), st.integers(0, 10**18 - 1))
 STAMPS = st.integers(1_500_000_000_000, 1_900_000_000_000)
-TICKS = st.one_of(st.integers(1, 10**7), st.integers(1, 2**50))
+TICKS = st.one_of(st.integers(1, 10**7), st.integers(1, 2**60 // 10**7))
 LOTS = st.one_of(st.integers(0, 10**6), st.integers(0, 2**50))
 VALUES_E8 = st.integers(1, 10**15)
 ZEROS = st.integers(0, 6)

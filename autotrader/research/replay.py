@@ -312,7 +312,7 @@ def candles(plan: Plan, engine: Engine) -> CandleBuilder | None:
 def _grace_ns(config: Config) -> int:
     # An order decided on a close arrives this late at most; anything later waits for the next open.
     delay = config.venue.bar_delay_ms + 2 * config.venue.order_latency_ms + config.venue.response_latency_ms
-    return round(2 * delay * 1e6) + SECOND_NS
+    return min(round(2 * delay * 1e6) + SECOND_NS, config.data.interval_ns // 2)
 
 
 def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:

@@ -21,7 +21,7 @@ from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder
 from autotrader.adapters.web import report
 from autotrader.config import Config
-from autotrader.errors import OperatorError
+from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import language, say
 from autotrader.ports import MarketSource
 from autotrader.research.replay import FORMAT, Outcome, Plan, Progress, Session, verify
@@ -156,10 +156,12 @@ class _Run:
             session = Session(self.plan, folder.journal_file)
             self._feed(session, speed)
             self._require_read(session)
+            outcome = session.finish()
         except OperatorError:
             folder.discard()
             raise
-        outcome = session.finish()
+        except OSError as error:  # a full disk: what was written stays, marked incomplete
+            raise AutotraderError(say("run.disk", path=folder.path, reason=error.strerror or error)) from None
         return self._leave(run_id, folder, outcome)
 
     def _feed(self, session: Session, speed: str) -> None:

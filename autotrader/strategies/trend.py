@@ -15,7 +15,6 @@ from core_ext.strategy import Strategy
 
 __all__ = ["Trend", "TrendParameters"]
 
-HOURS_PER_YEAR = 8760.0
 DECIDE = 1
 
 
@@ -75,8 +74,7 @@ class Trend(Strategy):
     def start(self) -> None:
         """Make a window of closes for every symbol."""
         length = self.parameters.lookbacks[-1] + 2
-        decay = 0.5 ** (1.0 / self.parameters.half_life)
-        self.windows = [BarWindow(length, decay) for _ in self.desk.symbols]
+        self.windows = [BarWindow(length, self.parameters.half_life) for _ in self.desk.symbols]
 
     def on_bars(self) -> None:
         """Remember the closes; ask to be woken shortly after them to decide."""

@@ -20,6 +20,7 @@ from autotrader.adapters.storage.lanes import EMPTY, FOREVER, Lane, in_order, jo
 from autotrader.adapters.storage.sheets import Grid, Ints, Rows, Sheet, decoded
 from autotrader.adapters.storage.sources import INTERVALS_NS, Content, Source, identify, interval_name
 from autotrader.errors import OperatorError
+from autotrader.messages import say
 from core_ext.types import Instruments
 
 MS = 1_000_000
@@ -107,15 +108,15 @@ class Part:
     def _check_order(self, sheet: Sheet, rows: Rows, opened: Ints) -> None:
         steps = np.diff(opened, prepend=self.last_ns)
         if self.content is Content.TRADES:
-            sheet.refuse(steps < 0, "ts", "is earlier than the trade before it")
-            sheet.refuse(np.diff(rows["a"], prepend=self.last_id) <= 0, "id", "does not follow the trade id before it")
+            sheet.refuse(steps < 0, "ts", say("history.trade_earlier"))
+            sheet.refuse(np.diff(rows["a"], prepend=self.last_id) <= 0, "id", say("history.trade_id"))
             self.last_id = int(rows["a"][-1])
             return
-        sheet.refuse(steps == 0, "ts", "is there twice")
-        sheet.refuse(steps < 0, "ts", "is earlier than the row before it")
+        sheet.refuse(steps == 0, "ts", say("history.twice"))
+        sheet.refuse(steps < 0, "ts", say("history.earlier"))
         if self.is_bars:
             off_grid = opened % self.interval_ns != 0
-            sheet.refuse(off_grid, "ts", f"is not on the grid of {interval_name(self.interval_ns)} bars")
+            sheet.refuse(off_grid, "ts", say("history.off_grid", interval=interval_name(self.interval_ns)))
 
 
 class History:
@@ -202,7 +203,7 @@ class History:
             If a file changed since it was first read.
         """
         if rows < 1:
-            raise OperatorError(f"a chunk has at least 1 row, not {rows}; ask for more")
+            raise OperatorError(say("history.chunk", rows=rows))
         return rechunked(merged(self._lanes()), rows)
 
     def _survey_all(self, sources: Sequence[Source]) -> None:
@@ -224,9 +225,9 @@ class History:
             for sheet in sheets:
                 self._admit(parts.setdefault(sheet.grid.symbol, Part(source, sheet.grid)), sheet)
         if not source.rows:
-            raise OperatorError(f"{source.path}: has no rows; download or record the file again")
+            raise OperatorError(say("history.no_rows", path=source.path))
         if not parts:
-            self.warnings.append(f"{source.path}: has none of the run's symbols")
+            self.warnings.append(say("history.no_symbols", path=source.path))
         return list(parts.values())
 
     def _settle_interval(self, source: Source, sheets: Sequence[Sheet]) -> None:
@@ -235,24 +236,20 @@ class History:
         found = _usual_step(sheets)
         stated = source.interval_ns
         if found and stated and found != stated:
-            raise OperatorError(
-                f"{source.path}: its name says {interval_name(stated)}, its bars are {interval_name(found)} apart; "
-                "rename the file or fetch it again"
-            )
+            names = {"stated": interval_name(stated), "found": interval_name(found)}
+            raise OperatorError(say("history.other_name", path=source.path, **names))
         fallback = self.interval_ns or 0 if source.content is Content.KLINES else 0
         source.interval_ns = stated or found or fallback
         if source.interval_ns not in INTERVALS_NS.values():
-            seen = f"bars {interval_name(found)} apart" if found else "one bar a symbol"
-            raise OperatorError(f"{source.path}: {seen} name no interval of 1s to 1d; give a longer or another file")
+            seen = say("history.seen_step", interval=interval_name(found)) if found else say("history.seen_one_bar")
+            raise OperatorError(say("history.no_interval", path=source.path, seen=seen))
         if source.content is Content.KLINES:
             self._require_interval(source)
 
     def _require_interval(self, source: Source) -> None:
         if self.interval_ns not in (None, source.interval_ns):
-            raise OperatorError(
-                f"{source.path}: has {interval_name(source.interval_ns)} bars, the run reads "
-                f"{interval_name(self.interval_ns or 0)}; give files of one interval"
-            )
+            names = {"found": interval_name(source.interval_ns), "wanted": interval_name(self.interval_ns or 0)}
+            raise OperatorError(say("history.other_interval", path=source.path, **names))
         self.interval_ns = source.interval_ns
 
     def _admit(self, part: Part, sheet: Sheet) -> None:
@@ -268,10 +265,7 @@ class History:
 
     def _require_something_to_trade(self) -> None:
         if not self._of(Content.KLINES, Content.TRADES):
-            raise OperatorError(
-                f"no file has candles or trades of {', '.join(self._grids)[:80]}; "
-                "give files of these symbols or change the run's symbols"
-            )
+            raise OperatorError(say("history.nothing_to_trade", symbols=", ".join(self._grids)[:80]))
 
     def _measure(self) -> None:
         traded = self._of(Content.KLINES, Content.TRADES)
@@ -292,27 +286,28 @@ class History:
 
     def _warn(self) -> None:
         traded = _by_name(self._of(Content.KLINES, Content.TRADES))
-        self.warnings += [f"{name}: no file has its candles or trades" for name in self._grids if name not in traded]
+        self.warnings += [say("history.no_candles", symbol=name) for name in self._grids if name not in traded]
         for name, parts in traded.items():
             self._warn_of_funding(name, min(p.first_ns for p in parts), max(p.end_ns for p in parts))
         for part in self._parts:
+            place = {"path": part.source.path, "symbol": part.name}
             if part.rounded:
-                self.warnings.append(f"{part.source.path}, {part.name}: {part.rounded} values rounded to 1e-8")
+                self.warnings.append(say("history.rounded", **place, count=part.rounded))
             if part.content is Content.KLINES and not part.has_volume:
-                self.warnings.append(f"{part.source.path}, {part.name}: every volume is zero; is it a mark series?")
+                self.warnings.append(say("history.no_volume", **place))
 
     def _warn_of_funding(self, name: str, first_ns: int, end_ns: int) -> None:
         funding = self._within(self._funding.get(name, EMPTY))
         if not len(funding):
-            self.warnings.append(f"{name}: no funding; its positions neither pay nor receive any")
+            self.warnings.append(say("history.no_funding", symbol=name))
             return
         pauses = np.diff(np.concatenate(([first_ns], funding["ts"], [max(end_ns, int(funding["ts"][-1]))])))
         if (pauses > FUNDING_PAUSE_NS).any():
             times, longest = np.count_nonzero(pauses > FUNDING_PAUSE_NS), pauses.max() / INTERVALS_NS["1h"]
-            self.warnings.append(f"{name}: more than 8h without funding, {times}x, the longest {longest:.4g}h")
+            self.warnings.append(say("history.funding_pauses", symbol=name, times=times, hours=longest))
         unknown = np.count_nonzero(funding["b"] == 0)
         if unknown:
-            self.warnings.append(f"{name}: {unknown} of {len(funding)} funding stamps have no mark price in the files")
+            self.warnings.append(say("history.no_funding_mark", symbol=name, count=unknown, total=len(funding)))
 
     def _within(self, rows: Rows) -> Rows:
         # Mark prices and funding from before the first bar or after the last move no position.
@@ -381,10 +376,9 @@ def _refuse_overlaps(parts: Sequence[Part]) -> None:
     for part in sorted(parts, key=lambda part: part.first_ns):
         before = latest.get((part.name, part.interval_ns))
         if before and part.first_ns <= before.last_ns:
-            raise OperatorError(
-                f"{part.source.path}: {part.content} of {part.name} overlap those of {before.source.path}; "
-                "give each stretch of time once"
-            )
+            files = {"path": part.source.path, "other": before.source.path}
+            content = say(f"history.{part.content}")
+            raise OperatorError(say("history.overlap", **files, symbol=part.name, content=content))
         latest[part.name, part.interval_ns] = part
 
 

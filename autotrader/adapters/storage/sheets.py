@@ -17,6 +17,7 @@ import polars as pl
 
 from autotrader.adapters.storage.sources import Content, Source
 from autotrader.errors import OperatorError
+from autotrader.messages import say
 from core_ext.types import EVENT_DTYPE, Flag, Kind
 
 Ints = npt.NDArray[np.int64]
@@ -76,18 +77,27 @@ class Sheet:
         if not bad.any():
             return
         i = int(bad.argmax())
-        row = f", row {self.frame['row'][i]}" if "row" in self.frame.columns else ""
-        name = self.source.layout.columns[column]
-        value = "nothing" if self.frame[column][i] is None else str(self.frame[column][i])[:40]
+        found = self.frame[column][i]
         raise OperatorError(
-            f"{self.source.path}{row}, {self.grid.symbol}, column {name}: {value} {reason}; "
-            "correct that row or fetch the file again"
+            say(
+                "history.bad_value",
+                place=self._place(i),
+                symbol=self.grid.symbol,
+                column=self.source.layout.columns[column],
+                value=say("history.nothing") if found is None else str(found)[:40],
+                reason=reason,
+            )
         )
+
+    def _place(self, i: int) -> str:
+        if "row" not in self.frame.columns:
+            return str(self.source.path)
+        return say("history.place", path=self.source.path, row=self.frame["row"][i])
 
     def whole(self, column: str) -> Ints:
         """Return a column of whole numbers."""
         numbers = self.frame[column].cast(pl.Int64, strict=False)
-        self.refuse(numbers.is_null().to_numpy(), column, "is no whole number of at most 18 digits")
+        self.refuse(numbers.is_null().to_numpy(), column, say("history.not_whole"))
         return numbers.to_numpy()
 
     def stamps(self) -> Ints:
@@ -95,23 +105,19 @@ class Sheet:
         raw = self.whole("ts")
         micro = raw >= MICROSECONDS
         ms = np.where(micro, raw // 1000, raw)
-        self.refuse((ms < EARLIEST_MS) | (ms >= LATEST_MS), "ts", "is no stamp in ms or us between 2000 and 2100")
+        self.refuse((ms < EARLIEST_MS) | (ms >= LATEST_MS), "ts", say("history.not_stamp"))
         return np.where(micro, raw * 1000, raw * 1_000_000)
 
     def prices(self, column: str) -> Ints:
         """Return prices as integers at eight decimals."""
         numbers, values = self._numbers(column)
-        self.refuse(
-            ~((values >= 1 / E8) & (values < PRICE_LIMIT)),
-            column,
-            "is no price (1e-8 or more, at most 18 digits with 8 decimals)",
-        )
+        self.refuse(~((values >= 1 / E8) & (values < PRICE_LIMIT)), column, say("history.not_price"))
         return self._e8(column, numbers, values)
 
     def rates(self, column: str) -> Ints:
         """Return funding rates, fractions per interval, as integers at eight decimals."""
         numbers, values = self._numbers(column)
-        self.refuse(~(np.abs(values) < 1), column, "is no funding rate (a fraction between -1 and 1)")
+        self.refuse(~(np.abs(values) < 1), column, say("history.not_rate"))
         return self._e8(column, numbers, values)
 
     def lots(self, column: str) -> Ints:
@@ -119,7 +125,7 @@ class Sheet:
         lot_e8 = self.grid.lot_e8
         numbers, values = self._numbers(column)
         scaled = values * E8
-        self.refuse(~((values >= 0) & (scaled / lot_e8 < LOTS_LIMIT)), column, "is no quantity (zero or positive)")
+        self.refuse(~((values >= 0) & (scaled / lot_e8 < LOTS_LIMIT)), column, say("history.not_quantity"))
         e8 = np.rint(np.where(scaled < EXACT, scaled, 0)).astype(np.int64)
         lots = (e8 + lot_e8 // 2) // lot_e8
         far = scaled >= EXACT
@@ -130,7 +136,7 @@ class Sheet:
     def sides(self, column: str) -> Mask:
         """Return a column of true and false."""
         text = self.frame[column].cast(pl.String).fill_null("").str.to_lowercase()
-        self.refuse((~text.is_in(["true", "false"])).to_numpy(), column, "is neither true nor false")
+        self.refuse((~text.is_in(["true", "false"])).to_numpy(), column, say("history.not_side"))
         return (text == "true").to_numpy()
 
     def _numbers(self, column: str) -> tuple[pl.Series, Floats]:
@@ -171,9 +177,9 @@ def _bars(sheet: Sheet, kind: Kind) -> Rows:
     rows = _rows(sheet, kind, Flag.F_CLOSED)
     prices = [sheet.prices(column) for column in OHLC]
     opened, high, low, closed = prices
-    sheet.refuse(high < low, "high", "is below the bar's low")
-    sheet.refuse((opened > high) | (opened < low), "open", "lies outside the bar's low to high")
-    sheet.refuse((closed > high) | (closed < low), "close", "lies outside the bar's low to high")
+    sheet.refuse(high < low, "high", say("history.high_below_low"))
+    sheet.refuse((opened > high) | (opened < low), "open", say("history.outside_bar"))
+    sheet.refuse((closed > high) | (closed < low), "close", say("history.outside_bar"))
     rows["ts"] = sheet.stamps() + sheet.source.interval_ns
     for word, column in zip("abcd", prices, strict=True):
         rows[word] = column
@@ -211,7 +217,7 @@ def trades(sheet: Sheet) -> Rows:
     tick_e8 = sheet.grid.tick_e8
     rows = _rows(sheet, Kind.TRADE, Flag.F_END)
     prices = sheet.prices("price")
-    sheet.refuse(prices % tick_e8 != 0, "price", f"is on no tick of {tick_e8 / E8:g} (give the tick of that day)")
+    sheet.refuse(prices % tick_e8 != 0, "price", say("history.off_tick", tick=tick_e8 / E8))
     rows["flags"] |= np.where(sheet.sides("maker"), Flag.F_SELL, 0).astype(np.uint8)
     rows["ts"] = sheet.stamps()
     rows["b"] = prices // tick_e8

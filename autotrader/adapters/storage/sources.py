@@ -21,6 +21,7 @@ from typing import IO
 import polars as pl
 
 from autotrader.errors import OperatorError
+from autotrader.messages import say
 
 MINUTE_NS = 60 * 10**9
 INTERVALS_NS = {
@@ -123,7 +124,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise OperatorError(f"{path}: cannot be read ({reason}); download or record the file again") from error
+        raise OperatorError(say("history.unreadable", path=path, reason=reason)) from error
 
 
 class Source(ABC):
@@ -169,7 +170,7 @@ class Source(ABC):
     def require_unchanged(self) -> None:
         """Refuse a file that is no longer the one that was hashed."""
         if self._stat() != self._stamp:
-            raise OperatorError(f"{self.path}: changed while it was in use; start the run again")
+            raise OperatorError(say("history.changed", path=self.path))
 
     @abstractmethod
     def scan(self, symbols: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -253,21 +254,18 @@ class TextSource(Source):
         if self.content is Content.KLINES:
             self._read_kind_and_interval(tokens)
         if len(tokens) < 2:
-            raise OperatorError(f"{self.path}: its name has no symbol; name it as the archive does, BTCUSDT-...")
+            raise OperatorError(say("history.name_symbol", path=self.path))
         return tokens[0]
 
     def _read_kind_and_interval(self, tokens: Sequence[str]) -> None:
         place = str(self.path.absolute()) + (self._member or "")
         if "indexPriceKlines" in place or "premiumIndexKlines" in place:
-            raise OperatorError(f"{self.path}: index and premium klines are not prices that trade; leave the file out")
+            raise OperatorError(say("history.index_klines", path=self.path))
         if "markPriceKlines" in place:
             self.content = Content.MARK
         stated = [token for token in tokens if token in INTERVALS_NS]
         if not stated:
-            raise OperatorError(
-                f"{self.path}: its name states no interval of 1s to 1d; name it as the archive does, "
-                "BTCUSDT-1m-2026-01-01.csv"
-            )
+            raise OperatorError(say("history.name_interval", path=self.path))
         self.interval_ns = INTERVALS_NS[stated[0]]
 
     @contextmanager
@@ -322,7 +320,7 @@ class TextSource(Source):
                 yield tail + head + newline
                 tail = rest
             elif len(tail) > HEAD_BYTES:
-                raise OperatorError(f"{self.path}: a line is longer than {HEAD_BYTES} bytes; it is no CSV of history")
+                raise OperatorError(say("history.long_line", path=self.path, limit=HEAD_BYTES))
             else:
                 tail += piece
         if tail:
@@ -336,7 +334,7 @@ class TextSource(Source):
             text = pl.read_csv(lines, has_header=False, schema=dict.fromkeys(self._header, pl.String))
         except pl.exceptions.PolarsError as error:
             self._refuse_guilty_line(lines, row)
-            raise OperatorError(f"{self.path}: no CSV from row {row} on ({error}); download the file again") from error
+            raise OperatorError(say("history.no_csv", path=self.path, row=row, reason=error)) from error
         return self._numbered(text, row)
 
     def _numbered(self, text: pl.DataFrame, row: int) -> pl.DataFrame:
@@ -346,12 +344,11 @@ class TextSource(Source):
     def _refuse_guilty_line(self, lines: bytes, row: int) -> None:
         for number, line in enumerate(lines.split(b"\n"), start=row):
             fields = line.count(b",") + 1
+            place = say("history.place", path=self.path, row=number)
             if fields != len(self._header):
-                raise OperatorError(
-                    f"{self.path}, row {number}: {fields} fields, not {len(self._header)}; download the file again"
-                )
+                raise OperatorError(say("history.fields", place=place, found=fields, wanted=len(self._header)))
             if not _is_utf8(line):
-                raise OperatorError(f"{self.path}, row {number}: is not UTF-8 text; download the file again")
+                raise OperatorError(say("history.not_utf8", place=place))
 
 
 def _between(column: str, first: int, end: int) -> pl.Expr:
@@ -367,17 +364,14 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _foreign(path: Path, seen: str) -> OperatorError:
-    return OperatorError(
-        f"{path}: is no history file ({seen}); give Parquet or CSV with symbol, ts_ms, open, high, low, close "
-        "[, volume] or symbol, ts_ms, rate, or the archive's klines, markPriceKlines, fundingRate, aggTrades or trades"
-    )
+    return OperatorError(say("history.foreign", path=path, seen=seen))
 
 
 def _layout_of(path: Path, names: Sequence[str]) -> Layout:
     for layout in LAYOUTS:
         if set(layout.columns.values()) <= set(names):
             return layout
-    raise _foreign(path, f"columns {', '.join(names)[:80]}")
+    raise _foreign(path, say("history.seen_columns", names=", ".join(names)[:80]))
 
 
 def _require_types(path: Path, layout: Layout, schema: Mapping[str, pl.DataType]) -> None:
@@ -390,21 +384,21 @@ def _require_types(path: Path, layout: Layout, schema: Mapping[str, pl.DataType]
         else:
             fits = kind.is_numeric() or kind == pl.String
         if not fits:
-            raise OperatorError(f"{path}: column {theirs} holds {kind}; write it as the recordings do and try again")
+            raise OperatorError(say("history.column_type", path=path, column=theirs, kind=kind))
 
 
 def _bare_layout(path: Path, fields: int) -> Layout:
     for layout in LAYOUTS:
         if len(layout.bare) == fields:
             return layout
-    raise _foreign(path, f"{fields} columns without a header row")
+    raise _foreign(path, say("history.seen_bare", count=fields))
 
 
 def _text_source(path: Path, head: bytes, member: str | None) -> TextSource:
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     line, newline, _ = head[mark:].partition(b"\n")
     if b"\0" in head or not _is_utf8(line) or len(line) > HEAD_BYTES // 2:
-        raise _foreign(path, "not text")
+        raise _foreign(path, say("history.seen_bytes"))
     names = [name.strip().strip('"') for name in line.decode().split(",")]
     if names[0][:1].isdigit():
         layout = _bare_layout(path, len(names))
@@ -417,11 +411,11 @@ def _zip_source(path: Path) -> TextSource:
     with _readable(path), zipfile.ZipFile(path) as archive:
         members = [item.filename for item in archive.infolist() if not item.is_dir()]
         if len(members) != 1:
-            raise _foreign(path, f"a zip of {len(members)} files instead of one CSV")
+            raise _foreign(path, say("history.seen_zip", count=len(members)))
         with archive.open(members[0]) as stream:
             head = stream.read(HEAD_BYTES)
     if not head:
-        raise OperatorError(f"{path}: {members[0]} in it is empty; download the file again")
+        raise OperatorError(say("history.empty_member", path=path, member=members[0]))
     return _text_source(path, head, members[0])
 
 
@@ -444,11 +438,11 @@ def identify(path: Path) -> Source:
         If the file is missing, empty, unreadable or no history.
     """
     if not path.is_file():
-        raise OperatorError(f"{path}: there is no such file; check the path of the data")
+        raise OperatorError(say("history.no_file", path=path))
     with _readable(path), path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     if not head.strip():
-        raise OperatorError(f"{path}: is empty; download or record the file again")
+        raise OperatorError(say("history.empty", path=path))
     if head.startswith(b"PAR1"):
         return ParquetSource(path)
     if head.startswith(b"PK"):
