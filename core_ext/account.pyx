@@ -3,7 +3,7 @@ cimport cython
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from core_ext.fixed cimport E8, magnitude, mul_div, mul_div_wide, notional_e8, part_e8, ratio_e8, value_e8
+from core_ext.fixed cimport funding_of_e8, liquidation_at, magnitude, mul_div, notional_e8, part_e8, value_e8
 from core_ext.types cimport Instruments, bracket_t, instrument_t
 
 
@@ -27,16 +27,16 @@ cdef int64_t liquidation_of(const instrument_t* i, int64_t room_e8, int64_t long
     # brackets' lines (that is what the maintenance amounts are for), so of the prices at which equity meets each
     # line the first one reached is the one whose bracket holds the notional *there*: the highest for a net long, the
     # lowest for a net short.
-    cdef int64_t price, factor, found = 0
+    cdef int64_t price, found = 0
     cdef bint falls = longs > shorts
-    cdef int a, b
+    cdef int a, b, sign = 0
     for a in range(i.n_brackets if longs else 1):
         for b in range(i.n_brackets if shorts else 1):
-            factor = longs * i.brackets[a].mmr_e8 + shorts * i.brackets[b].mmr_e8 - (longs - shorts) * E8
-            if factor == 0 or (factor < 0) != falls:
+            price = liquidation_at(room_e8 - cost_e8 + (i.brackets[a].cum_e8 if longs else 0)
+                                   + (i.brackets[b].cum_e8 if shorts else 0), i.lot_e8, longs, shorts,
+                                   i.brackets[a].mmr_e8, i.brackets[b].mmr_e8, &sign)
+            if sign == 0 or (sign < 0) != falls:
                 continue
-            price = ratio_e8(room_e8 - cost_e8 + (i.brackets[a].cum_e8 if longs else 0)
-                             + (i.brackets[b].cum_e8 if shorts else 0), i.lot_e8, factor)
             if falls:
                 found = max(found, price)
             else:
@@ -138,7 +138,7 @@ cdef class Account:
     cdef int64_t funding_due(self, int symbol, int64_t rate_e8, int64_t mark_e8) noexcept nogil:
         # What the account receives at a funding stamp: longs pay a positive rate.
         cdef const instrument_t* i = &self.instruments.data[symbol]
-        return -mul_div_wide(mark_e8, self.positions[symbol].lots * i.lot_e8, rate_e8)
+        return -funding_of_e8(mark_e8, self.positions[symbol].lots, i.lot_e8, rate_e8)
 
     cdef void book_funding(self, int symbol, int64_t amount_e8) noexcept nogil:
         self.positions[symbol].funding_e8 += amount_e8

@@ -80,26 +80,43 @@ cdef extern from *:
         return at_decimal_here(p, decimals);
     }
 
-    /* a * b * c / 1e16, half away from zero: a price, a quantity and a rate, all with eight decimals. |a*b| < 1e29. */
-    static inline int64_t at_mul_div_wide(int64_t a, int64_t b, int64_t c) {
-        __int128 d = (__int128)AT_E8 * AT_E8, p = (__int128)a * b, h = d / 2;
-        const __int128 most = (__int128)1000000000000000000LL * 100000000000LL;
-        if (p > most || p < -most)
-            return (a < 0) ^ (b < 0) ^ (c < 0) ? -INT64_MAX : INT64_MAX;
-        p *= c;
-        p = p >= 0 ? (p + h) / d : (p - h) / d;
+    static inline int64_t at_saturated(__int128 p) {
         return p > INT64_MAX ? INT64_MAX : p < -INT64_MAX ? -INT64_MAX : (int64_t)p;
     }
 
-    /* money_e8 / (size_e8 * factor) as a price at eight decimals, half away from zero, the factor with eight
-       decimals too; 0 for no size. money * 1e16 needs 117 bits at most. */
-    static inline int64_t at_ratio(int64_t money, int64_t size, int64_t factor) {
-        __int128 n = (__int128)money * AT_E8 * AT_E8, d = (__int128)size * factor, h;
+    /* price_e8 * lots * lot_e8 in 128 bits: value with sixteen decimals. False when even those do not hold it. */
+    static inline int at_value(int64_t price, int64_t lots, int64_t lot, __int128 *value) {
+        *value = (__int128)price * lots;
+        return !__builtin_mul_overflow(*value, (__int128)lot, value);
+    }
+
+    static inline int64_t at_value_e8(int64_t price, int64_t lots, int64_t lot) {
+        __int128 v;
+        if (!at_value(price, lots, lot, &v)) return (price < 0) ^ (lots < 0) ? -INT64_MAX : INT64_MAX;
+        return at_saturated((v + (v >= 0 ? AT_E8 / 2 : -AT_E8 / 2)) / AT_E8);
+    }
+
+    /* value * rate, exact until the one rounding: with v = q * 1e16 + r it is q * rate + r * rate / 1e16. */
+    static inline int64_t at_funding_e8(int64_t mark, int64_t lots, int64_t lot, int64_t rate) {
+        const __int128 d = (__int128)AT_E8 * AT_E8;
+        __int128 v, r;
+        if (!at_value(mark, lots, lot, &v)) return (lots < 0) ^ (rate < 0) ? -INT64_MAX : INT64_MAX;
+        r = v % d * rate;
+        return at_saturated(v / d * rate + (r + (r >= 0 ? d / 2 : -d / 2)) / d);
+    }
+
+    /* The price at which money is what `longs` and `shorts` of these margin ratios still need; *sign tells whether
+       the need grows (1) or shrinks (-1) with the price. money * 1e16 takes 117 bits. */
+    static inline int64_t at_liquidation(int64_t money, int64_t lot, int64_t longs, int64_t shorts,
+                                         int64_t long_mmr, int64_t short_mmr, int *sign) {
+        __int128 n = (__int128)money * AT_E8 * AT_E8, h;
+        __int128 d = (__int128)longs * long_mmr + (__int128)shorts * short_mmr - ((__int128)longs - shorts) * AT_E8;
+        *sign = d > 0 ? 1 : d < 0 ? -1 : 0;
         if (!d) return 0;
+        d *= lot;
         if (d < 0) { n = -n; d = -d; }
         h = d / 2;
-        n = n >= 0 ? (n + h) / d : (n - h) / d;
-        return n > INT64_MAX ? INT64_MAX : n < -INT64_MAX ? -INT64_MAX : (int64_t)n;
+        return at_saturated(n >= 0 ? (n + h) / d : (n - h) / d);
     }
 
     /* The first byte from `p` on that ends or forbids plain text: a quote, a backslash, or anything but printable
@@ -136,8 +153,10 @@ cdef extern from *:
     int64_t mul_div "at_mul_div"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t mul_div_floor "at_mul_div_floor"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t mul "at_mul"(int64_t a, int64_t b) noexcept nogil
-    int64_t mul_div_wide "at_mul_div_wide"(int64_t a, int64_t b, int64_t c) noexcept nogil
-    int64_t ratio_e8 "at_ratio"(int64_t money, int64_t size, int64_t factor) noexcept nogil
+    int64_t value_of_e8 "at_value_e8"(int64_t price, int64_t lots, int64_t lot) noexcept nogil
+    int64_t funding_of_e8 "at_funding_e8"(int64_t mark, int64_t lots, int64_t lot, int64_t rate) noexcept nogil
+    int64_t liquidation_at "at_liquidation"(int64_t money, int64_t lot, int64_t longs, int64_t shorts,
+                                            int64_t long_mmr, int64_t short_mmr, int* sign) noexcept nogil
     int64_t read_decimal "at_decimal"(const char** p, int decimals) noexcept nogil
     int64_t read_decimal_here "at_decimal_here"(const char** p, int decimals) noexcept nogil    # for the inner loop
     const char* plain_end "at_plain_end"(const char* p, const char* end) noexcept nogil
@@ -160,7 +179,7 @@ cdef inline int64_t notional_e8(const instrument_t* i, int64_t ticks, int64_t lo
 
 cdef inline int64_t value_e8(const instrument_t* i, int64_t price_e8, int64_t lots) noexcept nogil:
     # Notional at a price that is on no tick (mark, index, candle), rounded once.
-    return mul_div(price_e8, mul(lots, i.lot_e8), E8)
+    return value_of_e8(price_e8, lots, i.lot_e8)
 
 
 cdef inline int64_t price_e8(const instrument_t* i, int64_t ticks) noexcept nogil:

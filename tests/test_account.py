@@ -324,3 +324,15 @@ def test_a_symbol_that_the_run_does_not_have_is_refused():
 def test_a_starting_equity_out_of_range_is_refused(start):
     with pytest.raises(ValueError, match="starting equity"):
         Account(Instruments(SPECS), start)
+
+
+def test_coins_that_cost_next_to_nothing_are_counted_exactly():
+    """Two hundred billion lots of one coin at 0.00004 USDT: products that 64 bits do not hold."""
+    cheap = spec("1000PEPEUSDT", tick_e8=10, lot_e8=E8, max_lots=10**12)
+    account, lots = Account(Instruments([cheap]), 10**9 * E8), 2 * 10**11
+    account.fill(0, lots, 400, 0)
+    account.mark(0, 4_000)
+    assert account.position(0)["value_e8"] == 8_000_000 * E8
+    assert account.unrealised_e8 == 0
+    assert account.funding_amount(0, 1_000_000, 4_000) == -80_000 * E8
+    assert account.reconcile() == 0
