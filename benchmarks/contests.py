@@ -160,7 +160,7 @@ class Crossover(Strategy):
     """Hold ten times the smallest order on the side of the last hour's return: a Python strategy that is short."""
 
     def start(self) -> None:
-        self.windows = [BarWindow(62, 0.98) for _ in self.desk.symbols]
+        self.windows = [BarWindow(62, 34.0) for _ in self.desk.symbols]
         self.rising = [None] * len(self.windows)
 
     def on_bars(self) -> None:

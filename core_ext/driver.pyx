@@ -74,10 +74,12 @@ cdef class Feed:
     @property
     def default_symbol(self):
         """Index of the symbol of messages that name none (REST snapshots)."""
-        return self.scanner.default_symbol
+        return self.scanner.default_symbol if self.scanner is not None else -1
 
     @default_symbol.setter
     def default_symbol(self, int symbol):
+        if self.scanner is None:
+            raise TypeError("recorder lines need a scanner")
         self.scanner.default_symbol = symbol
 
     def feed_rows(self, rows not None, int source, int64_t first_row):
@@ -131,7 +133,10 @@ cdef class Feed:
         cdef const char* end = p + len(lines)
         cdef const char* stop
         cdef int64_t stamp, count = 0, k
-        cdef Rows rows = self.scanner.rows
+        cdef Rows rows
+        if self.scanner is None:
+            raise TypeError("recorder lines need a scanner")
+        rows = self.scanner.rows
         while p < end:
             stop = <const char*> memchr(p, 10, end - p)
             if stop == NULL:

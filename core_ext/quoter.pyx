@@ -43,9 +43,12 @@ cdef class Quoter(Strategy):
 
     cpdef on_book(self, int symbol):
         """Keep one bid and one ask where they belong."""
-        cdef market_t* m = &self.desk.markets.data[symbol]
+        cdef market_t* m
         cdef double fair
         cdef int64_t bid, ask
+        if self.desk is None or not 0 <= symbol < self.desk.instruments.size:
+            raise TypeError("a quoter quotes the symbols of its engine")
+        m = &self.desk.markets.data[symbol]
         if m.bid_ticks <= 0 or m.ask_ticks <= 0 or m.ask_ticks - m.bid_ticks < self.min_spread_ticks:
             return
         fair = microprice(m)

@@ -696,3 +696,13 @@ def test_a_reduce_only_order_withdraws_the_plain_orders_beside_it():
     machine, tape = with_position(10, order(SELL, 5, MIDDLE + 400), order(SELL, 10, reduce_only=True))
     machine.feed(tape.touch(lots=1_998))
     assert kinds(machine.feed(tape.touch(lots=1_997))) == ["CANCEL", "ORDER"]
+
+
+def test_a_quoter_without_an_engine_and_lines_without_a_scanner_are_errors_and_no_crash(tmp_path):
+    with pytest.raises(TypeError, match="engine"):
+        quoter().on_book(0)
+    machine = engine()
+    exchange = Exchange(machine.instruments, [Account(machine.instruments, EQUITY)], ["stream"], 0.0, 0.0, 0, 12)
+    driver = Driver(machine, exchange, None, JournalWriter(str(tmp_path / "journal")), 0, 0, SECOND)
+    with pytest.raises(TypeError, match="scanner"):
+        driver.feed_lines(b"1700000000000 {}\n", 0, 0, 1_000_000, 0, 1)
