@@ -603,7 +603,8 @@ cdef class Exchange:
         cdef int k = 0
         while k < place.resting_count:
             o = &place.resting[k]
-            if o.waits or o.since > place.ts_open + self.grace_ns or not (
+            # Only the extremes of a bar that the order saw whole.
+            if o.waits or o.since > place.ts_open or not (
                     row.c <= price_e8(i, o.order.price_ticks - 1) if o.order.side == Side.BUY
                     else row.b >= price_e8(i, o.order.price_ticks + 1)):
                 k += 1

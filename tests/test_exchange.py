@@ -950,11 +950,13 @@ def test_without_a_spread_and_impact_a_market_order_pays_the_open(tmp_path):
     ],
 )
 def test_a_limit_order_fills_only_when_a_bar_trades_through_it_by_a_tick(tmp_path, ask, low, high, fills):
-    first, second = OPENING + BAR, OPENING + 2 * BAR
+    """The bar in which it arrived does not count: what of it came before is not known."""
+    first, second, third = (OPENING + k * BAR for k in (1, 2, 3))
     extremes = int(Decimal(high) * E8), int(Decimal(low) * E8)
-    events = [Bar(first, *FLAT), Open(first, 100 * E8), Bar(second, 100 * E8, *extremes, 100 * E8, 10_000)]
+    events = [Bar(first, *FLAT), Open(first, 100 * E8), Bar(second, *FLAT), Open(second, 100 * E8),
+              Bar(third, 100 * E8, *extremes, 100 * E8, 10_000)]  # fmt: skip
     answer = on_bars(tmp_path, [replace(ask, ts=first + SECOND)], *events)
-    assert answer == ([(second, ask.ticks, 100)] if fills else [])
+    assert answer == ([(third, ask.ticks, 100)] if fills else [])
 
 
 def test_an_order_placed_inside_a_bar_cannot_use_what_that_bar_did(tmp_path):

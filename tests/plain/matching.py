@@ -313,7 +313,7 @@ class Bars(Venue):
             tick = self.spec["tick_e8"]
             limit = one.order.ticks * tick
             passed = low <= limit - tick if one.order.side == BUY else high >= limit + tick
-            if one.order.ticks == 0 or not passed or one.since > self.opened + self.grace:
+            if one.order.ticks == 0 or not passed or one.since > self.opened:
                 continue
             if self.is_futile(one.order):
                 self.expire(one, 4, now)
