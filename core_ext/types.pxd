@@ -103,7 +103,6 @@ cpdef enum Kind:
 
 cpdef enum Flag:
     F_END = 1
-    F_LAST = 2         # nothing newer was waiting in the socket
     F_SELL = 4
     F_MAKER = 8
     F_REDUCE_ONLY = 16

@@ -38,7 +38,6 @@ class Flag(IntEnum):
     """Bit of a row's flags."""
 
     F_END = 1
-    F_LAST = 2
     F_SELL = 4
     F_MAKER = 8
     F_REDUCE_ONLY = 16
