@@ -1,6 +1,6 @@
 """Streaming features, one struct a symbol."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -22,6 +22,33 @@ class Markets:
 
     def set(self, symbol: int, **fields: int | Sequence[int]) -> None:
         """Set features by name, as the engine would from events; the gate's boundary tests state their market so."""
+
+    def measure_vpin(self, symbol: int, bucket_lots: int, buckets: int = 50) -> None:
+        """Begin to measure VPIN on volume buckets: a fiftieth of a day's usual volume is the usual size."""
+
+    def observe(self, instruments: Instruments, rows: NDArray[np.void]) -> None:
+        """Take touches, trades, closed candles and own fills; other kinds pass."""
+
+    def features(self, symbol: int, now: int) -> dict[str, float]:
+        """Return what can be asked of a symbol at a time (ns), by name; prices in ticks."""
+
+def book_imbalance(bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]], levels: int = 5) -> float:
+    """Return bid less ask lots of the best levels as a share of both, from [(ticks, lots), ...] of each side."""
+
+def book_depth(side: Iterable[tuple[int, int]], levels: int = 5) -> int:
+    """Return the lots of the best levels of one side, [(ticks, lots), ...]."""
+
+def walk_book(side: Iterable[tuple[int, int]], lots: int, middle: float) -> tuple[float, float]:
+    """Return (average price in ticks, distance from the mid in bps) of lots taken from one side at once."""
+
+def book_flow(
+    bids_before: Iterable[tuple[int, int]],
+    asks_before: Iterable[tuple[int, int]],
+    bids: Iterable[tuple[int, int]],
+    asks: Iterable[tuple[int, int]],
+    levels: int = 1,
+) -> int:
+    """Return the order-flow imbalance between two looks at the best levels, lots; positive pushes up."""
 
 @final
 class BarWindow:
@@ -56,5 +83,8 @@ class CandleBuilder:
         """Length of a bar, ns."""
 
     def __init__(self, instruments: Instruments, interval_ns: int) -> None: ...
+    def vwap(self, symbol: int) -> float:
+        """Return the volume-weighted average price of a symbol's last closed bar, 0 before there is one."""
+
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Add rows; return the rows that they complete."""

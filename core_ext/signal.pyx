@@ -3,14 +3,21 @@ cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
 
-from core_ext.types cimport Flag, Instruments, Kind, Rows, event_t, instrument_t
+from core_ext.fixed cimport MAX_STEPS
+from core_ext.types cimport Flag, Instruments, Kind, Rows, Side, event_t, instrument_t
 
-cdef int64_t SECOND = 1000000000
+cdef enum:
+    SECOND = 1000000000
+
 cdef int64_t HOUR = 3600000000000
+cdef int64_t DAY = 86400000000000
 cdef int64_t MAX_FLAT = 60             # intervals without a row of any kind that still pass for a quiet market
 # 0.5 ** (1 / 60): written out, so that no library's pow decides a bit of it.
 cdef double DECAY_1S = 0.98851402035289613535
+cdef double FLOW_DECAY_1S = 0.93303299153680741598     # 0.5 ** (1 / 10)
+cdef double FILL_DECAY = 0.95                          # a fill: about twenty of them count
 
 
 cdef void roll_seconds(market_t* m, int64_t second) noexcept nogil:
@@ -35,6 +42,106 @@ cdef void on_trade(market_t* m, const instrument_t* i, const event_t* row) noexc
     m.minute_lots += row.c
     m.last_e8 = row.b * i.tick_e8
     m.ts_last = row.ts
+    if row.c > 0:
+        add_flow(m, row.ts // SECOND, row.b, row.c, row.flags & Flag.F_SELL)
+        add_day(m, row.ts, row.b, row.c)
+
+
+cdef void add_flow(market_t* m, int64_t second, int64_t ticks, int64_t lots, bint sold) noexcept nogil:
+    cdef double size = <double> lots
+    minute_add(&m.sold if sold else &m.bought, second, size)
+    minute_add(&m.worth, second, <double> ticks * size)
+    if second > m.flow_second:
+        decay_flow(m, second - m.flow_second)
+        m.flow_second = second
+    m.flow_lots += -size if sold else size
+    m.flow_total += size
+    m.size_ratio = size / m.usual_lots if m.trades >= USUAL_TRADES else 0.0
+    m.trades += 1
+    m.usual_lots += (size - m.usual_lots) / <double> min(m.trades, USUAL_TRADES)
+    fill_bucket(&m.vpin, lots, sold)
+
+
+cdef void decay_flow(market_t* m, int64_t seconds) noexcept nogil:
+    # By squares: a pause of a day costs seventeen steps.
+    cdef double power = FLOW_DECAY_1S
+    while seconds > 0:
+        if seconds & 1:
+            m.flow_lots *= power
+            m.flow_total *= power
+        power *= power
+        seconds >>= 1
+
+
+cdef void fill_bucket(vpin_t* v, int64_t lots, bint sold) noexcept nogil:
+    cdef int64_t part
+    if v.bucket_lots <= 0:
+        return
+    part = lots // v.bucket_lots - v.buckets
+    if part > 1:                               # the ring forgets whole buckets of one side: skip them
+        lots -= (part - 1) * v.bucket_lots
+    while lots > 0:
+        part = min(lots, v.bucket_lots - v.lots)
+        v.lots += part
+        v.bought_lots += -part if sold else part
+        lots -= part
+        if v.lots == v.bucket_lots:
+            close_bucket(v)
+
+
+cdef void close_bucket(vpin_t* v) noexcept nogil:
+    cdef int64_t slot = v.count % v.buckets
+    v.total -= v.imbalance[slot]
+    v.imbalance[slot] = v.bought_lots if v.bought_lots >= 0 else -v.bought_lots
+    v.total += v.imbalance[slot]
+    v.count += 1
+    v.lots = 0
+    v.bought_lots = 0
+
+
+cdef void add_day(market_t* m, int64_t ts, double ticks, double lots) noexcept nogil:
+    if ts // DAY > m.day:
+        m.day = ts // DAY
+        m.day_lots = 0.0
+        m.day_worth = 0.0
+    m.day_lots += lots
+    m.day_worth += ticks * lots
+
+
+cdef void minute_add(minute_t* w, int64_t second, double amount) noexcept nogil:
+    # A late second counts to the one under way: what is known now is known now.
+    cdef int64_t k
+    for k in range(max(w.second + 1, second - SECONDS + 1), second + 1):
+        w.amount[k % SECONDS] = 0.0
+    w.second = max(w.second, second)
+    w.amount[w.second % SECONDS] += amount
+
+
+cdef double minute_sum(const minute_t* w, int64_t second) noexcept nogil:
+    # Of the last 60 s, the second under way among them.
+    cdef double total = 0.0
+    cdef int64_t k
+    for k in range(max(0, max(w.second, second) - SECONDS + 1), w.second + 1):
+        total += w.amount[k % SECONDS]
+    return total
+
+
+cdef double order_flow(const market_t* m, int64_t now) noexcept nogil:
+    # Lots that the touch gained on the bid and lost on the ask in the last 60 s: demand, positive when it pushes up.
+    return minute_sum(&m.touch_flow, now // SECOND)
+
+
+cdef double trade_flow(const market_t* m, int64_t now) noexcept nogil:
+    # Share of bought less sold lots of the last 60 s, -1 to 1; 0 without a trade.
+    cdef double bought = minute_sum(&m.bought, now // SECOND)
+    cdef double sold = minute_sum(&m.sold, now // SECOND)
+    return (bought - sold) / (bought + sold) if bought + sold > 0 else 0.0
+
+
+cdef double vwap(const market_t* m, int64_t now) noexcept nogil:
+    # In ticks, of the last 60 s; 0 without a trade.
+    cdef double lots = minute_sum(&m.bought, now // SECOND) + minute_sum(&m.sold, now // SECOND)
+    return minute_sum(&m.worth, now // SECOND) / lots if lots > 0 else 0.0
 
 
 cdef int64_t minute_volume_lots(market_t* m, int64_t ts) noexcept nogil:
@@ -76,20 +183,118 @@ cdef void track_hour(market_t* m, int64_t ts, double high, double low, double cl
         m.hour_low = min(m.hour_low, low)
 
 
+cdef inline int64_t side_flow(int64_t key_before, int64_t before, int64_t key, int64_t lots) noexcept nogil:
+    # Lots gained by one side whose better price has the greater key: all of a better level, none of a lost one.
+    return (lots if key >= key_before else 0) - (before if key <= key_before else 0)
+
+
+cdef void add_touch_flow(market_t* m, int64_t second) noexcept nogil:
+    cdef touch_t* t = &m.before
+    if t.bid_ticks > 0:
+        minute_add(&m.touch_flow, second, <double> (
+            side_flow(t.bid_ticks, t.bid_lots, m.bid_ticks, m.bid_lots)
+            - side_flow(-t.ask_ticks, t.ask_lots, -m.ask_ticks, m.ask_lots)))
+    t.bid_ticks = m.bid_ticks
+    t.bid_lots = m.bid_lots
+    t.ask_ticks = m.ask_ticks
+    t.ask_lots = m.ask_lots
+
+
+cdef void on_gap(market_t* m) noexcept nogil:
+    # The book was lost: the next touch follows from none before, and its difference is nobody's order.
+    m.before.bid_ticks = 0
+
+
+cdef void push_spread(spreads_t* s, double spread) noexcept nogil:
+    # The place of the sample that leaves, or a new one at the end, is moved to where the new sample belongs.
+    cdef int64_t slot = s.count % SPREADS
+    cdef int64_t last = min(s.count, SPREADS - 1)
+    cdef int64_t k = last
+    while s.count >= SPREADS and s.ordered[k] != s.ring[slot]:
+        k -= 1
+    while k > 0 and s.ordered[k - 1] > spread:
+        s.ordered[k] = s.ordered[k - 1]
+        k -= 1
+    while k < last and s.ordered[k + 1] < spread:
+        s.ordered[k] = s.ordered[k + 1]
+        k += 1
+    s.ordered[k] = spread
+    s.ring[slot] = spread
+    s.count += 1
+
+
+cdef double median_spread_bps(const market_t* m) noexcept nogil:
+    # Of the last 300 seconds with a touch; 0 before there were 60.
+    cdef int64_t n = min(m.spreads.count, SPREADS)
+    if n < FEWEST_SPREADS:
+        return 0.0
+    return 0.5 * (m.spreads.ordered[(n - 1) // 2] + m.spreads.ordered[n // 2])
+
+
+cdef void track_move(move_t* w, int64_t second, double high, double low, double close) noexcept nogil:
+    # high, low, close since the last call.
+    cdef int64_t k
+    if w.price <= 0:
+        w.second = max(second, 0)
+        w.highest = w.lowest = close
+        for k in range(MOVE_SECONDS):
+            w.high[k] = w.low[k] = close
+    elif second > w.second:
+        for k in range(max(w.second + 1, second - MOVE_SECONDS + 1), second + 1):
+            w.high[k % MOVE_SECONDS] = w.price
+            w.low[k % MOVE_SECONDS] = w.price
+        w.second = second
+        w.highest = w.price
+        w.lowest = w.price
+        for k in range(MOVE_SECONDS):
+            w.highest = max(w.highest, w.high[k])
+            w.lowest = min(w.lowest, w.low[k])
+    k = w.second % MOVE_SECONDS
+    w.high[k] = max(w.high[k], high)
+    w.low[k] = min(w.low[k], low)
+    w.highest = max(w.highest, high)
+    w.lowest = min(w.lowest, low)
+    w.price = close
+
+
+cdef double minute_move(const market_t* m, int64_t now) noexcept nogil:
+    # Largest |mid / mid then - 1| over the last 60 s, of the mid that stands; 0 before the first. A price that stood
+    # longer than that counts until it is replaced: a jump out of silence is a move.
+    cdef const move_t* w = &m.move
+    cdef double highest = w.highest
+    cdef double lowest = w.lowest
+    cdef int64_t k
+    if w.price <= 0:
+        return 0.0
+    if now // SECOND > w.second:
+        highest = w.price
+        lowest = w.price
+        for k in range(max(0, now // SECOND - MOVE_SECONDS + 1), w.second + 1):
+            highest = max(highest, w.high[k % MOVE_SECONDS])
+            lowest = min(lowest, w.low[k % MOVE_SECONDS])
+    return max(w.price / lowest - 1.0, 1.0 - w.price / highest)
+
+
 cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogil:
-    # Sample the mid once a second.
+    # Every touch moves the order flow and the minute's extremes; mid and spread are sampled once a second.
     cdef int64_t second = ts // SECOND
     cdef double price = mid(m) * <double> i.tick_e8 * 1e-8
     cdef double change
-    if price <= 0 or second <= m.sampled_second:
+    if price <= 0:
+        on_gap(m)
         return
+    add_touch_flow(m, second)
+    track_move(&m.move, second, price, price, price)
+    if second <= m.sampled_second:
+        return
+    if m.ask_ticks > m.bid_ticks:
+        push_spread(&m.spreads, spread_bps(m))
     track_hour(m, ts, price, price, price)
     if m.sampled_mid > 0:
         change = price / m.sampled_mid - 1.0
         # A pause of k seconds counts as k samples of equal variance.
         m.variance_1s = (DECAY_1S * m.variance_1s
                          + (1.0 - DECAY_1S) * change * change / <double> (second - m.sampled_second))
-        m.samples += 1
     m.sampled_mid = price
     m.sampled_second = second
 
@@ -103,6 +308,10 @@ cdef void on_candle(market_t* m, const instrument_t* i, const event_t* row) noex
     m.bar_lots = row.e
     m.last_e8 = row.d
     m.ts_last = row.ts
+    if row.e > 0:
+        add_day(m, row.ts - 1, (<double> row.b + row.c + row.d) / (3.0 * i.tick_e8), row.e)
+    if row.f <= <int64_t> SECONDS * SECOND:
+        track_move(&m.move, (row.ts - 1) // SECOND, high, low, close)
     if row.f >= HOUR:
         add_range(m, high, low, close)
         m.ranges[(m.hours - 1) % HOURS] /= sqrt(<double> row.f / HOUR)
@@ -122,6 +331,74 @@ cdef double atr(const market_t* m, double floor_share) noexcept nogil:
             total += m.ranges[k]
         return total / HOURS
     return price * max(floor_share, sqrt(m.variance_1s) * 60.0)
+
+
+cdef void on_own_fill(market_t* m, int side, int64_t ticks, int64_t lots) noexcept nogil:
+    # Against the mid that stands: the last that was known when the fill arrived.
+    cdef double middle = mid(m)
+    cdef double paid
+    if middle <= 0 or lots <= 0:
+        return
+    paid = 2e4 * (ticks - middle) / middle
+    m.fill_lots = FILL_DECAY * m.fill_lots + lots
+    m.fill_cost = FILL_DECAY * m.fill_cost + lots * (paid if side == Side.BUY else -paid)
+
+
+# ------------------------------------------------------------------ the book's best levels
+
+cdef int64_t depth_lots(const levels_t* side, int n) noexcept nogil:
+    # Lots of the best n levels.
+    cdef int64_t total = 0
+    cdef int k
+    for k in range(min(n, side.n)):
+        total += side.lots[k]
+    return total
+
+
+cdef double imbalance(const levels_t* bids, const levels_t* asks, int n) noexcept nogil:
+    # Bid less ask lots of the best n levels as a share of both, -1 to 1; 0 of an empty book.
+    cdef double bid = <double> depth_lots(bids, n)
+    cdef double ask = <double> depth_lots(asks, n)
+    return (bid - ask) / (bid + ask) if bid + ask > 0 else 0.0
+
+
+cdef double average_ticks(const levels_t* side, int64_t lots) noexcept nogil:
+    # Average price of lots taken from the touch outwards; 0 when the levels do not hold them.
+    cdef int64_t left = lots
+    cdef int64_t part
+    cdef double worth = 0.0
+    cdef int k
+    for k in range(side.n):
+        part = min(left, side.lots[k])
+        worth += <double> side.ticks[k] * <double> part
+        left -= part
+        if left <= 0:
+            break
+    return worth / lots if lots > 0 and left == 0 else 0.0
+
+
+cdef double impact_bps(const levels_t* side, int64_t lots, double middle) noexcept nogil:
+    # What lots taken at once pay away from the mid, both sides positive; -1 when the levels do not hold them.
+    cdef double average = average_ticks(side, lots)
+    if average <= 0 or middle <= 0:
+        return -1.0
+    return (average - middle if average > middle else middle - average) / middle * 1e4
+
+
+cdef inline int64_t key_of(const levels_t* levels, int side, int k) noexcept nogil:
+    # A missing level is worse than any.
+    return -MAX_STEPS - 1 if k >= levels.n else levels.ticks[k] if side == Side.BUY else -levels.ticks[k]
+
+
+cdef int64_t levels_flow(const levels_t* before, const levels_t* after, int side, int n) noexcept nogil:
+    # The touch's order flow at each of the best n levels of one side, summed; positive pushes up (Xu, Gould,
+    # Howison 2018).
+    cdef int64_t total = 0
+    cdef int k
+    for k in range(min(n, max(before.n, after.n))):
+        total += side_flow(key_of(before, side, k), before.lots[k] if k < before.n else 0,
+                           key_of(after, side, k), after.lots[k] if k < after.n else 0)
+    return total if side == Side.BUY else -total
 
 
 @cython.final
@@ -174,6 +451,147 @@ cdef class Markets:
                 m.book_good = value
             else:
                 raise TypeError(f"no such feature: {name}")
+
+    def measure_vpin(self, int symbol, int64_t bucket_lots, int64_t buckets=50):
+        """Begin to measure VPIN on volume buckets: a fiftieth of a day's usual volume is the usual size.
+
+        Parameters
+        ----------
+        symbol : int
+        bucket_lots : int
+            Volume of a bucket.
+        buckets : int, optional
+            How many the average is over, at most 50.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+        """
+        if not 0 <= symbol < self.size:
+            raise IndexError(symbol)
+        if not 0 < bucket_lots <= MAX_STEPS or not 0 < buckets <= BUCKETS:
+            raise ValueError(f"VPIN takes 1 to {BUCKETS} buckets of 1 to 2**50 lots, not {buckets} of {bucket_lots}")
+        memset(&self.data[symbol].vpin, 0, sizeof(vpin_t))
+        self.data[symbol].vpin.bucket_lots = bucket_lots
+        self.data[symbol].vpin.buckets = buckets
+
+    def observe(self, Instruments instruments not None, rows):
+        """Take touches, trades, closed candles and own fills; other kinds pass."""
+        cdef Rows source = Rows(rows)
+        cdef const event_t* row
+        cdef market_t* m
+        cdef Py_ssize_t k
+        for k in range(source.size):
+            row = source.data + k
+            if row.symbol >= self.size or row.symbol >= instruments.size:
+                raise IndexError(row.symbol)
+            m = &self.data[row.symbol]
+            if row.kind == Kind.TOUCH and row.b < row.d:
+                m.bid_ticks, m.bid_lots, m.ask_ticks, m.ask_lots = row.b, row.c, row.d, row.e
+                m.ts_book = row.ts
+                on_touch(m, &instruments.data[row.symbol], row.ts)
+            elif row.kind == Kind.TRADE and row.f == 0:
+                on_trade(m, &instruments.data[row.symbol], row)
+            elif row.kind == Kind.CANDLE and row.flags & Flag.F_CLOSED:
+                on_candle(m, &instruments.data[row.symbol], row)
+            elif row.kind == Kind.FILL:
+                on_own_fill(m, Side.SELL if row.flags & Flag.F_SELL else Side.BUY, row.c, row.d)
+
+    def features(self, int symbol, int64_t now):
+        """Return what can be asked of a symbol at a time (ns), by name; prices in ticks.
+
+        Notes
+        -----
+        While they are not known, ``vpin`` is -1 and the others are 0.
+        """
+        cdef const market_t* m
+        if not 0 <= symbol < self.size:
+            raise IndexError(symbol)
+        m = &self.data[symbol]
+        return {
+            "mid": mid(m),
+            "microprice": microprice(m),
+            "spread_bps": spread_bps(m),
+            "median_spread_bps": median_spread_bps(m),
+            "spread_ratio": spread_ratio(m),
+            "minute_move": minute_move(m, now),
+            "order_flow": order_flow(m, now),
+            "trade_flow": trade_flow(m, now),
+            "trade_flow_ewma": trade_flow_ewma(m),
+            "vpin": vpin(m),
+            "vwap": vwap(m, now),
+            "day_vwap": day_vwap(m),
+            "size_ratio": m.size_ratio,
+            "effective_spread_bps": effective_spread_bps(m),
+        }
+
+
+cdef int take_levels(object pairs, levels_t* out) except -1:
+    out.n = 0
+    for ticks, lots in pairs:
+        if out.n == DEPTH_LEVELS:
+            raise ValueError(f"at most {DEPTH_LEVELS} levels of a side")
+        if not 0 < ticks <= MAX_STEPS or not 0 < lots <= MAX_STEPS:
+            raise ValueError(f"a level has 1 to 2**50 ticks and lots, not {ticks} and {lots}")
+        out.ticks[out.n] = ticks
+        out.lots[out.n] = lots
+        out.n += 1
+    return 0
+
+
+def book_imbalance(bids, asks, int levels=5):
+    """Return bid less ask lots of the best levels as a share of both, from [(ticks, lots), ...] of each side."""
+    cdef levels_t bid, ask
+    take_levels(bids, &bid)
+    take_levels(asks, &ask)
+    return imbalance(&bid, &ask, levels)
+
+
+def book_depth(side, int levels=5):
+    """Return the lots of the best levels of one side, [(ticks, lots), ...]."""
+    cdef levels_t found
+    take_levels(side, &found)
+    return depth_lots(&found, levels)
+
+
+def walk_book(side, int64_t lots, double middle):
+    """Return (average price in ticks, distance from the mid in bps) of lots taken from one side at once.
+
+    Parameters
+    ----------
+    side : list of (int, int)
+        Ticks and lots from the touch outwards.
+    lots : int
+    middle : float
+        In ticks.
+
+    Returns
+    -------
+    tuple of float
+        (0, -1) when the levels do not hold the lots.
+    """
+    cdef levels_t found
+    take_levels(side, &found)
+    return average_ticks(&found, lots), impact_bps(&found, lots, middle)
+
+
+def book_flow(bids_before, asks_before, bids, asks, int levels=1):
+    """Return the order-flow imbalance between two looks at the best levels, lots; positive pushes up.
+
+    References
+    ----------
+    Cont, Kukanov, Stoikov, "The price impact of order book events", 2014.
+    Xu, Gould, Howison, "Multi-level order-flow imbalance in a limit order book", 2018.
+    """
+    cdef levels_t before, after
+    cdef int64_t flow
+    take_levels(bids_before, &before)
+    take_levels(bids, &after)
+    flow = levels_flow(&before, &after, Side.BUY, levels)
+    take_levels(asks_before, &before)
+    take_levels(asks, &after)
+    return flow + levels_flow(&before, &after, Side.SELL, levels)
 
 
 cdef double half_to(double power) noexcept:
@@ -311,6 +729,7 @@ cdef class CandleBuilder:
         bar.low_e8 = min(bar.low_e8, price)
         bar.close_e8 = price
         bar.lots += row.c
+        bar.worth += <double> row.b * <double> row.c
         return 0
 
     cdef int begin_anew(self) except -1:
@@ -320,9 +739,14 @@ cdef class CandleBuilder:
             self.forming[k].open_e8 = 0
             self.forming[k].close_e8 = 0
             self.forming[k].lots = 0
+            self.forming[k].worth = 0.0
         self.due = 0
         self.whole = False
         return 0
+
+    cdef double average(self, const forming_t* bar, int symbol) noexcept nogil:
+        cdef double ticks = bar.worth / bar.lots if bar.lots else 0.0
+        return (ticks * self.instruments.data[symbol].tick_e8 if ticks > 0 else bar.close_e8) * 1e-8
 
     cdef int close_bars(self) except -1:
         cdef forming_t* bar
@@ -337,8 +761,10 @@ cdef class CandleBuilder:
                 row.c = bar.low_e8 if bar.open_e8 else bar.close_e8
                 row.d = bar.close_e8
                 row.e = bar.lots
+                bar.vwap = self.average(bar, k)
             bar.open_e8 = 0
             bar.lots = 0
+            bar.worth = 0.0
         if row != NULL:
             row.flags |= Flag.F_END
         self.whole = True
@@ -353,6 +779,12 @@ cdef class CandleBuilder:
         row.ts = ts
         row.f = self.interval_ns
         return row
+
+    def vwap(self, int symbol):
+        """Return the volume-weighted average price of a symbol's last closed bar, 0 before there is one."""
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        return self.forming[symbol].vwap
 
     def feed(self, rows):
         """Add rows; return the rows that they complete."""

@@ -1,6 +1,7 @@
-"""Streaming features against plain twins: candles from trades, true range, volatility, minute volume."""
+"""Streaming features against plain twins: candles, true range, volatility, spread, order flow, trade flow, VWAP."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -8,9 +9,18 @@ import pytest
 from builders import E8, SIZING, depth, limits, row, snapshot, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import signal as plain
 
 from core_ext.engine import Engine
-from core_ext.signal import BarWindow, CandleBuilder
+from core_ext.signal import (
+    BarWindow,
+    CandleBuilder,
+    Markets,
+    book_depth,
+    book_flow,
+    book_imbalance,
+    walk_book,
+)
 from core_ext.strategy import Strategy
 from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
 
@@ -176,3 +186,310 @@ def test_a_window_knows_returns_and_volatility_of_its_closes():
     assert math.isnan(window.change(3))
     expected = math.sqrt((0.5 * 0.1**2 + (99.0 / 110.0 - 1.0) ** 2) / 1.5)
     assert math.isclose(window.deviation(), expected, rel_tol=1e-12)
+
+
+# Streaming features. One tick is 0.1, so that what is compared in ticks is what is compared in prices.
+
+BTC = Instruments([spec()])
+CALM = settings(max_examples=120, deadline=None, derandomize=True)
+START = 20_000 * 86_400 * SECOND  # a UTC midnight
+
+
+def touch_row(touch):
+    ts, bid, bid_lots, ask, ask_lots = touch
+    return row(Kind.TOUCH, ts, b=bid, c=bid_lots, d=ask, e=ask_lots)
+
+
+def trade_row(seen):
+    ts, ticks, lots, sold = seen
+    return row(Kind.TRADE, ts, flags=Flag.F_END | (Flag.F_SELL if sold else 0), b=ticks, c=lots)
+
+
+def observed(touches=(), trades=(), vpin=None):
+    """Return markets that have seen touches and trades in the order of their stamps."""
+    markets = Markets(1)
+    if vpin:
+        markets.measure_vpin(0, *vpin)
+    rows = [touch_row(touch) for touch in touches] + [trade_row(one) for one in trades]
+    rows.sort(key=lambda one: int(one["ts"][0]))
+    if rows:
+        markets.observe(BTC, np.concatenate(rows))
+    return markets
+
+
+def near(found, expected, rel=1e-12, absolute=1e-12):
+    return math.isclose(found, expected, rel_tol=rel, abs_tol=absolute)
+
+
+# Waits of less than a second, of some, and of more than a window.
+waits = st.one_of(st.integers(0, SECOND // 2), st.integers(0, 5 * SECOND), st.integers(50 * SECOND, 200 * SECOND))
+
+
+@st.composite
+def touch_series(draw):
+    steps = draw(
+        st.lists(
+            st.tuples(waits, st.integers(-40, 40), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99)),
+            min_size=1,
+            max_size=40,
+        )
+    )
+    touches, now, bid = [], START + 7, 10_000
+    for wait, move, spread, bid_lots, ask_lots in steps:
+        now, bid = now + wait, bid + move
+        touches.append((now, bid, bid_lots, bid + spread, ask_lots))
+    return touches
+
+
+@st.composite
+def trade_series(draw, most=200):
+    steps = draw(
+        st.lists(st.tuples(waits, st.integers(1, 300), st.integers(1, 25), st.booleans()), min_size=1, max_size=most)
+    )
+    trades, now = [], START + 12 * HOUR
+    for wait, ticks, lots, sold in steps:
+        now += wait
+        trades.append((now, ticks, lots, sold))
+    return trades
+
+
+@CALM
+@given(touch_series(), waits)
+def test_order_flow_and_the_minute_s_move_are_those_of_the_whole_history(touches, wait):
+    markets, now = observed(touches), touches[-1][0] + wait
+    before = markets.market(0)
+    found = markets.features(0, now)
+    assert found["order_flow"] == plain.order_flow(touches, now)
+    assert near(found["minute_move"], plain.minute_move(touches, now))
+    assert near(found["spread_bps"], plain.spread_bps(touches[-1]))
+    assert markets.market(0) == before  # who asks changes nothing
+
+
+@CALM
+@given(trade_series(), waits)
+def test_trade_flow_and_vwap_are_those_of_the_whole_history(trades, wait):
+    now = trades[-1][0] + wait
+    found = observed(trades=trades).features(0, now)
+    assert near(found["trade_flow"], plain.trade_flow(trades, now))
+    assert near(found["trade_flow_ewma"], plain.trade_flow_ewma(trades))
+    assert near(found["vwap"], plain.vwap(plain.recent(trades, now)))
+    assert near(found["day_vwap"], plain.day_vwap(trades))
+    assert near(found["size_ratio"], plain.size_ratio(trades))
+
+
+@CALM
+@given(trade_series(40), st.integers(1, 60), st.integers(1, 6))
+def test_vpin_is_that_of_every_lot_laid_out_in_buckets(trades, bucket, buckets):
+    found = observed(trades=trades, vpin=(bucket, buckets)).features(0, trades[-1][0])
+    assert near(found["vpin"], plain.vpin(trades, bucket, buckets))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(1, 700), st.integers(0, 2**32 - 1), st.integers(1, 300))
+def test_the_median_spread_is_that_of_the_last_three_hundred_seconds_with_a_touch(count, seed, widest):
+    draws = np.random.default_rng(seed).integers(1, [widest + 1, 400, 3], (count, 3)).tolist()
+    touches, now = [], START
+    for spread, bid, pause in draws:
+        now += pause * SECOND // 2
+        touches.append((now, 10_000 + bid, 1, 10_000 + bid + spread, 1))
+    found = observed(touches).features(0, now)
+    assert near(found["median_spread_bps"], plain.median_spread_bps(touches))
+    known = plain.median_spread_bps(touches)
+    assert near(found["spread_ratio"], plain.spread_bps(touches[-1]) / known if known else 0)
+
+
+def steady(seconds, spread=2):
+    return [(START + k * SECOND, 10_000, 5, 10_000 + spread, 5) for k in range(seconds)]
+
+
+def test_a_spread_has_no_ratio_before_sixty_seconds_of_it_were_seen():
+    assert observed(steady(59)).features(0, START + HOUR)["spread_ratio"] == 0
+    assert observed(steady(60)).features(0, START + HOUR)["spread_ratio"] == 1
+
+
+def test_a_spread_that_opens_between_two_samples_is_seen_at_once():
+    opened = (START + 99 * SECOND + 5, 9_996, 5, 10_006, 5)
+    assert near(observed([*steady(100), opened]).features(0, opened[0])["spread_ratio"], 5)
+
+
+@pytest.mark.parametrize(("age", "move"), [(60, 0.01), (61, 0.0)])
+def test_a_move_counts_for_sixty_seconds(age, move):
+    start = (START, 9_999, 1, 10_001, 1)
+    moved = (START + 1, 10_099, 1, 10_101, 1)
+    now = START + age * SECOND
+    assert near(observed([start, moved]).features(0, now)["minute_move"], move)
+    assert near(observed([start, moved, (now, 10_099, 1, 10_101, 1)]).features(0, now)["minute_move"], move)
+
+
+def test_a_jump_out_of_silence_is_a_move():
+    touches = [(START, 9_999, 1, 10_001, 1), (START + HOUR, 9_499, 1, 9_501, 1)]
+    assert near(observed(touches).features(0, START + HOUR)["minute_move"], 0.05)
+
+
+def test_one_minute_candles_state_the_minute_s_move():
+    def candle(minute, low, close, interval=MINUTE):
+        words = {"a": close, "b": 100 * E8, "c": low, "d": close, "e": 1, "f": interval}
+        return row(Kind.CANDLE, START + minute * MINUTE, flags=Flag.F_END | Flag.F_CLOSED, **words)
+
+    markets = Markets(1)
+    markets.observe(BTC, np.concatenate([candle(1, 100 * E8, 100 * E8), candle(2, 80 * E8, 96 * E8)]))
+    assert near(markets.features(0, START + 2 * MINUTE)["minute_move"], 96 / 80 - 1)
+    longer = Markets(1)
+    longer.observe(BTC, candle(60, 80 * E8, 96 * E8, HOUR))
+    assert longer.features(0, START + HOUR)["minute_move"] == 0  # an hour says nothing of a minute
+
+
+def test_candles_of_a_day_have_a_vwap_of_their_typical_prices():
+    def candle(minute, high, low, close, lots):
+        words = {"a": close, "b": high * E8, "c": low * E8, "d": close * E8, "e": lots, "f": MINUTE}
+        return row(Kind.CANDLE, START + minute * MINUTE, flags=Flag.F_END | Flag.F_CLOSED, **words)
+
+    bars = [candle(0, 900, 900, 900, 7), candle(1, 110, 100, 105, 3), candle(2, 130, 120, 125, 1)]
+    markets = Markets(1)
+    markets.observe(BTC, np.concatenate(bars))
+    # The first bar closes at midnight: it is yesterday's. (3 * 105 + 125) / 4, a tenth of it a tick.
+    assert near(markets.features(0, START + HOUR)["day_vwap"], 1_100)
+
+
+def test_nothing_is_known_of_a_market_that_nobody_has_seen():
+    found = Markets(1).features(0, START)
+    assert found.pop("vpin") == -1
+    assert set(found.values()) == {0}
+
+
+def test_a_side_that_vanishes_ends_the_order_flow_until_there_are_two_again():
+    touches = [(START, 100, 5, 101, 5), (START + 1, 0, 0, 101, 5), (START + 2, 100, 9, 101, 5)]
+    assert observed(touches).features(0, START + 3)["order_flow"] == 0
+    assert observed([*touches, (START + 3, 100, 11, 101, 5)]).features(0, START + 3)["order_flow"] == 2
+
+
+def fill_row(ts, ticks, lots, sold):
+    return row(Kind.FILL, ts, flags=Flag.F_END | (Flag.F_SELL if sold else 0), c=ticks, d=lots)
+
+
+def test_own_fills_state_the_spread_that_they_paid():
+    markets = observed([(START, 9_999, 1, 10_001, 1)])
+    markets.observe(BTC, fill_row(START, 10_001, 4, False))
+    assert near(markets.features(0, START)["effective_spread_bps"], 2)  # a tick of 10,000 away, twice
+    markets.observe(BTC, fill_row(START, 9_998, 1, True))
+    assert near(markets.features(0, START)["effective_spread_bps"], (0.95 * 4 * 2 + 1 * 4) / (0.95 * 4 + 1))
+    earned = observed([(START, 9_999, 1, 10_001, 1)])
+    earned.observe(BTC, fill_row(START, 9_999, 4, False))
+    assert near(earned.features(0, START)["effective_spread_bps"], -2)
+
+
+def test_a_large_order_is_a_multiple_of_the_usual_size():
+    trades = [(START + k, 100, 2, False) for k in range(64)]
+    assert observed(trades=trades).features(0, START)["size_ratio"] == 0
+    assert observed(trades=[*trades, (START + 99, 100, 50, True)]).features(0, START)["size_ratio"] == 25
+
+
+def test_a_trade_of_many_buckets_costs_no_more_than_the_ring():
+    trades = [(START, 100, 3, True), (START, 100, 10**14, False), (START, 100, 5, True)]
+    found = observed(trades=trades, vpin=(7, 50)).features(0, START)
+    # 10**14 + 3 lots leave 5 bought ones in a bucket of 7, which 2 of the sold ones fill.
+    assert near(found["vpin"], (49 * 7 + 3) / 350)
+
+
+@pytest.mark.parametrize("numbers", [(0,), (-1,), (2**50 + 1,), (1, 0), (1, 51)])
+def test_absurd_buckets_are_refused(numbers):
+    with pytest.raises(ValueError, match="VPIN takes"):
+        Markets(1).measure_vpin(0, *numbers)
+
+
+@pytest.mark.parametrize("ask", ["market", "features", "measure_vpin"])
+def test_a_symbol_that_is_not_there_is_an_error(ask):
+    with pytest.raises(IndexError):
+        getattr(Markets(1), ask)(1, *[1] * (ask != "market"))
+    with pytest.raises(IndexError):
+        Markets(1).observe(BTC, row(Kind.TOUCH, 0, 1))
+
+
+# The book's best levels.
+
+sides = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 20)), max_size=8, unique_by=lambda level: level[0])
+
+
+def ladder(bids, asks):
+    """Return a book of two sides that do not cross, from the touch outwards."""
+    return sorted(bids, reverse=True), sorted((ticks + 30, lots) for ticks, lots in asks)
+
+
+@CALM
+@given(sides, sides, sides, sides, st.integers(1, 10))
+def test_what_the_best_levels_say_is_what_the_plain_twin_says(bids, asks, later_bids, later_asks, levels):
+    before, after = ladder(bids, asks), ladder(later_bids, later_asks)
+    assert book_flow(*before, *after, levels) == plain.book_flow(before, after, levels)
+    assert near(book_imbalance(*before, levels), plain.imbalance(*before, levels))
+    assert book_depth(before[0], levels) == sum(lots for _, lots in before[0][:levels])
+
+
+@CALM
+@given(sides, st.integers(-1, 200))
+def test_walking_the_book_takes_lot_by_lot(side, lots):
+    asks = sorted(side)
+    average, bps = walk_book(asks, lots, 0.5)
+    expected = plain.walk(asks, lots)
+    assert (average, bps) == (0, -1) if expected is None else near(average, expected)
+    assert expected is None or near(bps, (expected / 0.5 - 1) * 1e4)
+
+
+def test_walking_the_book_has_no_answer_without_a_mid():
+    assert walk_book([(5, 5)], 1, 0.0)[1] == -1
+
+
+@pytest.mark.parametrize("side", [[(0, 1)], [(1, 0)], [(1, -1)], [(2**50 + 1, 1)], [(1, 1)] * 21])
+def test_levels_that_are_none_are_refused(side):
+    with pytest.raises(ValueError, match="level"):
+        book_depth(side)
+
+
+# Known answers.
+
+
+@pytest.fixture
+def known(shared):
+    cases = json.loads((shared / "quant/known_answers.json").read_text())["cases"]
+    return {case["id"]: case for case in cases}
+
+
+def test_the_known_answers_of_microstructure(known):
+    case = known["ofi-cks"]
+    looks = enumerate(case["inputs"]["data"])
+    quotes = [(START + k, round(10 * bid), bid_lots, round(10 * ask), lots) for k, (bid, bid_lots, ask, lots) in looks]
+    assert observed(quotes).features(0, START)["order_flow"] == case["expected"]["ofi"]
+    case = known["aggressor-flag"]
+    trades = [(START, round(10 * price), lots, maker) for price, lots, maker in case["inputs"]["data"]]
+    assert near(observed(trades=trades).features(0, START)["trade_flow"], case["expected"]["imbalance"])
+    case = known["vpin-buckets"]
+    inputs = case["inputs"]
+    pairs = zip(inputs["bucket_buy"], inputs["bucket_sell"], strict=True)
+    trades = [(START, 1, round(lots), sold) for pair in pairs for lots, sold in zip(pair, (False, True), strict=True)]
+    found = observed(trades=trades, vpin=(inputs["V"], len(inputs["bucket_buy"]))).features(0, START)
+    assert near(found["vpin"], case["expected"]["vpin"])
+    case = known["weighted-mid"]
+    book = case["inputs"]
+    found = observed([(START, book["bid"], book["bid_qty"], book["ask"], book["ask_qty"])]).features(0, START)
+    assert (found["mid"], found["microprice"]) == (case["expected"]["mid"], case["expected"]["wmid"])
+
+
+def test_the_known_answer_of_a_walk_through_the_book(known):
+    case = known["book-walk-vwap"]
+    asks = [(round(10 * price), round(lots)) for price, lots in case["inputs"]["asks"]]
+    average, bps = walk_book(asks, case["inputs"]["qty"], 5 * (case["inputs"]["bid"] + case["inputs"]["asks"][0][0]))
+    assert near(average / 10, case["expected"]["avg_price"])
+    assert near(bps, case["expected"]["slippage_bps"], rel=1e-9)
+
+
+# Candles with their average price.
+
+
+def test_a_bar_from_trades_knows_its_exact_vwap():
+    made = builder()
+    assert made.vwap(0) == 0
+    made.feed(np.concatenate([trade(30 * SECOND, 10, 1), trade(61 * SECOND, 11, 3), trade(62 * SECOND, 15, 1)]))
+    made.feed(trade(125 * SECOND, 99, 1))
+    assert near(made.vwap(0), (3 * 11 + 15) / 4 * 0.1)
+    made.feed(trade(185 * SECOND, 50, 1))
+    made.feed(trade(245 * SECOND, 50, 1))
+    assert near(made.vwap(0), 5.0)
