@@ -226,6 +226,19 @@ cdef struct forming_t:
     double vwap                # of the last closed bar, in the quote coin; 0: none
 
 
+cdef struct longer_t:
+    # A longer bar under way, of one symbol and interval.
+    int64_t open_e8
+    int64_t high_e8
+    int64_t low_e8
+    int64_t close_e8
+    int64_t lots
+    int64_t next_ts            # close of the shorter bar that must come now; 0: wait for a boundary
+    double worth               # typical price times lots
+    double vwap                # of the last closed bar; 0: none
+    uint8_t whole              # closed by the run under way
+
+
 cdef class CandleBuilder:
     cdef Instruments instruments
     cdef forming_t* forming
@@ -238,3 +251,16 @@ cdef class CandleBuilder:
     cdef int close_bars(self) except -1
     cdef double average(self, const forming_t* bar, int symbol) noexcept nogil
     cdef event_t* row(self, uint8_t kind, int symbol, int64_t ts, uint8_t flags) except NULL
+
+
+cdef class CandleAggregator:
+    cdef readonly int64_t source_ns
+    cdef readonly tuple intervals_ns
+    cdef readonly int symbols
+    cdef int n                 # intervals
+    cdef int64_t* lengths      # ns, ascending
+    cdef longer_t* bars        # by interval, then symbol
+    cdef Rows out              # rows completed by the last call
+    cdef int add(self, const event_t* row) except -1
+    cdef void fold(self, longer_t* bar, int64_t length, const event_t* row) noexcept nogil
+    cdef int give(self) except -1

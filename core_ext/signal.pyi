@@ -88,3 +88,29 @@ class CandleBuilder:
 
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Add rows; return the rows that they complete."""
+
+@final
+class CandleAggregator:
+    """Longer candles of every symbol from shorter closed ones, on UTC boundaries."""
+
+    @property
+    def source_ns(self) -> int:
+        """Interval of the shorter candles, ns."""
+
+    @property
+    def intervals_ns(self) -> tuple[int, ...]:
+        """Intervals of the longer ones, ns."""
+
+    @property
+    def symbols(self) -> int:
+        """Number of symbols."""
+
+    def __init__(self, symbols: int, source_ns: int, intervals_ns: tuple[int, ...]) -> None: ...
+    def vwap(self, symbol: int, interval_ns: int) -> float:
+        """Return the volume-weighted typical price, (high + low + close) / 3, of a symbol's last longer bar."""
+
+    def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Add rows; return the longer candles that they complete."""
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return everything that the bars under way know, for the state hash."""

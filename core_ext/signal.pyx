@@ -798,3 +798,140 @@ cdef class CandleBuilder:
             for k in range(self.out.size):
                 done.push()[0] = self.out.data[k]
         return done.array()
+
+
+@cython.final
+cdef class CandleAggregator:
+    """Longer candles of every symbol from shorter closed ones, on UTC boundaries.
+
+    A longer bar is given when the last of its shorter ones has come and none was missing; of a bar with a hole
+    nothing is given. The bars of one interval and stamp are one run, given with the last row of the source's.
+
+    Parameters
+    ----------
+    symbols : int
+        Number of symbols.
+    source_ns : int
+        Interval of the shorter candles.
+    intervals_ns : tuple of int
+        Of the longer ones: ascending multiples of the source's, divisors of a day.
+
+    Raises
+    ------
+    ValueError
+        If an interval does not fit.
+    """
+
+    def __cinit__(self, int symbols, int64_t source_ns, tuple intervals_ns not None):
+        if not 0 < symbols <= 1 << 16 or not 0 < len(intervals_ns) <= 64:
+            raise ValueError("candles are gathered of 1 to 65536 symbols to 1 to 64 intervals")
+        self.n = len(intervals_ns)
+        self.lengths = <int64_t*> PyMem_Calloc(self.n, sizeof(int64_t))
+        self.bars = <longer_t*> PyMem_Calloc(self.n * symbols, sizeof(longer_t))
+        if self.lengths == NULL or self.bars == NULL:
+            raise MemoryError("candles")
+
+    def __init__(self, int symbols, int64_t source_ns, tuple intervals_ns not None):
+        cdef int k
+        shorter = source_ns
+        for length in (source_ns, *intervals_ns):
+            if length <= 0 or DAY % length or length % source_ns:
+                raise ValueError(f"an interval divides a day and is a multiple of {source_ns} ns, not {length} ns")
+        for k, length in enumerate(intervals_ns):
+            if length <= shorter:
+                raise ValueError(f"intervals ascend from the source's, {length} ns is not longer than {shorter} ns")
+            shorter = self.lengths[k] = length
+        self.symbols = symbols
+        self.source_ns = source_ns
+        self.intervals_ns = intervals_ns
+        self.out = Rows()
+
+    def __dealloc__(self):
+        PyMem_Free(self.lengths)
+        PyMem_Free(self.bars)
+
+    cdef int add(self, const event_t* row) except -1:
+        # Fold a closed candle of the source's interval into every longer one; other rows pass.
+        cdef int k
+        self.out.size = 0
+        if row.kind != Kind.CANDLE or row.f != self.source_ns or not row.flags & Flag.F_CLOSED:
+            return 0
+        for k in range(self.n):
+            self.fold(&self.bars[k * self.symbols + row.symbol], self.lengths[k], row)
+        return self.give() if row.flags & Flag.F_END else 0
+
+    cdef void fold(self, longer_t* bar, int64_t length, const event_t* row) noexcept nogil:
+        cdef bint first = (row.ts - self.source_ns) % length == 0
+        if bar.next_ts and row.ts < bar.next_ts:
+            return                             # known already
+        if row.ts != bar.next_ts and not first:
+            bar.next_ts = 0                    # a hole, or the middle of a bar whose beginning was not seen
+            return
+        if first:
+            bar.open_e8 = row.a
+            bar.high_e8 = row.b
+            bar.low_e8 = row.c
+            bar.lots = 0
+            bar.worth = 0.0
+        bar.high_e8 = max(bar.high_e8, row.b)
+        bar.low_e8 = min(bar.low_e8, row.c)
+        bar.close_e8 = row.d
+        bar.lots += row.e
+        bar.worth += (<double> row.b + row.c + row.d) / 3.0 * row.e
+        bar.next_ts = row.ts + self.source_ns
+        bar.whole = row.ts % length == 0
+
+    cdef int give(self) except -1:
+        cdef longer_t* bar
+        cdef event_t* row
+        cdef int k, symbol
+        for k in range(self.n):
+            row = NULL
+            for symbol in range(self.symbols):
+                bar = &self.bars[k * self.symbols + symbol]
+                if not bar.whole:
+                    continue
+                bar.whole = False
+                bar.vwap = (bar.worth / bar.lots if bar.lots else bar.close_e8) * 1e-8
+                row = self.out.push()
+                row.kind = Kind.CANDLE
+                row.flags = Flag.F_CLOSED
+                row.symbol = symbol
+                row.ts = bar.next_ts - self.source_ns
+                row.a = bar.open_e8
+                row.b = bar.high_e8
+                row.c = bar.low_e8
+                row.d = bar.close_e8
+                row.e = bar.lots
+                row.f = self.lengths[k]
+            if row != NULL:
+                row.flags |= Flag.F_END
+        return 0
+
+    def vwap(self, int symbol, int64_t interval_ns):
+        """Return the volume-weighted typical price, (high + low + close) / 3, of a symbol's last longer bar.
+
+        0 before there is one. Rows of candles carry no turnover, so that within a shorter bar the price is its
+        typical one; the result lies within the longer bar's range.
+        """
+        if not 0 <= symbol < self.symbols:
+            raise IndexError(symbol)
+        return self.bars[self.intervals_ns.index(interval_ns) * self.symbols + symbol].vwap
+
+    def feed(self, rows):
+        """Add rows; return the longer candles that they complete."""
+        cdef Rows source = Rows(rows)
+        cdef Rows done = Rows()
+        cdef Py_ssize_t i, k
+        for i in range(source.size):
+            if source.data[i].symbol >= self.symbols:
+                raise IndexError(source.data[i].symbol)
+            self.add(source.data + i)
+            for k in range(self.out.size):
+                done.push()[0] = self.out.data[k]
+        return done.array()
+
+    def state(self):
+        """Return everything that the bars under way know, for the state hash."""
+        cdef Py_ssize_t k
+        return [self.bars[k] for k in range(self.n * self.symbols)]

@@ -129,3 +129,25 @@ def book_flow(before, after, levels):
             looks.append((0, *(bid or (float("-inf"), 0)), *(ask or (float("inf"), 0))))
         total += step_flow(*looks)
     return total
+
+
+def longer(bars, source, length):
+    """Return the longer bars (close stamp, open, high, low, close, lots, vwap) of one symbol's shorter ones.
+
+    A shorter bar is (close stamp, open, high, low, close, lots). A longer bar is there when all of its parts are.
+    """
+    by_stamp = {}
+    for bar in bars:
+        by_stamp.setdefault(bar[0], bar)
+    out = []
+    for close in sorted(stamp for stamp in by_stamp if stamp % length == 0):
+        stamps = range(close - length + source, close + 1, source)
+        if not all(stamp in by_stamp for stamp in stamps):
+            continue
+        parts = [by_stamp[stamp] for stamp in stamps]
+        lots = sum(part[5] for part in parts)
+        worth = sum(Fraction(part[2] + part[3] + part[4], 3) * part[5] for part in parts)
+        average = float(worth / lots) if lots else parts[-1][4]
+        high, low = max(part[2] for part in parts), min(part[3] for part in parts)
+        out.append((close, parts[0][1], high, low, parts[-1][4], lots, average))
+    return out
