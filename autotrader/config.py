@@ -46,6 +46,8 @@ CEILINGS: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "run.leverage": 10,
             "risk.strategy_leverage": 10,
             "risk.max_gross": 10,
+            "risk.max_net": 10,
+            "risk.max_cluster": 10,
             "risk.max_drawdown": 0.12,
             "risk.daily_var": 0.02,
         },
@@ -53,6 +55,8 @@ CEILINGS: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "run.leverage": 2,
             "risk.strategy_leverage": 2,
             "risk.max_gross": 2,
+            "risk.max_net": 2,
+            "risk.max_cluster": 2,
             "risk.max_drawdown": 0.20,
             "risk.daily_var": 0.05,
         },
@@ -305,6 +309,40 @@ class Risk:
     daily_loss: Annotated[float, _Between(0.001, 0.10)] = 0.03
     max_orders_symbol: Annotated[int, _Whole(1, 200)] = 20
     max_orders_total: Annotated[int, _Whole(1, 5000)] = 100
+    max_reprices: Annotated[int, _Whole(1, 15)] = 3
+    max_drift: Annotated[float, _Between(0.0001, 0.2)] = 0.01
+    max_net: Annotated[float, _Between(0.1, 10)] = 3.0
+    max_cluster: Annotated[float, _Between(0.1, 10)] = 1.5
+    max_symbol_leverage: Annotated[int, _Whole(1, 125)] = 5
+    bracket_share: Annotated[float, _Between(0.01, 1)] = 0.8
+    liquidation_alarm: Annotated[float, _Between(0.01, 0.9)] = 0.2
+    liquidation_reduce: Annotated[float, _Between(0.01, 0.9)] = 0.1
+    max_margin_ratio: Annotated[float, _Between(0.01, 0.9)] = 0.3
+    margin_ratio_reduce: Annotated[float, _Between(0.01, 0.9)] = 0.5
+    weight_share: Annotated[float, _Between(0.1, 1)] = 0.8
+    quality_orders: Annotated[int, _Whole(10, 100000)] = 1000
+    quality_alarm: Annotated[float, _Between(0.1, 1)] = 0.8
+    quality_stop: Annotated[float, _Between(0.1, 1)] = 0.95
+    repeated_entries: Annotated[int, _Whole(0, 63)] = 10
+    losing_trips: Annotated[int, _Whole(0, 7)] = 3
+    fat_finger: Annotated[float, _Between(1.5, 1000)] = 5.0
+    max_unknown: Annotated[int, _Whole(0, 20)] = 2
+    loss_rate: Annotated[float, _Between(0.001, 0.1)] = 0.015
+    loss_pause_min: Annotated[int, _Whole(1, 1440)] = 30
+    volatility_collars: Annotated[float, _Between(0.1, 100)] = 1.5
+    spread_median: Annotated[float, _Between(1.5, 1000)] = 5.0
+    spread_floor_bps: Annotated[float, _Between(0, 1000)] = 5.0
+    volatility_pause_min: Annotated[int, _Whole(1, 1440)] = 5
+    unprotected_s: Annotated[float, _Between(0, 3600)] = 0.0
+    funding_window_min: Annotated[int, _Whole(1, 480)] = 10
+    delist_h: Annotated[int, _Whole(0, 720)] = 24
+    first_minute_utc: Annotated[int, _Whole(0, 1439)] = 0
+    last_minute_utc: Annotated[int, _Whole(0, 1439)] = 1439
+    headroom: Literal["on", "off"] = "off"
+    headroom_s: Annotated[float, _Between(1, 86_400)] = 120.0
+    headroom_half_life_h: Annotated[float, _Between(1, 10_000)] = 720.0
+    daily_es: Annotated[float, _Between(0.001, 0.1)] = 0.015
+    entry_sides: Literal["both", "long", "short"] = "both"
     kelly_fraction: Annotated[float, _Between(0.01, 0.25)] = 0.25
     atr_risk: Annotated[float, _Between(0.0001, 0.05)] = 0.01
     atr_stop: Annotated[float, _Between(0.5, 10)] = 2.0
@@ -343,6 +381,14 @@ class Config:
 
 _SECTIONS: Mapping[str, type] = MappingProxyType(
     {"run": Run, "sources": Sources, "data": Data, "strategy": Strategy, "risk": Risk, "venue": Venue}
+)
+# A quoter enters again and again by design: its orders are bounded by their rate (R11), not by R14; minutes of a book
+# say nothing about a covariance.
+_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "quoter": MappingProxyType({"repeated_entries": 0, "losing_trips": 0}),
+        "trend": MappingProxyType({"headroom": "on"}),
+    }
 )
 _PARAMETERS: Mapping[str, type] = MappingProxyType({"quoter": Quoter, "trend": Trend})
 
@@ -512,7 +558,9 @@ def _config(tables: Mapping[str, Any], source: _Source, folder: Path) -> Config:
         if name not in _SECTIONS:
             raise source.error(name, _unknown(name, "", _SECTIONS))
     mode = _mode(tables, source)
-    parts = {name: _part(name, tables.get(name, {}), mode, source) for name in _SECTIONS}
+    parts = {name: _part(name, tables.get(name, {}), mode, source) for name in _SECTIONS if name != "risk"}
+    own = _DEFAULTS.get(parts["strategy"].name, {})
+    parts["risk"] = _section("risk", Risk, tables.get("risk", {}), mode, source, own)
     config = Config(folder=folder, **parts)
     for key, wrong in _contradictions(config):
         raise source.error(key, wrong)
@@ -543,13 +591,16 @@ def _strategy(table: object, mode: str, source: _Source) -> Strategy:
     return Strategy(name=name, **{name: parameters})  # type: ignore[arg-type]
 
 
-def _section(prefix: str, kind: type, table: object, mode: str, source: _Source) -> Any:
+def _section(
+    prefix: str, kind: type, table: object, mode: str, source: _Source, own: Mapping[str, object] = MappingProxyType({})
+) -> Any:
+    # `own` are defaults of the strategy that runs, before those of the section.
     rules = _bounded(prefix, kind, mode)
     found = _table(prefix, table, source)
     for key in found:
         if key not in rules:
             raise source.error(f"{prefix}.{key}", _unknown(key, prefix, rules))
-    defaults = {item.name: item.default for item in fields(kind)}
+    defaults = {item.name: item.default for item in fields(kind)} | dict(own)
     return kind(**{key: _value(f"{prefix}.{key}", found, rule, defaults[key], source) for key, rule in rules.items()})
 
 
@@ -601,6 +652,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     needed = {"trend": "candle", "quoter": "l2"}[strategy.name]
     if book != needed:
         yield "sources.book", say("config.book", strategy=strategy.name, needed=needed, found=book)
+    if config.run.leverage > config.risk.max_symbol_leverage:
+        yield "risk.max_symbol_leverage", say("config.leverage", least=config.run.leverage)
     if config.risk.price_collar_exit < config.risk.price_collar:
         yield "risk.price_collar_exit", say("config.exit_collar", least=config.risk.price_collar)
     if strategy.quoter and strategy.quoter.inventory_budget_usdt < strategy.quoter.order_notional_usdt:

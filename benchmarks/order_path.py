@@ -38,6 +38,7 @@ RATES = {
     "order_burst": 1000,
     "orders_per_minute": 4095,
     "duplicate_ns": 0,
+    "quality_orders": 1_000_000,
 }
 BLOCK = 1000
 

@@ -1,12 +1,24 @@
 """The account: bookings, running totals, margin and liquidation price."""
 
-from typing import final
+from typing import Any, final
 
 from core_ext.types import Instruments
 
 @final
 class Account:
     """One account at the exchange."""
+
+    @property
+    def hedge(self) -> bool:
+        """Whether long and short legs are kept apart."""
+
+    @property
+    def multi_assets(self) -> bool:
+        """Whether every margin coin is collateral."""
+
+    @property
+    def fee_coin(self) -> bool:
+        """Whether fees are paid in BNB while there is some."""
 
     @property
     def start_e8(self) -> int:
@@ -53,6 +65,10 @@ class Account:
         """Initial margin of all positions, 1e-8 USDT."""
 
     @property
+    def orders_total_e8(self) -> int:
+        """Margin of the open orders, 1e-8 USDT."""
+
+    @property
     def gross_e8(self) -> int:
         """Sum of the absolute values of all positions, 1e-8 USDT."""
 
@@ -64,24 +80,59 @@ class Account:
     def turnover_e8(self) -> int:
         """Notional of all fills so far, 1e-8 USDT."""
 
+    @property
+    def collateral_e8(self) -> int:
+        """Collateral of the other coins in multi-assets mode, 1e-8 USDT."""
+
+    @property
+    def isolated_total_e8(self) -> int:
+        """Wallets of all isolated legs, 1e-8 USDT."""
+
+    @property
+    def isolated_unrealised_e8(self) -> int:
+        """Unrealised profit of the isolated legs, 1e-8 USDT."""
+
+    @property
+    def isolated_maintenance_e8(self) -> int:
+        """Maintenance margin of the isolated legs, 1e-8 USDT."""
+
+    @property
+    def isolated_initial_e8(self) -> int:
+        """Initial margin of the isolated legs, 1e-8 USDT."""
+
     def __init__(self, instruments: Instruments, start_e8: int) -> None: ...
-    def fill(self, symbol: int, lots: int, price_ticks: int, fee_e8: int) -> int:
+    def fill(self, symbol: int, lots: int, price_ticks: int, fee_e8: int, leg: int = 0, in_coin: bool = False) -> int:
         """Book a fill (lots: buy positive); return the realised profit in 1e-8 USDT, gross of the fee."""
 
     def mark(self, symbol: int, mark_e8: int) -> None:
         """Set a symbol's mark price (1e-8 USDT)."""
 
-    def take_over(self, symbol: int, price_e8: int, fee_e8: int) -> int:
-        """Close the whole position at a price that may be on no tick; return the realised profit."""
+    def take_over(self, symbol: int, price_e8: int, fee_e8: int, leg: int = 0, lots: int = 0) -> int:
+        """Close lots of a leg (0: all) at a price that may be on no tick; return the realised profit."""
 
-    def funding_amount(self, symbol: int, rate_e8: int, mark_e8: int) -> int:
-        """Return what the account would receive at a funding stamp, 1e-8 USDT."""
+    def funding_amount(self, symbol: int, rate_e8: int, mark_e8: int, leg: int = 0) -> int:
+        """Return what a leg would receive at a funding stamp, 1e-8 USDT."""
 
-    def pay_funding(self, symbol: int, amount_e8: int) -> None:
+    def pay_funding(self, symbol: int, amount_e8: int, leg: int = 0) -> None:
         """Book a funding payment (received positive)."""
 
-    def transfer(self, amount_e8: int) -> None:
-        """Move USDT from the spot wallet into this one (negative: back)."""
+    def transfer(self, amount_e8: int, asset: int = 0) -> None:
+        """Move an asset (``types.Asset``) from the spot wallet into this one (negative: back)."""
+
+    def move_margin(self, symbol: int, amount_e8: int, leg: int = 0) -> None:
+        """Move USDT from cross into an isolated leg's wallet (negative: back)."""
+
+    def index(self, asset: int, price_e8: int) -> None:
+        """Set what a margin coin is worth, 1e-8 USDT."""
+
+    def set(self, symbol: int, setting: int, value: int) -> int:
+        """Change a setting (``types.Setting``); return 0, or the exchange's code for refusing it."""
+
+    def open(self, symbol: int, side: int, notional: int, orders: int = 1, leg: int = 0) -> None:
+        """Count an open order of this notional (negative, with orders -1: it is gone)."""
+
+    def order_cost(self, symbol: int, side: int, price_e8: int, lots: int, leg: int = 0) -> int:
+        """Return what one more order would take from the available balance, 1e-8 USDT."""
 
     def spot_deposit(self, amount_e8: int, symbol: int = 128) -> None:
         """Add to a spot wallet: a symbol's base coin, or USDT when no symbol is given."""
@@ -89,20 +140,38 @@ class Account:
     def spot(self, symbol: int = 128) -> int:
         """Return a spot wallet's balance, eight decimals."""
 
-    def position(self, symbol: int) -> dict[str, int]:
-        """Return a position's fields."""
+    def position(self, symbol: int, leg: int = 0) -> dict[str, int]:
+        """Return a leg's fields, and its symbol's mark."""
 
-    def liquidation(self, symbol: int) -> int:
-        """Return the liquidation price of the position as it stands, 1e-8 USDT, 0 for none."""
+    def margins_of(self, symbol: int) -> dict[str, Any]:
+        """Return a symbol's leverage, margin type, open orders and initial margin."""
+
+    def asset(self, asset: int) -> dict[str, int]:
+        """Return a margin coin's wallet, transfers, fees, price and collateral ratio."""
+
+    def liquidation(self, symbol: int, leg: int = 0) -> int:
+        """Return the liquidation price of the leg as it stands, 1e-8 USDT, 0 for none."""
+
+    def bankruptcy(self, symbol: int, leg: int = 0) -> int:
+        """Return the price at which nothing is left behind the leg, 1e-8 USDT, 0 without a position."""
 
     def equity(self) -> int:
-        """Return wallet plus unrealised profit, 1e-8 USDT."""
+        """Return the margin balance: wallet, unrealised profit, and collateral in multi-assets mode, 1e-8 USDT."""
+
+    def cross_equity(self) -> int:
+        """Return the margin balance that the cross positions share, 1e-8 USDT."""
+
+    def cross_maintenance(self) -> int:
+        """Return the maintenance margin of the cross positions, 1e-8 USDT."""
+
+    def available(self) -> int:
+        """Return what new orders and withdrawals may use, 1e-8 USDT."""
 
     def reconcile(self) -> int:
         """Return the difference that the accounts leave unexplained; 0 always."""
 
-    def check(self, symbol: int) -> None:
-        """Raise IndexError for a symbol that the run does not have."""
+    def check(self, symbol: int, leg: int = 0) -> None:
+        """Raise IndexError for a symbol or leg that the account does not have."""
 
 def maintenance_margin(instruments: Instruments, symbol: int, amount_e8: int) -> int:
     """Return the maintenance margin of a notional, 1e-8 USDT (notional * rate - maintenance amount)."""

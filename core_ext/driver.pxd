@@ -23,6 +23,7 @@ cdef enum Parcel:
     TO_ENGINE = 0
     TO_VENUE = 1
     CANCEL_AT_VENUE = 2
+    CONTROL = 3
 
 
 cdef struct parcel_t:
@@ -62,7 +63,14 @@ cdef class Driver(Feed):
     cdef int64_t sample_ns
     cdef int64_t next_sample
     cdef uint64_t alarms[64]
+    cdef object slow                       # a model that is asked now and then, None without one
+    cdef int64_t slow_ns
+    cdef int64_t slow_delay
+    cdef int64_t next_slow
 
+    cdef int apply(self, const event_t* row) except -1
+    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *
+    cdef int ask_slow(self, int64_t ts) except -1
     cdef parcel_t pop(self) noexcept
     cdef int post(self, int64_t due, uint8_t kind, const event_t* row, const approved_t* order) except -1
     cdef int advance(self, int64_t ts) except -1

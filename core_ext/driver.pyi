@@ -1,6 +1,6 @@
 """Drive the engine and the venue through history, or the engine alone through a journal."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import final
 
 import numpy as np
@@ -77,8 +77,14 @@ class Driver(Feed):
         response_latency_ns: int,
         sample_ns: int,
     ) -> None: ...
-    def control(self, kind: int, ts: int, words: Iterable[int] = ()) -> None:
-        """Put a control event (RUN, CLOCK_OFFSET, COMMAND, TRANSFER) into the stream, now."""
+    def control(self, kind: int, ts: int, words: Iterable[int] = (), symbol: int = 0) -> None:
+        """Put an event that neither market nor order brings (RUN, COMMAND, TRANSFER, SETTING) into the stream, now."""
+
+    def schedule(self, kind: int, ts: int, words: Iterable[int] = (), symbol: int = 0) -> None:
+        """Put such an event into the stream at a stamp to come."""
+
+    def consult(self, slow: Callable[[Engine], NDArray[np.void]], every_ns: int, delay_ns: int) -> None:
+        """Ask a slow model at every multiple of a time, and let the engine have its rows a delay later."""
 
     def finish(self) -> bytes:
         """End the run: deliver what is on its way, then seal the journal with the state's hash."""

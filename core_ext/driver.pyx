@@ -267,6 +267,9 @@ cdef class Driver(Feed):
         if parcel.kind == Parcel.TO_ENGINE:
             self.close_span()
             self.to_engine(&parcel.row)
+        elif parcel.kind == Parcel.CONTROL:
+            self.close_span()
+            self.apply(&parcel.row)
         elif parcel.kind == Parcel.TO_VENUE:
             self.exchange.submit(&parcel.order, 0, parcel.due)
             self.drain_venue()
@@ -302,6 +305,8 @@ cdef class Driver(Feed):
             self.drain_venue()
         if row.flags & Flag.F_END and row.ts >= self.next_sample:
             self.sample(row.ts)
+        if self.slow is not None and row.flags & Flag.F_END and row.ts >= self.next_slow:
+            self.ask_slow(row.ts)
         return 0
 
     cdef int close_span(self) except -1:
@@ -310,6 +315,17 @@ cdef class Driver(Feed):
             self.journal.append(&self.span)
             self.span.c = 0
         return 0
+
+    cdef int apply(self, const event_t* row) except -1:
+        # What happens to the account outside of trading happens at the venue too.
+        cdef Account account = <Account> self.exchange.accounts[0]
+        if row.kind == Kind.TRANSFER:
+            account.book_transfer(row.b, row.a)
+        elif row.kind == Kind.SETTING:
+            account.apply_setting(row.symbol, row.a, row.b)
+        elif row.kind == Kind.MARGIN_MOVED:
+            account.book_margin(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, row.a)
+        return self.to_engine(row)
 
     cdef int to_engine(self, const event_t* row) except -1:
         self.journal.append(row)
@@ -330,7 +346,7 @@ cdef class Driver(Feed):
         for k in range(outbox.size):
             row = outbox.data + k
             self.journal.append(row)
-            if row.kind == Kind.ORDER:
+            if row.kind == Kind.ORDER or row.kind == Kind.AMEND:
                 self.post(self.now + self.order_latency, Parcel.TO_VENUE, NULL, &self.engine.desk.approvals[order])
                 order += 1
             elif row.kind == Kind.CANCEL:
@@ -388,19 +404,59 @@ cdef class Driver(Feed):
 
     # ------------------------------------------------------------------ Python face
 
-    def control(self, int kind, int64_t ts, words=()):
-        """Put a control event (RUN, CLOCK_OFFSET, COMMAND, TRANSFER) into the stream, now."""
+    def control(self, int kind, int64_t ts, words=(), int symbol=0):
+        """Put an event that neither market nor order brings (RUN, COMMAND, TRANSFER, SETTING) into the stream, now."""
+        cdef event_t row = self.control_row(kind, ts, words, symbol)
+        self.close_span()
+        self.apply(&row)
+
+    def schedule(self, int kind, int64_t ts, words=(), int symbol=0):
+        """Put such an event into the stream at a stamp to come."""
+        cdef event_t row = self.control_row(kind, ts, words, symbol)
+        if ts <= self.now:
+            raise ValueError(f"{KindFace(kind).name} at {ts}: the run is at {self.now} already")
+        self.post(ts, Parcel.CONTROL, &row, NULL)
+
+    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *:
         cdef event_t row
         values = [*words, 0, 0, 0, 0, 0, 0]
+        if not 0 <= symbol < self.engine.instruments.size:
+            raise IndexError(symbol)
         memset(&row, 0, sizeof(event_t))
         row.kind = kind
         row.flags = Flag.F_END
+        row.symbol = symbol
         row.ts = ts
         row.a, row.b, row.c, row.d, row.e, row.f = values[:6]
-        self.close_span()
-        if kind == Kind.TRANSFER:              # money moves at the venue too
-            (<Account> self.exchange.accounts[0]).book_transfer(row.a)
-        self.to_engine(&row)
+        return row
+
+    def consult(self, slow, int64_t every_ns, int64_t delay_ns):
+        """Ask a slow model at every multiple of a time, and let the engine have its rows a delay later.
+
+        Parameters
+        ----------
+        slow : callable
+            Takes the engine, returns rows (EVENT_DTYPE) of control kinds; it must change nothing.
+        every_ns, delay_ns : int
+        """
+        if every_ns <= 0 or delay_ns < 0:
+            raise ValueError("a slow model is asked at a positive interval and answers after a delay")
+        self.slow = slow
+        self.slow_ns = every_ns
+        self.slow_delay = delay_ns
+
+    cdef int ask_slow(self, int64_t ts) except -1:
+        cdef Rows rows = Rows(self.slow(self.engine))
+        cdef event_t* row
+        cdef Py_ssize_t k
+        for k in range(rows.size):
+            row = rows.data + k
+            if not 64 <= row.kind < 96:
+                raise ValueError(f"a slow model gives control rows, not {row.kind}")
+            row.ts = ts + self.slow_delay
+            self.post(row.ts, Parcel.TO_ENGINE, row, NULL)
+        self.next_slow = ts - ts % self.slow_ns + self.slow_ns
+        return 0
 
     def finish(self):
         """End the run: deliver what is on its way, then seal the journal with the state's hash.
@@ -448,7 +504,7 @@ cdef class Driver(Feed):
         return {AlarmFace(k).name: self.alarms[k] for k in range(64) if self.alarms[k]}
 
 
-def bucket_floor(int k) -> int:
+def bucket_floor(k: int) -> int:
     """Return the smallest value (ns) that falls into a bucket of the latency histogram."""
     if k < 16:
         return k

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from core_ext.account cimport Account
 from core_ext.book cimport Book
-from core_ext.orders cimport Orders
+from core_ext.orders cimport Orders, order_t
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t
 from core_ext.strategy cimport Desk, Strategy
@@ -35,15 +35,27 @@ cdef class Engine:
     cdef readonly object failure           # what it raised
     cdef readonly uint64_t liquidations
     cdef int64_t flattened                 # last attempt to close everything
+    cdef int64_t reduced[128]              # last forced reduction, by symbol
+    cdef bint near[128]                    # liquidation is near, and the alarm has been raised
 
+    cdef uint64_t counts[256]              # events by kind, checked build
     cdef int step(self, const event_t* row) except -1
+    cdef int audit(self, const event_t* row) except -1
+    cdef int dispatch(self, const event_t* row) except -1
     cdef int on_depth(self, const event_t* row) except -1
     cdef int on_touch_row(self, const event_t* row) except -1
     cdef int on_new_touch(self, market_t* m, const event_t* row) except -1
     cdef int on_mark(self, int symbol, int64_t mark_e8) except -1
     cdef int on_market(self, const event_t* row) except -1
     cdef int on_candle_row(self, const event_t* row) except -1
+    cdef int guard(self, int symbol) except -1
     cdef int on_account(self, const event_t* row) except -1
+    cdef int on_forced(self, const event_t* row, int leg) except -1
+    cdef int on_answer(self, const event_t* row) except -1
+    cdef int on_algo(self, order_t* order, const event_t* row) except -1
+    cdef int on_lost(self, order_t* order, const event_t* row) except -1
+    cdef int on_ended(self, const order_t* order) except -1
+    cdef int ask_unknown(self) except -1
     cdef int on_fill(self, const event_t* row) except -1
     cdef int on_control(self, const event_t* row) except -1
     cdef int watch(self) except -1

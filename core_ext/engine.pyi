@@ -84,5 +84,8 @@ class Engine:
     def state(self) -> tuple[object, ...]:
         """Return the whole trading state as plain values."""
 
+    def counted(self) -> dict[int, int]:
+        """Return {kind: events} of the checked build; empty in the release build."""
+
     def digest(self) -> bytes:
         """Return the SHA-256 of the state, 32 bytes."""

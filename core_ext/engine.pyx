@@ -1,9 +1,8 @@
 """The engine: events in, state and intents out."""
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
 
-from core_ext.account cimport Account
+from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
 from core_ext.fixed cimport magnitude, ticks_down, ticks_up
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
@@ -11,13 +10,18 @@ from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t, microprice_e8, on_candle, on_touch, on_trade
 from core_ext.strategy cimport Desk, Hook, Strategy
 from core_ext.types cimport (
-    Alarm, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, TimeInForce, event_t, instrument_t,
+    CHECKED, Alarm, AlgoStatus, Cause, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, Term, event_t,
+    instrument_t, is_conditional, set_filters,
 )
 
 import hashlib
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t STALE_MARK_NS = 2000000000
+cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-up; strategies number theirs from 0
+cdef int EVIDENCE[16]                       # by kind, from ACCEPTED on; what is not here is told apart before
+EVIDENCE = [Evidence.E_ACCEPTED, Evidence.E_REJECTED, 0, Evidence.E_CANCELED, Evidence.E_EXPIRED,
+            Evidence.E_CANCEL_REJECTED, 0, 0, 0, 0, Evidence.E_AMEND_REJECTED, 0, 0, 0, 0, Evidence.E_REJECTED]
 # Limits whose trip also takes back what would open more.
 cdef int WITHDRAW_ON = 1 << Alarm.DAILY_LOSS | 1 << Alarm.DRAWDOWN_REDUCE_ONLY
 
@@ -63,6 +67,23 @@ cdef class Engine:
     # ------------------------------------------------------------------ dispatch
 
     cdef int step(self, const event_t* row) except -1:
+        self.dispatch(row)
+        if CHECKED:
+            self.audit(row)
+        return 0
+
+    cdef int audit(self, const event_t* row) except -1:
+        # The checked build only: what is kept as running totals is worked out anew.
+        self.counts[row.kind] += 1
+        if self.account.reconcile() != 0:
+            raise RuntimeError(f"event {self.events}: the accounts do not reconcile by {self.account.reconcile()}")
+        if row.kind >= 32 and not self.orders.audit():
+            raise RuntimeError(f"event {self.events}: the order totals are not those of the table")
+        if (row.kind >= 32 or row.flags & Flag.F_END) and not self.gate.audit():
+            raise RuntimeError(f"event {self.events}: the exposure totals are not those of the state")
+        return 0
+
+    cdef int dispatch(self, const event_t* row) except -1:
         self.events += 1
         self.desk.outbox.size = 0
         self.desk.n_approvals = 0
@@ -88,6 +109,8 @@ cdef class Engine:
                 if self.account.gross_e8 and row.ts - m.ts_mark >= STALE_MARK_NS:
                     self.watch()               # the mark is old: losses are judged on trades
         elif row.kind == Kind.MARK:
+            self.gate.watched[row.symbol].rate_e8 = row.c
+            self.gate.watched[row.symbol].funding_due = row.d
             if self.mark_sources[row.symbol] == MARK_STREAM:
                 self.on_mark(row.symbol, row.a)
                 self.watch()
@@ -98,6 +121,14 @@ cdef class Engine:
                     self.watch()
         elif row.kind == Kind.CANDLE or row.kind == Kind.CANDLE_OPEN:
             return self.on_candle_row(row)
+        elif row.kind == Kind.STATUS:
+            self.gate.watched[row.symbol].suspended = row.a != 1
+            self.gate.watched[row.symbol].delist = row.b
+        elif row.kind == Kind.FILTERS:
+            set_filters(&self.instruments.data[row.symbol], row)
+        elif row.kind == Kind.ASSET_INDEX:
+            self.account.set_index(row.a, row.b)
+            self.watch()
         return 0
 
     # ------------------------------------------------------------------ ticks
@@ -156,6 +187,31 @@ cdef class Engine:
         m.mark_e8 = mark_e8
         m.ts_mark = self.desk.now
         self.account.set_mark(symbol, mark_e8)
+        if self.account.margins[symbol].open_orders or self.gate.watched[symbol].worst_e8 or self.account.holds(symbol):
+            self.gate.update(symbol, self.desk.now)
+            return self.guard(symbol)
+        return 0
+
+    cdef int guard(self, int symbol) except -1:
+        # R9 and R10: say so when liquidation comes near; when it comes nearer, make the position smaller, half of it a
+        # second, before the exchange does.
+        cdef int64_t lots
+        cdef int leg
+        cdef bint near = False
+        for leg in range(2):
+            lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
+            if lots == 0:
+                continue
+            near |= self.gate.liquidation_distance_e8(symbol, leg) < self.gate.limits.liquidation_alarm_e8
+            if self.gate.killed or not self.gate.must_reduce(symbol, leg) \
+                    or self.desk.now - self.reduced[symbol] < SECOND:
+                continue
+            self.reduced[symbol] = self.desk.now
+            self.alarm(Alarm.FORCED_REDUCTION, symbol)
+            self.desk.close(symbol, leg, (lots + 1) // 2)
+        if near and not self.near[symbol]:
+            self.alarm(Alarm.LIQUIDATION_NEAR, symbol)
+        self.near[symbol] = near
         return 0
 
     # ------------------------------------------------------------------ candles
@@ -183,35 +239,91 @@ cdef class Engine:
     # ------------------------------------------------------------------ account
 
     cdef int on_account(self, const event_t* row) except -1:
-        cdef order_t* order
-        cdef int evidence
+        cdef int leg = 1 if row.flags & Flag.F_SHORT else 0
         if row.kind == Kind.FILL:
             return self.on_fill(row)
         if row.kind == Kind.FUNDING_PAID:
-            self.account.book_funding(row.symbol, row.a)
+            self.account.book_funding(row.symbol, leg, row.a)
             return self.watch()
         if row.kind == Kind.LIQUIDATION:
-            self.account.close_at(row.symbol, row.b, row.c)
-            self.liquidations += 1
-            self.gate.halted = True            # an operator looks at it before anything is opened again
-            self.alarm(Alarm.LIQUIDATED, row.symbol)
-            self.desk.cancel_all(-1, True)
-            return self.watch()
+            return self.on_forced(row, leg)
         if row.kind == Kind.TRANSFER:
-            self.account.book_transfer(row.a)
+            self.account.book_transfer(row.b, row.a)
             return self.watch()
-        order = self.orders.find(row.a)
+        if row.kind == Kind.SETTING:
+            self.account.apply_setting(row.symbol, row.a, row.b)
+        elif row.kind == Kind.MARGIN_MOVED:
+            self.account.book_margin(row.symbol, leg, row.a)
+        else:
+            return self.on_answer(row)
+        self.gate.update(row.symbol, self.desk.now)
+        return 0
+
+    cdef int on_forced(self, const event_t* row, int leg) except -1:
+        # The venue has closed something of ours: an operator looks at it before anything is opened again.
+        self.account.close_at(row.symbol, leg, row.a, row.b, row.c)
+        self.gate.update(row.symbol, self.desk.now)
+        if row.e == Cause.DELEVERAGED and row.c == 0:
+            self.alarm(Alarm.DELEVERAGING, row.symbol)
+        else:
+            self.liquidations += 1
+            self.alarm(Alarm.LIQUIDATED, row.symbol)
+        self.gate.halted = True
+        self.desk.cancel_all(-1, True)
+        return self.watch()
+
+    cdef int on_answer(self, const event_t* row) except -1:
+        # What the venue says about one of our orders.
+        cdef order_t* order = self.orders.find(row.a)
         if order == NULL:
             self.orders.illegal += 1
             return 0
-        evidence = (Evidence.E_ACCEPTED if row.kind == Kind.ACCEPTED
-                    else Evidence.E_REJECTED if row.kind == Kind.REJECTED
-                    else Evidence.E_CANCELED if row.kind == Kind.CANCELED
-                    else Evidence.E_EXPIRED if row.kind == Kind.EXPIRED
-                    else Evidence.E_CANCEL_REJECTED)
-        if row.kind == Kind.ACCEPTED:
-            order.venue_id = row.b
+        if row.kind == Kind.AMENDED:
+            self.orders.on_amended(order, row.b, row.c, row.ts)
+        elif row.kind == Kind.ALGO:
+            self.on_algo(order, row)
+        elif row.kind == Kind.LOST:
+            self.on_lost(order, row)
+        else:
+            if row.kind == Kind.ACCEPTED:
+                order.venue_id = row.b
+                if order.terms & Term.CLOSE_POSITION:
+                    order.lots = row.d         # known from the trigger on
+            self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
+        self.gate.update(row.symbol, self.desk.now)
+        return self.on_ended(order)
+
+    cdef int on_algo(self, order_t* order, const event_t* row) except -1:
+        cdef int evidence
+        if row.b == AlgoStatus.ALGO_TRIGGERED or row.b == AlgoStatus.ALGO_FINISHED:
+            return 0                           # the child's own rows say what happens to it
+        evidence = (Evidence.E_ARMED if row.b == AlgoStatus.ALGO_NEW
+                    else Evidence.E_TRIGGERING if row.b == AlgoStatus.ALGO_TRIGGERING
+                    else Evidence.E_CANCELED if row.b == AlgoStatus.ALGO_CANCELED
+                    else Evidence.E_EXPIRED if row.b == AlgoStatus.ALGO_EXPIRED
+                    else Evidence.E_REJECTED)
+        if row.b == AlgoStatus.ALGO_NEW:
+            order.venue_id = row.c
         self.orders.on_evidence(order, evidence, row.ts)
+        return 0
+
+    cdef int on_lost(self, order_t* order, const event_t* row) except -1:
+        # Nobody knows what the venue did: the exposure stays held and the venue is asked, until it answers.
+        if row.b != Kind.QUERY:
+            self.orders.on_evidence(order, Evidence.E_LOST, row.ts)
+        if order.state == OrderState.UNKNOWN:
+            self.desk.set_timer(ASK_UNKNOWN, self.desk.now + SECOND)
+        return 0
+
+    cdef int on_ended(self, const order_t* order) except -1:
+        cdef int level
+        if not is_terminal(order.state) or order.updated != self.desk.now:
+            return 0
+        self.gate.on_ended(order, self.desk.now)
+        level = self.gate.judge_quality(self.desk.now)
+        if level > self.gate.quality_level:
+            self.alarm(Alarm.MESSAGE_QUALITY, order.symbol)
+        self.gate.quality_level = level
         return 0
 
     cdef int on_fill(self, const event_t* row) except -1:
@@ -222,7 +334,11 @@ cdef class Engine:
             self.orders.late += 1
         else:
             self.orders.on_fill(order, row.d, row.ts)
-        self.account.book_fill(row.symbol, lots, row.c, row.e)
+        self.account.book_fill(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, lots, row.c, row.e,
+                               row.flags & Flag.F_FEE_COIN)
+        self.gate.update(row.symbol, self.desk.now)
+        if order != NULL:
+            self.on_ended(order)
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
         return 0
@@ -231,6 +347,8 @@ cdef class Engine:
 
     cdef int on_control(self, const event_t* row) except -1:
         if row.kind == Kind.TIMER:
+            if row.a == ASK_UNKNOWN:
+                return self.ask_unknown()
             self.tell(Hook.ON_TIMER, row.a, 0, 0)
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
@@ -239,7 +357,25 @@ cdef class Engine:
             if self.gate.halted:
                 self.desk.cancel_all(-1, True)
             self.watch()
+        elif row.kind == Kind.HEADROOM:
+            self.gate.watched[row.symbol].headroom[0] = row.a
+            self.gate.watched[row.symbol].headroom[1] = row.b
+            self.gate.watched[row.symbol].headroom_ts = row.ts
+        elif row.kind == Kind.USAGE:
+            self.gate.use_weight(row.a, row.b)
         return 0
+
+    cdef int ask_unknown(self) except -1:
+        # Never send again: ask, once a second, until the venue says what it did.
+        cdef order_t* order
+        cdef int k
+        if self.orders.unknown == 0:
+            return 0
+        for k in range(ORDER_PLACES):
+            order = &self.orders.table[k]
+            if order.state == OrderState.UNKNOWN:
+                self.desk.query(order.client_id)
+        return self.desk.set_timer(ASK_UNKNOWN, self.desk.now + SECOND)
 
     cdef int alarm(self, int alarm, int symbol) except -1:
         cdef event_t* row = self.desk.post(Kind.ALARM, symbol)
@@ -250,7 +386,7 @@ cdef class Engine:
         cdef int alarms = self.gate.watch(self.desk.now)
         cdef int k
         if alarms:
-            for k in range(16):
+            for k in range(32):
                 if alarms >> k & 1:
                     self.alarm(k, 0)
         if alarms & WITHDRAW_ON:
@@ -260,29 +396,31 @@ cdef class Engine:
         return 0
 
     cdef int flatten(self) except -1:
-        # Cancel, then close at market, and again once a second until flat: the venue may leave a rest.
-        cdef order_t* order
-        cdef bint closing[128]
-        cdef int k
+        # Cancel, then close at market, and again once a second until flat: the venue may leave a rest. Stops that can
+        # only close go last, when there is nothing left to protect.
+        cdef const order_t* order
+        cdef bint closing
+        cdef int symbol, side, leg, k
         cdef int64_t lots
         if self.flattened and self.desk.now - self.flattened < SECOND:
             return 0
         self.flattened = self.desk.now
-        memset(closing, 0, sizeof(closing))
-        for k in range(ORDER_PLACES if self.orders.open_orders else 0):
-            order = &self.orders.table[k]
-            if order.state == OrderState.EMPTY or is_terminal(order.state):
-                continue
-            if order.type == OrderType.LIMIT:
-                self.desk.cancel(order.client_id)
-            elif order.reduce_only:
-                closing[order.symbol] = True
-        for k in range(self.instruments.size):
-            lots = self.account.positions[k].lots
-            if lots and not closing[k]:
-                self.desk.submit(k, Side.SELL if lots > 0 else Side.BUY,
-                                 min(magnitude(lots), self.instruments.data[k].max_market_lots), 0, TimeInForce.GTC,
-                                 True, 0)
+        for symbol in range(self.instruments.size):
+            closing = False
+            for side in range(2):
+                k = self.orders.first[symbol][side]
+                while k:
+                    order = &self.orders.table[k - 1]
+                    k = order.next
+                    if not order.reduce_only or order.type == OrderType.LIMIT \
+                            or (is_conditional(order.type) and not self.account.holds(symbol)):
+                        self.desk.cancel(order.client_id)
+                    elif order.type == OrderType.MARKET:
+                        closing = True
+            for leg in range(0 if closing else 2):
+                lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
+                if lots:
+                    self.desk.close(symbol, leg, lots)
         return 0
 
     cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1:
@@ -328,16 +466,23 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened,
-            [self.account.position(k) for k in range(count)],
+            [(self.account.position(k), self.account.position(k, 1), self.account.margins_of(k)) for k in range(count)],
             [self.account.spot(k) for k in range(count)], self.account.spot(),
+            self.account.hedge, self.account.multi_assets, self.account.fee_coin,
+            [self.account.asset(k) for k in range(1, 8)],
             self.account.wallet_e8, self.account.unrealised_e8, self.account.fees_e8, self.account.funding_e8,
             self.account.transfers_e8, self.account.maintenance_total_e8, self.account.gross_e8,
+            [(self.near[k], self.reduced[k]) for k in range(count)],
             self.orders.rows(), self.orders.next_count, self.orders.illegal, self.orders.late,
             self.gate.state(),
             [self.markets.market(k) for k in range(count)],
             [(book.state, book.last_id, book.levels(0), book.levels(1), book.pending()) for book in self.books],
             self.strategy.snapshot(),
         )
+
+    def counted(self):
+        """Return {kind: events} of the checked build; empty in the release build."""
+        return {k: self.counts[k] for k in range(256) if self.counts[k]}
 
     def digest(self):
         """Return the SHA-256 of the state, 32 bytes."""

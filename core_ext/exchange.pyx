@@ -394,7 +394,7 @@ cdef class Exchange:
         cdef int64_t fee = part_e8(notional_e8(i, price_ticks, lots), i.maker_fee_e8 if maker else i.taker_fee_e8)
         cdef event_t* row = self.say(Kind.FILL, o.order.symbol, o.account, now)
         cdef Account a = <Account> self.accounts[o.account]
-        a.book_fill(o.order.symbol, lots if o.order.side == Side.BUY else -lots, price_ticks, fee)
+        a.book_fill(o.order.symbol, 0, lots if o.order.side == Side.BUY else -lots, price_ticks, fee, False)
         row.flags |= (Flag.F_SELL if o.order.side == Side.SELL else 0) | (Flag.F_MAKER if maker else 0)
         row.a = o.order.client_id
         row.b = self.next_trade_id
@@ -687,8 +687,8 @@ cdef class Exchange:
             a = <Account> self.accounts[n]
             if a.positions[symbol].lots == 0:
                 continue
-            amount = a.funding_due(symbol, rate_e8, mark_e8)
-            a.book_funding(symbol, amount)
+            amount = a.funding_due(symbol, 0, rate_e8, mark_e8)
+            a.book_funding(symbol, 0, amount)
             row = self.say(Kind.FUNDING_PAID, symbol, n, now)
             row.a = amount
             row.b = rate_e8
@@ -739,14 +739,14 @@ cdef class Exchange:
             fees -= fee
             gross -= value
             price = mul_div(loss, E8, magnitude(lots) * i.lot_e8) if k == loser else 0
-            price = a.positions[k].mark_e8 - (price if lots > 0 else -price)
+            price = a.margins[k].mark_e8 - (price if lots > 0 else -price)
             row = self.say(Kind.LIQUIDATION, k, account, now)
             row.flags |= Flag.F_SELL if lots > 0 else 0
             row.a = lots
             row.b = max(1, price)
             row.c = fee
-            row.d = a.positions[k].mark_e8
-            a.close_at(k, row.b, fee)
+            row.d = a.margins[k].mark_e8
+            a.close_at(k, 0, lots, row.b, fee)
         return 0
 
     # ------------------------------------------------------------------ Python face

@@ -31,6 +31,9 @@ class Orders:
         """Fills so far of orders believed dead, or of more than was left."""
 
     def __init__(self, epoch: int) -> None: ...
+    def sound(self) -> bool:
+        """Return whether the running totals are those of the table."""
+
     def insert_for_test(self, symbol: int, side: int, price_ticks: int, lots: int, reduce_only: bool = False) -> int:
         """Put an order into its place without asking risk and return its client id; tests only."""
 
@@ -40,8 +43,8 @@ class Orders:
     def fill(self, client_id: int, lots: int, ts: int = 0) -> bool:
         """Apply a fill; return whether the order could have it."""
 
-    def exposure(self, symbol: int, side: int) -> dict[str, int]:
-        """Return the open lots, value, reducing lots and orders of one side of a symbol."""
+    def exposure(self, symbol: int, side: int, leg: int = 0) -> dict[str, int]:
+        """Return the open lots, value, reducing lots and orders of one side of a symbol's leg."""
 
     def order(self, client_id: int) -> dict[str, Any]:
         """Return an order's fields, its state by name."""

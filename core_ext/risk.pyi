@@ -1,6 +1,6 @@
 """Pre-trade controls, loss limits, and the only place that fills an ``approved_t``."""
 
-from typing import final
+from typing import Any, final
 
 from core_ext.account import Account
 from core_ext.orders import Orders
@@ -13,6 +13,27 @@ MAY_BE_ZERO: frozenset[str]
 @final
 class RiskGate:
     """The pre-trade gate of one account."""
+
+    quality_level: int
+    @property
+    def last_intent(self) -> int:
+        """Highest intent that an approved order has named."""
+
+    @property
+    def paused_until(self) -> int:
+        """End of the pause of the loss-rate breaker, ns."""
+
+    @property
+    def weight(self) -> int:
+        """Request weight used in this minute."""
+
+    @property
+    def weight_limit(self) -> int:
+        """Request weight allowed in a minute, 0 while not known."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether orders may leave at all."""
 
     @property
     def peak_e8(self) -> int:
@@ -58,7 +79,7 @@ class RiskGate:
         self, instruments: Instruments, account: Account, orders: Orders, markets: Markets, limits: dict[str, float]
     ) -> None: ...
     def command(self, command: int) -> None:
-        """Apply an operator's command: HALT, RESUME, KILL or ALLOW."""
+        """Apply an operator's command."""
 
     def ask(
         self,
@@ -68,14 +89,65 @@ class RiskGate:
         price_ticks: int = 0,
         *,
         now: int,
+        type: int = -1,
         tif: int = 0,
         reduce_only: bool = False,
+        position_side: int = 0,
+        trigger_ticks: int = 0,
+        activate_ticks: int = 0,
+        callback_e8: int = 0,
+        good_till: int = 0,
+        price_match: int = 0,
+        terms: int = 0,
+        edge_e8: int = 0,
+        intent: int = 0,
+        reprice: bool = False,
         hold: bool = True,
     ) -> Reason:
         """Return the verdict on an order, and hold it if it is approved (unless told not to)."""
 
+    def ask_amend(self, client_id: int, price_ticks: int, lots: int, *, now: int, intent: int = 0) -> Reason:
+        """Return the verdict on an amendment of an open order, and hold it if it is approved."""
+
+    def refresh(self, now: int) -> None:
+        """Bring the running totals to a state that was changed from Python."""
+
     def observe(self, now: int) -> int:
         """Update the loss limits; return the alarms that are new, one bit each."""
+
+    def tell(
+        self,
+        symbol: int,
+        *,
+        headroom: tuple[int, int] | None = None,
+        funding: tuple[int, int] | None = None,
+        cluster: int | None = None,
+        suspended: bool | None = None,
+        delist: int | None = None,
+        now: int = 0,
+    ) -> None:
+        """Tell what else is known of a symbol."""
+
+    def use_weight(self, weight: int, limit: int) -> None:
+        """Tell how much of the exchange's request weight is used in this minute."""
+
+    def ended(self, client_id: int, now: int) -> int:
+        """Count how an order ended, for the message-quality ratios; return 0 fine, 1 alarm, 2 stop."""
+
+    def distance(self, symbol: int, leg: int = 0) -> int:
+        """Return the distance to liquidation as a share of the mark (1e-8); 1 when there is none near."""
+
+    def reduces(self, symbol: int, leg: int = 0) -> bool:
+        """Return whether a leg has to be made smaller by force."""
+
+    def watching(self, symbol: int) -> dict[str, Any]:
+        """Return what the gate remembers of a symbol."""
+
+    def totals(self) -> tuple[int, int, int, list[int]]:
+        """Return the running exposure totals (gross, net bought, net sold, clusters), 1e-8 USDT."""
+
+    def sound(self) -> bool:
+        """Return whether the running totals are those of the state."""
 
     def refused(self) -> dict[str, int]:
         """Return {reason: count} of everything refused so far."""

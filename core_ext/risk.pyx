@@ -5,20 +5,47 @@ integers; ties follow the table: an order exactly at its limit passes, a loss ex
 """
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memmove, memset
 
-from core_ext.account cimport Account, position_t
+from core_ext.account cimport ACCOUNT_SYMBOLS, Account, maintenance_of, max_notional_of, position_t
 from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, part_e8, price_e8, value_e8
-from core_ext.orders cimport Orders, exposure_t
-from core_ext.signal cimport Markets, atr, market_t, mid_e8, minute_volume_lots
-from core_ext.types cimport Alarm, Command, Instruments, OrderType, Reason, Side, approved_t, instrument_t
+from core_ext.orders cimport Orders, exposure_t, leaves, order_t
+from core_ext.signal cimport (
+    Markets, atr, market_t, mid_e8, minute_move, minute_volume_lots, spread_ratio,
+)
+from core_ext.types cimport (
+    Alarm, Command, Instruments, OrderState, OrderType, Reason, Side, Term, TimeInForce, approved_t, instrument_t,
+    is_conditional, leg_of,
+)
 
 from core_ext.types import Reason as ReasonFace
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t MINUTE = 60000000000
+cdef int64_t HOUR = 3600000000000
 cdef int64_t DAY = 86400000000000
 cdef int64_t STALE_MARK_NS = 2000000000
+cdef int64_t REPRICE_NS = 5000000000
+cdef int64_t ENTRY_NS = 600000000000
+cdef int64_t LOSS_SLOT_NS = 10000000000
+cdef int64_t MIN_GTD_NS = 600000000000     # the exchange's: an order ends ten minutes from now or later
+cdef int64_t MIN_CALLBACK_E8 = 100000      # 0.1 %
+cdef int64_t MAX_CALLBACK_E8 = 20000000    # 20 %
+cdef double ROUNDING = 1e-12               # of a ratio of doubles: a move of exactly the limit is no more than it
+cdef int64_t FEWEST_SIZES = 10             # before there is something usual
+
+# ---------------------------------------------------------------------------------- requests
+
+
+cdef inline bint has_price(uint8_t type) noexcept nogil:
+    return type == OrderType.LIMIT or type == OrderType.STOP or type == OrderType.TAKE_PROFIT
+
+
+cdef inline bint closes(const request_t* r) noexcept nogil:
+    # Can only close: by its own word, or as the closing side of a leg.
+    return (r.reduce_only or r.terms & Term.CLOSE_POSITION or (r.position_side == 1 and r.side == Side.SELL)
+            or (r.position_side == 2 and r.side == Side.BUY))
+
 
 # ---------------------------------------------------------------------------------- rates
 
@@ -43,7 +70,7 @@ cdef class RiskGate:
     Parameters
     ----------
     instruments, account, orders, markets
-        The state that it judges by; the engine's own.
+        The state that it judges by; the engine's own. The orders keep their margin in the account from here on.
     limits : dict
         The fields of ``limits_t``: ``*_e8`` integers with eight decimals, ``*_ns`` nanoseconds.
 
@@ -55,18 +82,30 @@ cdef class RiskGate:
 
     def __cinit__(self, *args, **kwargs):
         memset(&self.limits, 0, sizeof(limits_t))
+        memset(self.watched, 0, sizeof(self.watched))
+        memset(self.net_worst_e8, 0, sizeof(self.net_worst_e8))
+        memset(self.cluster_e8, 0, sizeof(self.cluster_e8))
+        memset(self.is_unmarked, 0, sizeof(self.is_unmarked))
         memset(&self.account_rate, 0, sizeof(bucket_t))
         memset(&self.strategy_rate, 0, sizeof(bucket_t))
         memset(self.minute, 0, sizeof(self.minute))
         memset(self.recent, 0, sizeof(self.recent))
+        memset(self.chases, 0, sizeof(self.chases))
+        memset(self.sizes, 0, sizeof(self.sizes))
+        memset(self.sorted_sizes, 0, sizeof(self.sorted_sizes))
+        memset(self.quality, 0, sizeof(self.quality))
+        memset(self.peaks, 0, sizeof(self.peaks))
+        memset(self.peak_slots, 0, sizeof(self.peak_slots))
         memset(self.refusals, 0, sizeof(self.refusals))
 
     def __init__(self, Instruments instruments not None, Account account not None, Orders orders not None,
                  Markets markets not None, dict limits not None):
+        cdef int k
         self.instruments = instruments
         self.account = account
         self.orders = orders
         self.markets = markets
+        orders.attach(account)
         missing = LIMITS - limits.keys()
         unknown = limits.keys() - LIMITS
         if missing or unknown:
@@ -74,12 +113,17 @@ cdef class RiskGate:
         for name, value in limits.items():
             if not 0 <= value < 1 << 62 or (value == 0 and name not in MAY_BE_ZERO):
                 raise ValueError(f"risk limit {name} is out of range: {value}")
-        if limits["orders_per_minute"] >= MINUTE_ORDERS:
-            raise ValueError(f"orders_per_minute is at most {MINUTE_ORDERS - 1}")
+        for name, most in (("orders_per_minute", MINUTE_ORDERS), ("repeated_entries", ENTRY_PLACES),
+                           ("losing_trips", 8), ("max_reprices", REPRICES)):
+            if limits[name] >= most:
+                raise ValueError(f"{name} is at most {most - 1}")
         self.limits = limits
+        self.armed = self.limits.armed
         self.day = -1
         self.peak_e8 = account.equity_e8()
         self.equity_seen_e8 = self.peak_e8
+        for k in range(GATE_SYMBOLS):
+            self.watched[k].headroom[0] = self.watched[k].headroom[1] = -1
 
     # ------------------------------------------------------------------ approval
 
@@ -93,21 +137,75 @@ cdef class RiskGate:
         if reason != Reason.APPROVED:
             self.refusals[<int> reason] += 1
             return reason
-        self.count_order(r, now)               # exits too: they use up the budget that they may exceed
-        memset(out, 0, sizeof(approved_t))
+        self.count_order(r, self.shrinks(r), now)  # exits too: they use up the budget that they may exceed
+        self.fill_approved(r, now, out)
         out.client_id = client_id
+        self.orders.insert(out, self.hold_ticks(r))
+        self.update(r.symbol, now)
+        return Reason.APPROVED
+
+    cdef Reason amend(self, order_t* order, int64_t price_ticks, int64_t lots, uint64_t intent, int64_t now,
+                      approved_t* out) noexcept nogil:
+        # A new price and a new whole quantity for a limit order that stands, judged as if it were a new order in the
+        # place of the old one; until the venue answers, the worse of both is held.
+        cdef request_t r
+        cdef Reason reason
+        memset(&r, 0, sizeof(request_t))
+        r.symbol = order.symbol
+        r.side = order.side
+        r.position_side = order.position_side
+        r.tif = order.tif
+        r.reduce_only = order.reduce_only and order.position_side == 0
+        r.stp = order.stp
+        r.price_ticks = price_ticks
+        r.lots = lots - order.filled
+        r.good_till = order.good_till
+        r.limiting = order.limiting
+        r.intent = intent
+        r.reprice = intent != 0
+        r.amends = True
+        if order.type != OrderType.LIMIT or order.amend_lots or not (
+                order.state == OrderState.LIVE or order.state == OrderState.PARTLY_FILLED):
+            reason = Reason.NOT_AMENDABLE
+        elif price_ticks == order.price_ticks and lots == order.lots:
+            reason = Reason.NOT_AMENDABLE          # the exchange refuses an amendment that changes nothing
+        else:
+            self.orders.suspend(order)
+            self.update(r.symbol, now)
+            reason = self.check(&r, now)
+            self.orders.recount(order)
+        if reason == Reason.APPROVED:
+            self.count_order(&r, closes(&r), now)
+            self.fill_approved(&r, now, out)
+            out.client_id = order.client_id
+            out.lots = lots
+            out.amends = True
+            self.orders.amend(order, price_ticks, lots)
+        else:
+            self.refusals[<int> reason] += 1
+        self.update(r.symbol, now)
+        return reason
+
+    cdef void fill_approved(self, const request_t* r, int64_t now, approved_t* out) noexcept nogil:
+        memset(out, 0, sizeof(approved_t))
         out.ts = now
         out.price_ticks = r.price_ticks
         out.lots = r.lots
         out.reference_e8 = self.reference(r.symbol)
+        out.trigger_ticks = r.trigger_ticks
+        out.activate_ticks = r.activate_ticks
+        out.callback_e8 = r.callback_e8
+        out.good_till = r.good_till
         out.symbol = r.symbol
         out.side = r.side
+        out.position_side = r.position_side
         out.type = r.type
         out.tif = r.tif
         out.reduce_only = r.reduce_only
+        out.stp = r.stp
+        out.price_match = r.price_match
+        out.terms = r.terms
         out.limiting = r.limiting
-        self.orders.insert(out, self.hold_ticks(r))
-        return Reason.APPROVED
 
     cdef int64_t reference(self, int symbol) noexcept nogil:
         cdef int64_t middle = mid_e8(&self.markets.data[symbol], &self.instruments.data[symbol])
@@ -116,53 +214,98 @@ cdef class RiskGate:
     cdef int64_t hold_ticks(self, const request_t* r) noexcept nogil:
         # The price at which the order counts as exposure until it fills.
         cdef const market_t* m = &self.markets.data[r.symbol]
-        if r.type == OrderType.LIMIT:
-            return r.price_ticks
+        if r.price_ticks or r.trigger_ticks:
+            return max(r.price_ticks, r.trigger_ticks)
         return m.ask_ticks if r.side == Side.BUY else m.bid_ticks
+
+    # ------------------------------------------------------------------ the checks, in order
 
     cdef Reason check(self, const request_t* r, int64_t now) noexcept nogil:
         cdef const instrument_t* i
         cdef market_t* m
-        cdef int64_t most
-        if r.symbol >= self.instruments.size or r.side > 1 or r.type > 1 or r.tif > 2:
+        cdef int64_t price
+        cdef Reason reason
+        if r.symbol >= self.instruments.size or r.side > 1 or r.type > 6 or r.tif > 4 or r.position_side > 2 \
+                or r.stp > 3 or r.price_match > 8:
             return Reason.R31_RISK_FAULT
         i = &self.instruments.data[r.symbol]
         m = &self.markets.data[r.symbol]
-        if r.type == OrderType.LIMIT and not i.min_ticks <= r.price_ticks <= i.max_ticks:
-            return Reason.FILTER_PRICE
-        if r.type == OrderType.MARKET and r.price_ticks != 0:
-            return Reason.FILTER_PRICE
-        most = i.max_market_lots if r.type == OrderType.MARKET else i.max_lots
-        if not i.min_lots <= r.lots:
-            return Reason.FILTER_QUANTITY
-        if r.lots > most:
-            return Reason.R4_ORDER_QUANTITY
+        if not self.armed:
+            return Reason.R30_MODE
+        reason = self.check_form(r, i, now)
+        if reason != Reason.APPROVED:
+            return reason
         if self.shrinks(r):
             return self.check_exit(r, i, m)
-        if r.reduce_only:
+        if closes(r):
             return Reason.NOTHING_TO_REDUCE
-        return self.check_entry(r, now, i, m)
+        reason = self.check_state(r, now, i, m)
+        if reason != Reason.APPROVED:
+            return reason
+        price = price_e8(i, self.hold_ticks(r))
+        if price <= 0 or m.mark_e8 <= 0 or self.account.equity_e8() <= 0 or self.unmarked:
+            return Reason.R31_RISK_FAULT
+        reason = self.check_price(r, i, m, price)
+        if reason == Reason.APPROVED:
+            reason = self.check_size(r, now, i, m, price)
+        if reason == Reason.APPROVED:
+            reason = self.check_exposure(r, i, m, price)
+        if reason == Reason.APPROVED:
+            reason = self.check_flow(r, now)
+        return reason
+
+    cdef Reason check_form(self, const request_t* r, const instrument_t* i, int64_t now) noexcept nogil:
+        # What the exchange would not take as it is written, whatever the state.
+        if (r.position_side == 0) == self.account.hedge or (self.account.hedge and r.reduce_only):
+            return Reason.R29_NOT_ALLOWED
+        if has_price(r.type) and not r.price_match:
+            if not i.min_ticks <= r.price_ticks <= i.max_ticks or r.price_ticks % i.tick_step:
+                return Reason.FILTER_PRICE
+        elif r.price_ticks != 0 or (r.price_match and not has_price(r.type)):
+            return Reason.FILTER_PRICE
+        if r.type == OrderType.TRAILING_STOP_MARKET:
+            if not MIN_CALLBACK_E8 <= r.callback_e8 <= MAX_CALLBACK_E8 or r.trigger_ticks:
+                return Reason.FILTER_PRICE
+        elif is_conditional(r.type) and (not i.min_ticks <= r.trigger_ticks <= i.max_ticks
+                                         or r.trigger_ticks % i.tick_step):
+            return Reason.FILTER_PRICE
+        if not has_price(r.type) and r.tif != TimeInForce.GTC:
+            return Reason.R31_RISK_FAULT
+        if (r.good_till < now + MIN_GTD_NS) if r.tif == TimeInForce.GTD and not r.amends else False:
+            return Reason.R31_RISK_FAULT
+        if r.terms & Term.CLOSE_POSITION:
+            if r.reduce_only or not (r.type == OrderType.STOP_MARKET or r.type == OrderType.TAKE_PROFIT_MARKET):
+                return Reason.R31_RISK_FAULT
+            return Reason.APPROVED if r.lots == 0 else Reason.FILTER_QUANTITY
+        if r.lots < i.min_lots or r.lots % i.lot_step:
+            return Reason.FILTER_QUANTITY
+        if r.lots > (i.max_lots if has_price(r.type) else i.max_market_lots):
+            return Reason.R4_ORDER_QUANTITY
+        return Reason.APPROVED
 
     cdef bint shrinks(self, const request_t* r) noexcept nogil:
-        # Against the position, and no more than what is left of it if everything on that side fills. A reduce-only
-        # order only has to fit the position: the venue cuts it to what is left.
-        cdef int64_t lots = self.account.positions[r.symbol].lots
-        cdef const exposure_t* open = &self.orders.open[r.symbol][r.side]
+        # Against the leg, and no more than what is left of it if everything on that side fills. A reduce-only order
+        # only has to fit the position: the venue cuts it to what is left.
+        cdef int leg = leg_of(r.position_side)
+        cdef int64_t lots = self.account.positions[r.symbol + leg * ACCOUNT_SYMBOLS].lots
         if lots == 0 or (lots > 0) == (r.side == Side.BUY):
             return False
-        return r.lots + (0 if r.reduce_only else open.lots) <= magnitude(lots)
+        if r.reduce_only or r.terms & Term.CLOSE_POSITION:
+            return r.lots <= magnitude(lots)
+        return r.lots + self.orders.open[r.symbol][leg][r.side].lots <= magnitude(lots)
 
     cdef Reason check_exit(self, const request_t* r, const instrument_t* i, const market_t* m) noexcept nogil:
-        # Only the wide collar: a sane price, never our own limits.
+        # Only the wide collar: a sane price, never our own limits. A stop may lie as far away as it likes.
         cdef int64_t mark = m.mark_e8 if m.mark_e8 > 0 else m.last_e8
-        if r.type == OrderType.LIMIT and mark > 0 \
+        if r.type == OrderType.LIMIT and r.price_ticks and mark > 0 \
                 and not within_collar(r.side, price_e8(i, r.price_ticks), mark, self.limits.exit_collar_e8):
             return Reason.R1_PRICE_COLLAR
         return Reason.APPROVED
 
-    cdef Reason check_entry(self, const request_t* r, int64_t now, const instrument_t* i, market_t* m) noexcept nogil:
-        cdef int64_t price, reference
-        cdef Reason reason
+    cdef Reason check_state(self, const request_t* r, int64_t now, const instrument_t* i,
+                            const market_t* m) noexcept nogil:
+        # Whether anything at all may be opened here and now.
+        cdef const watch_t* w = &self.watched[r.symbol]
         if self.killed:
             return Reason.R22_DRAWDOWN_KILL
         if self.halted:
@@ -171,26 +314,33 @@ cdef class RiskGate:
             return Reason.R21_DAILY_LOSS
         if self.ladder == 2:
             return Reason.R20_REDUCE_ONLY
-        if not i.tradable:
+        if now < self.paused_until:
+            return Reason.R23_LOSS_RATE
+        if not i.tradable or w.suspended or (w.delist and now > w.delist - self.limits.delist_ns):
             return Reason.R28_SYMBOL_STATUS
+        if not self.limits.sides >> r.side & 1 or not self.limits.types >> r.type & 1 or not self.within_hours(now):
+            return Reason.R29_NOT_ALLOWED
+        if self.orders.unknown_of[r.symbol] or self.orders.unknown > self.limits.max_unknown:
+            return Reason.R19_UNKNOWN_ORDERS
+        if w.disabled[r.side]:
+            return Reason.R14_REPEATED
+        if self.quality_level == 2 and self.judge_quality(now) == 2:
+            return Reason.R13_MESSAGE_QUALITY
+        if self.weight_limit and self.weight >= part_e8(self.weight_limit, self.limits.weight_share_e8):
+            return Reason.R12_WEIGHT
         if not self.fresh(m, now):
             return Reason.R18_STALE_DATA
-        price = price_e8(i, self.hold_ticks(r))
-        if price <= 0 or m.mark_e8 <= 0 or self.account.equity_e8() <= 0 or not self.all_marked():
-            return Reason.R31_RISK_FAULT
-        reference = mid_e8(m, i)
-        if not within_collar(r.side, price, m.mark_e8, i.collar_e8) \
-                or (reference > 0 and not within_collar(r.side, price, reference, i.collar_e8)):
-            return Reason.R1_PRICE_COLLAR
-        if not (price <= mul_div_floor(m.mark_e8, i.up_e8, E8) if r.side == Side.BUY
-                else price >= -mul_div_floor(-m.mark_e8, i.down_e8, E8)):
-            return Reason.FILTER_PRICE
-        reason = self.check_size(r, now, i, m, price)
-        if reason == Reason.APPROVED:
-            reason = self.check_exposure(r, i, m, price)
-        if reason == Reason.APPROVED:
-            reason = self.check_flow(r, now)
-        return reason
+        if now < w.paused_until or self.breaks(m, i, r.symbol, now):
+            return Reason.R24_VOLATILITY
+        if self.limits.unprotected_ns and w.unprotected and now - w.unprotected > self.limits.unprotected_ns:
+            return Reason.R26_UNPROTECTED
+        if self.account.margins[r.symbol].leverage > self.limits.max_leverage:
+            return Reason.R7_LEVERAGE
+        return Reason.APPROVED
+
+    cdef bint within_hours(self, int64_t now) noexcept nogil:
+        cdef int64_t minute = now % DAY // MINUTE
+        return self.limits.first_minute <= minute <= self.limits.last_minute
 
     cdef bint fresh(self, const market_t* m, int64_t now) noexcept nogil:
         # R18, by the declared source: candles age in units of their own interval, streams in seconds.
@@ -199,6 +349,34 @@ cdef class RiskGate:
         if m.interval_ns:
             return <double> (now - min(m.ts_last, m.ts_mark)) <= self.limits.candle_stale * <double> m.interval_ns
         return now - m.ts_book <= self.limits.book_stale_ns and now - m.ts_mark <= self.limits.mark_stale_ns
+
+    cdef bint breaks(self, const market_t* m, const instrument_t* i, int symbol, int64_t now) noexcept nogil:
+        # R24: a minute's move in units of the collar, the spread in units of its median; the pause begins here.
+        if m.interval_ns:
+            return False
+        if minute_move(m, now) <= self.limits.volatility_collars * i.collar_e8 * 1e-8 + ROUNDING \
+                and (spread_ratio(m) <= self.limits.spread_median + ROUNDING
+                     or <double> (m.ask_ticks - m.bid_ticks) <= self.limits.spread_floor * m.bid_ticks):
+            return False
+        self.watched[symbol].paused_until = now + self.limits.volatility_pause_ns
+        return True
+
+    cdef Reason check_price(self, const request_t* r, const instrument_t* i, const market_t* m,
+                            int64_t price) noexcept nogil:
+        # R1 and the exchange's band. A conditional order is judged against its own trigger: where the mark will be
+        # by then nobody knows.
+        cdef int64_t reference = mid_e8(m, i)
+        cdef int64_t trigger = price_e8(i, r.trigger_ticks)
+        if is_conditional(r.type):
+            return Reason.APPROVED if not r.price_ticks or within_collar(
+                r.side, price_e8(i, r.price_ticks), trigger, i.collar_e8) else Reason.R1_PRICE_COLLAR
+        if not within_collar(r.side, price, m.mark_e8, i.collar_e8) \
+                or (reference > 0 and not within_collar(r.side, price, reference, i.collar_e8)):
+            return Reason.R1_PRICE_COLLAR
+        if not (price <= mul_div_floor(m.mark_e8, i.up_e8, E8) if r.side == Side.BUY
+                else price >= -mul_div_floor(-m.mark_e8, i.down_e8, E8)):
+            return Reason.FILTER_PRICE
+        return Reason.APPROVED
 
     cdef Reason check_size(self, const request_t* r, int64_t now, const instrument_t* i, market_t* m,
                            int64_t price) noexcept nogil:
@@ -224,75 +402,142 @@ cdef class RiskGate:
                                     self.limits.strategy_leverage_e8)
         return most >> 1 if self.ladder == 1 else most
 
+    # ------------------------------------------------------------------ exposure
+
     cdef Reason check_exposure(self, const request_t* r, const instrument_t* i, const market_t* m,
                                int64_t price) noexcept nogil:
-        if value_e8(i, m.mark_e8, self.worst_lots(r.symbol, r, r.side)) > self.symbol_cap_e8():
+        cdef const watch_t* w = &self.watched[r.symbol]
+        cdef int leg = leg_of(r.position_side)
+        cdef int64_t equity = self.account.equity_e8()
+        cdef int64_t lots = self.worst_lots(r.symbol, r, r.side)
+        cdef int64_t worst = self.worst_of(r.symbol, r)
+        cdef int64_t net = self.net_worst_e8[r.side] - w.net_e8[r.side] + self.net_of(r.symbol, r, r.side)
+        cdef int64_t maintenance = self.account.maintenance_total_e8 + maintenance_of(i, worst) \
+            - self.account.positions[r.symbol].maintenance_e8 \
+            - self.account.positions[r.symbol + ACCOUNT_SYMBOLS].maintenance_e8
+        if value_e8(i, m.mark_e8, lots) > self.symbol_cap_e8():
             return Reason.R5_POSITION_LIMIT
-        if self.gross_worst_e8(r) > part_e8(self.account.equity_e8(), self.limits.max_gross_e8):
+        if not self.fits_usual(worst):
+            return Reason.R17_FAT_FINGER
+        if self.gross_worst_e8 - w.worst_e8 + worst > part_e8(equity, self.limits.max_gross_e8) \
+                or (net if r.side == Side.BUY else -net) > part_e8(equity, self.limits.max_net_e8) \
+                or (w.cluster and self.cluster_e8[w.cluster] - w.worst_e8 + worst
+                    > part_e8(equity, self.limits.max_cluster_e8)):
             return Reason.R6_GROSS_EXPOSURE
+        if worst > part_e8(max_notional_of(i, self.account.margins[r.symbol].leverage), self.limits.bracket_share_e8):
+            return Reason.R8_BRACKET
         if not self.far_from_liquidation(r, i, m, price):
             return Reason.R9_LIQUIDATION_DISTANCE
-        if self.required_margin_e8(r, price) > self.account.equity_e8():
+        if maintenance > part_e8(equity, self.limits.margin_ratio_e8):
+            return Reason.R10_MARGIN_RATIO
+        if self.account.order_cost_e8(r.symbol, leg, r.side, price, r.lots) > self.account.available_e8():
             return Reason.INSUFFICIENT_MARGIN
         return Reason.APPROVED
 
     cdef int64_t worst_lots(self, int symbol, const request_t* r, int side) noexcept nogil:
         # The largest position that the open orders of a side and this one can make, whatever the order of their
-        # fills: all of them on top of the position, or the plain ones after reduce-only ones have closed it.
-        cdef const exposure_t* open = &self.orders.open[symbol][side]
-        cdef int64_t lots = self.account.positions[symbol].lots
-        cdef int64_t more = r.lots if symbol == r.symbol and r.side == side else 0
+        # fills: all of them on top of the position, or the plain ones after reduce-only ones have closed it. In hedge
+        # mode the side names the leg that it opens, and only opening orders add to it.
+        cdef int leg = side if self.account.hedge else 0
+        cdef const exposure_t* open = &self.orders.open[symbol][leg][side]
+        cdef int64_t lots = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        cdef int64_t more = 0
+        if r != NULL and symbol == r.symbol and r.side == side and leg == leg_of(r.position_side):
+            more = r.lots
         return max(magnitude(lots + (open.lots + more if side == Side.BUY else -open.lots - more)),
                    open.lots - open.reducing + more)
 
-    cdef bint all_marked(self) noexcept nogil:
-        # Exposure without a mark cannot be valued.
+    cdef int64_t worst_of(self, int symbol, const request_t* r) noexcept nogil:
+        # Notional, at the mark, of the largest position that a symbol can come to; both legs in hedge mode.
+        cdef int64_t buys = self.worst_lots(symbol, r, Side.BUY), sells = self.worst_lots(symbol, r, Side.SELL)
+        cdef int64_t lots = buys + sells if self.account.hedge else max(buys, sells)
+        return value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, lots) if lots else 0
+
+    cdef int64_t net_of(self, int symbol, const request_t* r, int side) noexcept nogil:
+        # Signed value of a symbol once everything on one side has filled.
+        cdef int leg = side if self.account.hedge else 0
+        cdef int64_t open = self.orders.open[symbol][leg][side].lots
+        cdef int64_t lots = self.account.positions[symbol].lots + self.account.positions[symbol + ACCOUNT_SYMBOLS].lots
+        if r != NULL and symbol == r.symbol and r.side == side:
+            open += r.lots
+        lots += open if side == Side.BUY else -open
+        return value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, lots) if lots else 0
+
+    cdef void update(self, int symbol, int64_t now) noexcept nogil:
+        # A mark, a fill, an order or an answer has changed this symbol: replace its terms in the totals.
+        cdef watch_t* w = &self.watched[symbol]
+        cdef int64_t worst = self.worst_of(symbol, NULL)
+        cdef int64_t net
+        cdef int side
+        cdef bint held = self.account.holds(symbol)
+        cdef bint unmarked = self.markets.data[symbol].mark_e8 <= 0 \
+            and (held or self.account.margins[symbol].open_orders)
+        self.gross_worst_e8 += worst - w.worst_e8
+        self.cluster_e8[w.cluster] += worst - w.worst_e8
+        w.worst_e8 = worst
+        for side in range(2):
+            net = self.net_of(symbol, NULL, side)
+            self.net_worst_e8[side] += net - w.net_e8[side]
+            w.net_e8[side] = net
+        self.unmarked += unmarked - self.is_unmarked[symbol]
+        self.is_unmarked[symbol] = unmarked
+        if not held:
+            if w.held:
+                self.end_trip(symbol, now)
+            w.trip_start_e8 = earned(self.account, symbol)
+        w.held = held
+        if self.limits.unprotected_ns:
+            w.unprotected = 0 if not held or self.protected(symbol) else w.unprotected if w.unprotected else now
+
+    cdef bint audit(self) noexcept nogil:
+        # Whether every symbol's terms, and so the totals, are those of its state.
+        cdef const watch_t* w
+        cdef int64_t gross = 0, buys = 0, sells = 0
         cdef int k
         for k in range(self.instruments.size):
-            if self.markets.data[k].mark_e8 <= 0 and (self.account.positions[k].lots or self.orders.open[k][0].orders
-                                                      or self.orders.open[k][1].orders):
+            w = &self.watched[k]
+            if w.worst_e8 != self.worst_of(k, NULL) or w.net_e8[0] != self.net_of(k, NULL, 0) \
+                    or w.net_e8[1] != self.net_of(k, NULL, 1):
+                return False
+            gross += w.worst_e8
+            buys += w.net_e8[0]
+            sells += w.net_e8[1]
+        return gross == self.gross_worst_e8 and buys == self.net_worst_e8[0] and sells == self.net_worst_e8[1]
+
+    cdef bint protected(self, int symbol) noexcept nogil:
+        # Whether stops that can only close cover every leg of the position.
+        cdef const order_t* order
+        cdef int64_t lots, covered
+        cdef int leg, k
+        for leg in range(2):
+            lots = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+            covered = 0
+            k = self.orders.first[symbol][1 if lots > 0 else 0] if lots else 0
+            while k:
+                order = &self.orders.table[k - 1]
+                if is_conditional(order.type) and order.reduce_only and leg_of(order.position_side) == leg \
+                        and order.state != OrderState.PENDING_NEW:
+                    covered += magnitude(lots) if order.terms & Term.CLOSE_POSITION else leaves(order)
+                k = order.next
+            if covered < magnitude(lots):
                 return False
         return True
 
-    cdef int64_t gross_worst_e8(self, const request_t* r) noexcept nogil:
-        # Sum over symbols of the largest position that each can come to, at the mark.
-        cdef int64_t total = 0, lots
-        cdef int k
-        for k in range(self.instruments.size):
-            lots = max(self.worst_lots(k, r, Side.BUY), self.worst_lots(k, r, Side.SELL))
-            if lots:
-                total += value_e8(&self.instruments.data[k], self.markets.data[k].mark_e8, lots)
-        return total
-
-    cdef int64_t required_margin_e8(self, const request_t* r, int64_t price) noexcept nogil:
-        # Initial margin of positions and open orders, the new one with its fee and its loss against the mark.
-        cdef const instrument_t* i = &self.instruments.data[r.symbol]
-        cdef int64_t total = 0, value, buys, sells, notional = value_e8(i, price, r.lots)
-        cdef int64_t worse = price - self.markets.data[r.symbol].mark_e8
-        cdef int k
-        for k in range(self.instruments.size):
-            value = self.account.positions[k].value_e8
-            buys = mul(self.orders.open[k][0].value_ticks, self.instruments.data[k].unit_e8)
-            sells = mul(self.orders.open[k][1].value_ticks, self.instruments.data[k].unit_e8)
-            if k == r.symbol:
-                buys += notional if r.side == Side.BUY else 0
-                sells += notional if r.side == Side.SELL else 0
-            total += max(magnitude(value + buys), magnitude(value - sells)) // self.instruments.data[k].leverage
-        worse = worse if r.side == Side.BUY else -worse
-        return total + part_e8(notional, i.taker_fee_e8) + (value_e8(i, worse, r.lots) if worse > 0 else 0)
-
     cdef bint far_from_liquidation(self, const request_t* r, const instrument_t* i, const market_t* m,
                                    int64_t price) noexcept nogil:
-        # R9: the position as if this order and everything open on its side had filled.
-        cdef const position_t* p = &self.account.positions[r.symbol]
-        cdef const exposure_t* open = &self.orders.open[r.symbol][r.side]
+        # R9: the leg as if this order and everything open on its side had filled.
+        cdef int leg = leg_of(r.position_side)
+        cdef const position_t* p = &self.account.positions[r.symbol + leg * ACCOUNT_SYMBOLS]
+        cdef const exposure_t* open = &self.orders.open[r.symbol][leg][r.side]
         cdef int64_t sign = 1 if r.side == Side.BUY else -1
         cdef int64_t added = value_e8(i, price, r.lots) + mul(open.value_ticks, i.unit_e8)
         cdef int64_t wallet = self.account.wallet_e8 - part_e8(added, i.taker_fee_e8)
         cdef int64_t lots = p.lots + sign * (open.lots + r.lots)
-        cdef int64_t liquidation = self.account.liquidation_price(r.symbol, lots, p.cost_e8 + sign * added, wallet)
-        cdef int64_t distance
+        cdef int64_t liquidation, distance
         cdef double needed
+        if self.account.margins[r.symbol].isolated:
+            wallet = p.isolated_e8 + added // self.account.margins[r.symbol].leverage
+        liquidation = self.account.liquidation_price(r.symbol, leg, lots, p.cost_e8 + sign * added, wallet)
         if liquidation == 0:
             return True
         if (liquidation >= m.mark_e8) == (lots > 0):
@@ -301,19 +546,37 @@ cdef class RiskGate:
         needed = self.limits.liquidation_atr * atr(m, self.limits.atr_floor) / (m.mark_e8 * 1e-8)
         return distance >= self.limits.liquidation_distance_e8 and <double> distance * 1e-8 >= needed
 
+    cdef bint fits_usual(self, int64_t worst_e8) noexcept nogil:
+        # R17: the position that this order makes, as a share of the equity, against the median of the last fifty.
+        cdef int64_t known = min(self.size_count, TYPICAL)
+        cdef int64_t twice
+        if known < FEWEST_SIZES:
+            return True
+        twice = self.sorted_sizes[(known - 1) // 2] + self.sorted_sizes[known // 2]
+        return 2 * mul_div(worst_e8, E8, self.account.equity_e8()) <= part_e8(twice, self.limits.fat_finger_e8)
+
+    # ------------------------------------------------------------------ flow
+
     cdef Reason check_flow(self, const request_t* r, int64_t now) noexcept nogil:
         cdef const recent_t* seen
         cdef int64_t k, oldest
-        cdef int64_t open_here = self.orders.open[r.symbol][0].orders + self.orders.open[r.symbol][1].orders
-        if open_here >= self.limits.max_orders_symbol or self.orders.open_orders >= self.limits.max_orders_total:
+        cdef int64_t open_here = self.account.margins[r.symbol].open_orders
+        cdef Reason reason
+        if not r.amends and (open_here >= self.limits.max_orders_symbol
+                             or self.orders.open_orders >= self.limits.max_orders_total):
             return Reason.R25_OPEN_ORDERS
-        for k in range(min(self.recent_count, RECENT_ORDERS)):     # the newest first
+        if self.crosses_own(r):
+            return Reason.R16_SELF_TRADE
+        for k in range(0 if r.amends else min(self.recent_count, RECENT_ORDERS)):     # the newest first
             seen = &self.recent[(self.recent_count - 1 - k) % RECENT_ORDERS]
             if now - seen.ts > self.limits.duplicate_ns:
                 break
             if seen.symbol == r.symbol and seen.side == r.side and seen.price_ticks == r.price_ticks \
                     and seen.lots == r.lots:
                 return Reason.R15_DUPLICATE
+        reason = self.check_intent(r, now)
+        if reason != Reason.APPROVED:
+            return reason
         if not bucket_allows(&self.account_rate, now, self.limits.orders_per_second, self.limits.order_burst) \
                 or not bucket_allows(&self.strategy_rate, now, self.limits.strategy_orders_per_second,
                                      self.limits.order_burst):
@@ -322,22 +585,170 @@ cdef class RiskGate:
             oldest = self.minute[(self.minute_count - self.limits.orders_per_minute) % MINUTE_ORDERS]
             if now - oldest < MINUTE:
                 return Reason.R11_ORDER_RATE
+        return self.check_headroom(r, now, &self.markets.data[r.symbol])
+
+    cdef bint crosses_own(self, const request_t* r) noexcept nogil:
+        # R16: an order of ours rests where this one would take. A market order reaches at least the touch.
+        cdef const order_t* order
+        cdef int64_t ticks = self.hold_ticks(r)
+        cdef int k = self.orders.first[r.symbol][1 - r.side]
+        if is_conditional(r.type):
+            return False
+        while k:
+            order = &self.orders.table[k - 1]
+            if order.price_ticks and (not is_conditional(order.type) or order.triggered) \
+                    and (order.price_ticks <= ticks if r.side == Side.BUY else order.price_ticks >= ticks):
+                return True
+            k = order.next
+        return False
+
+    cdef Reason check_intent(self, const request_t* r, int64_t now) noexcept nogil:
+        # R15 by intent, R14, R2, R27.
+        cdef const watch_t* w = &self.watched[r.symbol]
+        cdef const chase_t* chase
+        cdef int64_t k, ticks, changes = 0, first = 0
+        if r.intent and not r.reprice and r.intent <= self.last_intent:
+            return Reason.R15_DUPLICATE            # intents count up: this one has been seen
+        if self.limits.repeated_entries and not r.amends and w.entry_count[r.side] >= self.limits.repeated_entries \
+                and now - w.entries[r.side][(w.entry_count[r.side] - self.limits.repeated_entries) % ENTRY_PLACES] \
+                < ENTRY_NS:
+            self.watched[r.symbol].disabled[r.side] = True
+            return Reason.R14_REPEATED
+        if r.reprice:
+            chase = &self.chases[r.intent % CHASES]
+            if chase.intent != r.intent:
+                return Reason.R2_CHASE             # of an intent that nobody began, or long ago
+            for k in range(min(chase.count, REPRICES)):
+                if now - chase.ts[(chase.count - 1 - k) % REPRICES] <= REPRICE_NS and k < chase.count - 1:
+                    changes += 1
+                if now - chase.ts[(chase.count - 1 - k) % REPRICES] <= MINUTE:
+                    first = chase.ticks[(chase.count - 1 - k) % REPRICES]
+            ticks = self.hold_ticks(r)
+            if changes >= self.limits.max_reprices \
+                    or (first and magnitude(ticks - first) > mul_div_floor(first, self.limits.max_drift_e8, E8)):
+                return Reason.R2_CHASE
+        if r.edge_e8 and w.funding_due and 0 <= w.funding_due - now <= self.limits.funding_window_ns \
+                and 2 * (w.rate_e8 if r.side == Side.BUY else -w.rate_e8) > r.edge_e8:
+            return Reason.R27_FUNDING_COST
         return Reason.APPROVED
 
-    cdef void count_order(self, const request_t* r, int64_t now) noexcept nogil:
-        cdef recent_t* seen = &self.recent[self.recent_count % RECENT_ORDERS]
+    cdef Reason check_headroom(self, const request_t* r, int64_t now, const market_t* m) noexcept nogil:
+        cdef const watch_t* w = &self.watched[r.symbol]
+        if self.limits.headroom_ns == 0:
+            return Reason.APPROVED
+        if w.headroom[r.side] < 0 or now - w.headroom_ts > max(self.limits.headroom_ns, 2 * m.interval_ns):
+            return Reason.HEADROOM_STALE
+        return Reason.HEADROOM_SPENT if r.lots > w.headroom[r.side] else Reason.APPROVED
+
+    cdef void count_order(self, const request_t* r, bint exit, int64_t now) noexcept nogil:
         bucket_take(&self.account_rate, now, self.limits.orders_per_second)
         bucket_take(&self.strategy_rate, now, self.limits.strategy_orders_per_second)
         self.minute[self.minute_count % MINUTE_ORDERS] = now
         self.minute_count += 1
-        if self.shrinks(r):                    # an exit and an entry of one size are two intents
-            return
+        if not exit:                           # an exit and an entry of one size are two intents
+            self.count_entry(r, now)
+
+    cdef void count_entry(self, const request_t* r, int64_t now) noexcept nogil:
+        cdef watch_t* w = &self.watched[r.symbol]
+        cdef recent_t* seen = &self.recent[self.recent_count % RECENT_ORDERS]
         seen.ts = now
         seen.symbol = r.symbol
         seen.side = r.side
         seen.price_ticks = r.price_ticks
         seen.lots = r.lots
         self.recent_count += 1
+        if not r.amends:
+            w.entries[r.side][w.entry_count[r.side] % ENTRY_PLACES] = now
+            w.entry_count[r.side] += 1
+        if w.headroom[r.side] > 0:
+            w.headroom[r.side] = max(0, w.headroom[r.side] - r.lots)
+        if r.intent:
+            self.last_intent = max(self.last_intent, r.intent)
+            self.count_price(r.intent, self.hold_ticks(r), now)
+        self.count_size(mul_div(self.worst_of(r.symbol, r), E8, self.account.equity_e8()))
+
+    cdef void count_price(self, uint64_t intent, int64_t ticks, int64_t now) noexcept nogil:
+        cdef chase_t* chase = &self.chases[intent % CHASES]
+        if chase.intent != intent:
+            memset(chase, 0, sizeof(chase_t))
+            chase.intent = intent
+        chase.ts[chase.count % REPRICES] = now
+        chase.ticks[chase.count % REPRICES] = ticks
+        chase.count += 1
+
+    cdef void count_size(self, int64_t size) noexcept nogil:
+        # Replace the oldest of the last fifty, in the order of arrival and in the sorted row.
+        cdef int64_t known = min(self.size_count, TYPICAL)
+        cdef int64_t k = 0
+        cdef int64_t old
+        if known == TYPICAL:
+            old = self.sizes[self.size_count % TYPICAL]
+            while self.sorted_sizes[k] != old:
+                k += 1
+            memmove(&self.sorted_sizes[k], &self.sorted_sizes[k + 1], (TYPICAL - 1 - k) * sizeof(int64_t))
+            known -= 1
+        k = known
+        while k and self.sorted_sizes[k - 1] > size:
+            self.sorted_sizes[k] = self.sorted_sizes[k - 1]
+            k -= 1
+        self.sorted_sizes[k] = size
+        self.sizes[self.size_count % TYPICAL] = size
+        self.size_count += 1
+
+    cdef void end_trip(self, int symbol, int64_t now) noexcept nogil:
+        # R14: three losing round trips within an hour end the symbol's entries until somebody has looked.
+        cdef watch_t* w = &self.watched[symbol]
+        if earned(self.account, symbol) >= w.trip_start_e8 or self.limits.losing_trips == 0:
+            return
+        w.lost_trips[w.trip_count % 8] = now
+        w.trip_count += 1
+        if w.trip_count >= self.limits.losing_trips \
+                and now - w.lost_trips[(w.trip_count - self.limits.losing_trips) % 8] <= HOUR:
+            w.disabled[0] = w.disabled[1] = True
+
+    cdef void on_ended(self, const order_t* order, int64_t now) noexcept nogil:
+        # R13: count how an order ended, by the minute in which it did.
+        cdef int64_t minute = now // MINUTE
+        cdef quality_t* q = &self.quality[minute % QUALITY_MINUTES]
+        cdef const instrument_t* i = &self.instruments.data[order.symbol]
+        cdef bint unfilled = order.filled == 0
+        if q.minute != minute:
+            memset(q, 0, sizeof(quality_t))
+            q.minute = minute
+        q.orders += 1
+        q.unfilled += unfilled
+        if order.tif == TimeInForce.IOC or order.tif == TimeInForce.FOK:
+            q.immediate += 1
+            q.immediate_expired += unfilled
+        elif order.price_ticks:
+            q.gtc += 1
+            q.gtc_cancelled += unfilled and order.state == OrderState.CANCELLED
+        q.dust += not unfilled and mul(mul(order.filled, max(order.price_ticks, order.hold_ticks)), i.unit_e8) \
+            < i.min_notional_e8
+
+    cdef int judge_quality(self, int64_t now) noexcept nogil:
+        # The worst of the exchange's four ratios over ten minutes: 0 fine, 1 alarm, 2 stop.
+        cdef quality_t t
+        cdef const quality_t* q
+        cdef int64_t worst
+        cdef int k
+        memset(&t, 0, sizeof(quality_t))
+        for k in range(QUALITY_MINUTES):
+            q = &self.quality[k]
+            if now // MINUTE - q.minute < QUALITY_MINUTES:
+                t.orders += q.orders
+                t.unfilled += q.unfilled
+                t.gtc += q.gtc
+                t.gtc_cancelled += q.gtc_cancelled
+                t.immediate += q.immediate
+                t.immediate_expired += q.immediate_expired
+                t.dust += q.dust
+        if t.orders < self.limits.quality_orders:
+            return 0
+        worst = max(mul_div(t.unfilled, E8, t.orders), mul_div(t.dust, E8, t.orders))
+        worst = max(worst, mul_div(t.gtc_cancelled, E8, t.gtc) if t.gtc else 0)
+        worst = max(worst, mul_div(t.immediate_expired, E8, t.immediate) if t.immediate else 0)
+        return 2 if worst > self.limits.quality_stop_e8 else 1 if worst > self.limits.quality_alarm_e8 else 0
 
     # ------------------------------------------------------------------ loss limits
 
@@ -345,19 +756,38 @@ cdef class RiskGate:
         # At the mark; where the mark is older than two seconds and a newer price is worse, at that price.
         cdef int64_t equity = self.account.equity_e8(), change
         cdef const market_t* m
-        cdef int k
+        cdef int k, leg
+        if self.account.gross_e8 == 0:
+            return equity
         for k in range(self.instruments.size):
             m = &self.markets.data[k]
-            if self.account.positions[k].lots and m.interval_ns == 0 and m.last_e8 > 0 \
-                    and now - m.ts_mark >= STALE_MARK_NS and m.ts_last > m.ts_mark:
-                change = value_e8(&self.instruments.data[k], m.last_e8, self.account.positions[k].lots) \
-                    - self.account.positions[k].value_e8
-                equity += min(change, 0)
+            if not (self.watched[k].held and m.interval_ns == 0 and m.last_e8 > 0 and now - m.ts_mark >= STALE_MARK_NS
+                    and m.ts_last > m.ts_mark):
+                continue
+            change = 0
+            for leg in range(2):
+                change += value_e8(&self.instruments.data[k], m.last_e8,
+                                   self.account.positions[k + leg * ACCOUNT_SYMBOLS].lots) \
+                    - self.account.positions[k + leg * ACCOUNT_SYMBOLS].value_e8
+            equity += min(change, 0)
         return equity
 
     cdef int64_t drawdown_e8(self) noexcept nogil:
         # Share of the peak that is lost now.
         return mul_div(self.peak_e8 - self.equity_seen_e8, E8, self.peak_e8) if self.peak_e8 > 0 else E8
+
+    cdef void new_day(self, int64_t equity, int64_t now) noexcept nogil:
+        # The day starts from what the day before ended with: the first move after midnight is its own.
+        self.day_start_e8 = self.equity_seen_e8 if self.day >= 0 else equity
+        self.day = now // DAY
+        if self.limits.acknowledged:
+            self.allow()
+
+    cdef void allow(self) noexcept nogil:
+        cdef int k
+        self.day_lost = False
+        for k in range(self.instruments.size):
+            self.watched[k].disabled[0] = self.watched[k].disabled[1] = False
 
     cdef int watch(self, int64_t now) noexcept nogil:
         # Update the loss limits from the equity; returns one bit an alarm that is new.
@@ -369,13 +799,10 @@ cdef class RiskGate:
             self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
             self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
             self.equity_seen_e8 = scaled(self.equity_seen_e8, equity - moved, equity)
+            memset(self.peak_slots, 0, sizeof(self.peak_slots))
             self.transfers_seen_e8 += moved
         if now // DAY != self.day:
-            # The day starts from what the day before ended with: the first move after midnight is its own.
-            self.day_start_e8 = self.equity_seen_e8 if self.day >= 0 else equity
-            self.day = now // DAY
-            if self.limits.acknowledged:
-                self.day_lost = False
+            self.new_day(equity, now)
         if equity > self.peak_e8:
             self.peak_e8 = equity
         self.equity_seen_e8 = equity
@@ -391,12 +818,59 @@ cdef class RiskGate:
         if ladder > self.ladder and not self.killed:
             alarms |= 1 << (Alarm.DRAWDOWN_REDUCE_ONLY if ladder == 2 else Alarm.DRAWDOWN_HALF)
         self.ladder = ladder
-        return alarms
+        return alarms | self.watch_rate(equity, now)
+
+    cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil:
+        # R23: the highest equity of the last five minutes, by ten seconds.
+        cdef int64_t slot = now // LOSS_SLOT_NS
+        cdef int64_t highest = equity
+        cdef int k = slot % LOSS_SLOTS
+        if self.peak_slots[k] != slot:
+            self.peak_slots[k] = slot
+            self.peaks[k] = equity
+        self.peaks[k] = max(self.peaks[k], equity)
+        for k in range(LOSS_SLOTS):
+            if slot - self.peak_slots[k] < LOSS_SLOTS:
+                highest = max(highest, self.peaks[k])
+        if now < self.paused_until or not lost(highest, equity, self.limits.loss_rate_e8):
+            return 0
+        self.paused_until = now + self.limits.loss_pause_ns
+        memset(self.peak_slots, 0, sizeof(self.peak_slots))    # the pause answers this loss; the next one counts anew
+        return 1 << Alarm.LOSS_RATE
+
+    cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil:
+        # From the mark to the liquidation price as a share of the mark; E8 when there is none or it is far.
+        cdef const position_t* p = &self.account.positions[symbol + leg * ACCOUNT_SYMBOLS]
+        cdef int64_t mark = self.account.margins[symbol].mark_e8
+        cdef bint isolated = self.account.margins[symbol].isolated
+        cdef int64_t room, liquidation
+        if p.lots == 0 or mark <= 0:
+            return E8
+        room = self.account.cross_equity_e8() - self.account.cross_maintenance_e8()
+        if isolated:
+            room = p.isolated_e8 + p.value_e8 - p.cost_e8 - p.maintenance_e8
+        if room > magnitude(p.value_e8):       # a ratio of at most 50 % cannot bring it nearer than two thirds
+            return E8
+        liquidation = self.account.liquidation_price(symbol, leg, p.lots, p.cost_e8,
+                                                     p.isolated_e8 if isolated else self.account.wallet_e8)
+        if liquidation == 0:
+            return E8
+        if (liquidation >= mark) == (p.lots > 0):
+            return 0
+        return mul_div_floor(magnitude(mark - liquidation), E8, mark)
+
+    cdef bint must_reduce(self, int symbol, int leg) noexcept nogil:
+        # R9 and R10: the position is made smaller by force before the exchange does it.
+        if self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots == 0:
+            return False
+        return self.liquidation_distance_e8(symbol, leg) < self.limits.liquidation_reduce_e8 \
+            or self.account.maintenance_total_e8 > part_e8(max(0, self.account.equity_e8()),
+                                                           self.limits.margin_reduce_e8)
 
     # ------------------------------------------------------------------ Python face
 
     def command(self, int command):
-        """Apply an operator's command: HALT, RESUME, KILL or ALLOW."""
+        """Apply an operator's command."""
         if command == Command.HALT:
             self.halted = True
         elif command == Command.RESUME:
@@ -404,20 +878,32 @@ cdef class RiskGate:
         elif command == Command.KILL:
             self.killed = True
         elif command == Command.ALLOW:
-            self.day_lost = False
+            self.allow()
+        elif command == Command.ARM or command == Command.DISARM:
+            self.armed = command == Command.ARM
         else:
             raise ValueError(f"no such command: {command}")
 
-    def ask(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, *, int64_t now, int tif=0,
-            bint reduce_only=False, bint hold=True):
+    def ask(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, *, int64_t now, int type=-1, int tif=0,
+            bint reduce_only=False, int position_side=0, int64_t trigger_ticks=0, int64_t activate_ticks=0,
+            int64_t callback_e8=0, int64_t good_till=0, int price_match=0, int terms=0, int64_t edge_e8=0,
+            uint64_t intent=0, bint reprice=False, bint hold=True):
         """Return the verdict on an order, and hold it if it is approved (unless told not to).
 
         Parameters
         ----------
         symbol, side, lots, price_ticks
-            ``price_ticks`` 0 is a market order.
+            ``price_ticks`` 0 without a ``type`` is a market order.
         now : int
             Event time, ns.
+        type, tif, position_side, price_match, terms : int, optional
+            ``types.OrderType``, ``TimeInForce``, ``PositionSide``, ``PriceMatch`` and bits of ``Term``.
+        trigger_ticks, activate_ticks, callback_e8, good_till : int, optional
+            Of conditional and GTD orders.
+        edge_e8 : int, optional
+            Expected profit as a share of the notional.
+        intent : int, optional
+            The strategy's number for what it wants, counting up; ``reprice`` when it has an order already.
 
         Returns
         -------
@@ -428,16 +914,120 @@ cdef class RiskGate:
         memset(&r, 0, sizeof(request_t))
         r.symbol = symbol
         r.side = side
-        r.type = OrderType.LIMIT if price_ticks else OrderType.MARKET
+        r.position_side = position_side
+        r.type = type if type >= 0 else OrderType.LIMIT if price_ticks else OrderType.MARKET
         r.tif = tif
         r.reduce_only = reduce_only
         r.price_ticks = price_ticks
         r.lots = lots
+        r.trigger_ticks = trigger_ticks
+        r.activate_ticks = activate_ticks
+        r.callback_e8 = callback_e8
+        r.good_till = good_till
+        r.price_match = price_match
+        r.terms = terms
+        r.edge_e8 = edge_e8
+        r.intent = intent
+        r.reprice = reprice
+        self.refresh(now)
         return ReasonFace(self.approve(&r, now, &out) if hold else self.check(&r, now))
+
+    def ask_amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, *, int64_t now, uint64_t intent=0):
+        """Return the verdict on an amendment of an open order, and hold it if it is approved."""
+        cdef approved_t out
+        cdef order_t* order = self.orders.find(client_id)
+        if order == NULL:
+            raise KeyError(client_id)
+        self.refresh(now)
+        return ReasonFace(self.amend(order, price_ticks, lots, intent, now, &out))
+
+    def refresh(self, int64_t now):
+        """Bring the running totals to a state that was changed from Python."""
+        cdef int k
+        for k in range(self.instruments.size):
+            self.update(k, now)
 
     def observe(self, int64_t now):
         """Update the loss limits; return the alarms that are new, one bit each."""
+        self.refresh(now)
         return self.watch(now)
+
+    def tell(self, int symbol, *, headroom=None, funding=None, cluster=None, suspended=None, delist=None,
+             int64_t now=0):
+        """Tell what else is known of a symbol.
+
+        Parameters
+        ----------
+        symbol : int
+        headroom : tuple of (int, int), optional
+            Largest additional lots to buy and to sell, known at ``now``.
+        funding : tuple of (int, int), optional
+            Rate to come (1e-8) and its stamp (ns).
+        cluster : int, optional
+            Symbols of one cluster share a limit; 0 is none. Before anything is open.
+        suspended : bool, optional
+            Whether the exchange does not let it trade.
+        delist : int, optional
+            When it leaves the exchange, ns; 0 never.
+        """
+        cdef watch_t* w
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        w = &self.watched[symbol]
+        if headroom is not None:
+            w.headroom[0], w.headroom[1] = headroom
+            w.headroom_ts = now
+        if funding is not None:
+            w.rate_e8, w.funding_due = funding
+        if cluster is not None:
+            if not 0 <= cluster <= GATE_SYMBOLS or w.worst_e8:
+                raise ValueError(f"cluster {cluster} of symbol {symbol}")
+            w.cluster = cluster
+        if suspended is not None:
+            w.suspended = suspended
+        if delist is not None:
+            w.delist = delist
+
+    def use_weight(self, int64_t weight, int64_t limit):
+        """Tell how much of the exchange's request weight is used in this minute."""
+        self.weight = weight
+        self.weight_limit = limit
+
+    def ended(self, uint64_t client_id, int64_t now):
+        """Count how an order ended, for the message-quality ratios; return 0 fine, 1 alarm, 2 stop."""
+        cdef order_t* order = self.orders.find(client_id)
+        if order == NULL:
+            raise KeyError(client_id)
+        self.on_ended(order, now)
+        self.quality_level = self.judge_quality(now)
+        return self.quality_level
+
+    def distance(self, int symbol, int leg=0):
+        """Return the distance to liquidation as a share of the mark (1e-8); 1 when there is none near."""
+        if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
+            raise IndexError(symbol)
+        return self.liquidation_distance_e8(symbol, leg)
+
+    def reduces(self, int symbol, int leg=0):
+        """Return whether a leg has to be made smaller by force."""
+        if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
+            raise IndexError(symbol)
+        return self.must_reduce(symbol, leg)
+
+    def watching(self, int symbol):
+        """Return what the gate remembers of a symbol."""
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        return dict(self.watched[symbol])
+
+    def sound(self):
+        """Return whether the running totals are those of the state."""
+        return self.audit()
+
+    def totals(self):
+        """Return the running exposure totals (gross, net bought, net sold, clusters), 1e-8 USDT."""
+        return (self.gross_worst_e8, self.net_worst_e8[0], self.net_worst_e8[1],
+                [self.cluster_e8[k] for k in range(GATE_SYMBOLS + 1)])
 
     def refused(self):
         """Return {reason: count} of everything refused so far."""
@@ -462,10 +1052,23 @@ cdef class RiskGate:
 
     def state(self):
         """Return what the state hash covers."""
-        return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.halted,
-                self.killed, self.day_lost, self.ladder, self.account_rate.level_ns, self.account_rate.ts,
-                self.strategy_rate.level_ns, self.strategy_rate.ts, self.transfers_seen_e8, self.minute_count,
-                self.recent_count, [self.refusals[k] for k in range(64)], self.sent(), self.asked())
+        return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.armed,
+                self.halted, self.killed, self.day_lost, self.quality_level, self.ladder,
+                self.paused_until, self.weight, self.weight_limit, self.last_intent,
+                self.account_rate.level_ns, self.account_rate.ts, self.strategy_rate.level_ns, self.strategy_rate.ts,
+                self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),
+                [self.sizes[k] for k in range(TYPICAL)], [(self.peak_slots[k], self.peaks[k])
+                                                          for k in range(LOSS_SLOTS)],
+                [self.chases[k] for k in range(CHASES)], [self.quality[k] for k in range(QUALITY_MINUTES)],
+                [self.watching(k) for k in range(self.instruments.size)],
+                [self.refusals[k] for k in range(64)], self.sent(), self.asked())
+
+
+cdef int64_t earned(Account account, int symbol) noexcept nogil:
+    # Realised profit, net of fees and funding.
+    cdef const position_t* p = &account.positions[symbol]
+    cdef const position_t* q = &account.positions[symbol + ACCOUNT_SYMBOLS]
+    return p.realised_e8 - p.fees_e8 + p.funding_e8 + q.realised_e8 - q.fees_e8 + q.funding_e8
 
 
 cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t collar_e8) noexcept nogil:
@@ -490,4 +1093,7 @@ cdef bint lost(int64_t start_e8, int64_t equity_e8, int64_t share_e8) noexcept n
 cdef limits_t NO_LIMITS
 memset(&NO_LIMITS, 0, sizeof(limits_t))
 LIMITS = frozenset(dict(NO_LIMITS))
-MAY_BE_ZERO = frozenset({"acknowledged", "duplicate_ns"})
+MAY_BE_ZERO = frozenset({
+    "acknowledged", "armed", "delist_ns", "duplicate_ns", "first_minute", "headroom_ns", "losing_trips", "max_unknown",
+    "repeated_entries", "spread_floor", "unprotected_ns",
+})

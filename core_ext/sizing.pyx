@@ -80,9 +80,10 @@ cdef int64_t lots_down(const instrument_t* i, int64_t price_e8, double notional)
     lots = mul_div(money, 100000000, mul(price_e8, i.lot_e8))
     while lots > 0 and value_e8(i, price_e8, lots) > money:
         lots -= 1
+    lots -= lots % i.lot_step
     if lots < i.min_lots or value_e8(i, price_e8, lots) < i.min_notional_e8:
         return 0
-    return min(lots, i.max_lots)
+    return min(lots, i.max_lots - i.max_lots % i.lot_step)
 
 
 cdef int64_t size_lots(const sizing_t* s, const instrument_t* i, int64_t price_e8, int* factor) noexcept nogil:

@@ -9,10 +9,10 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from core_ext.account cimport Account
 from core_ext.book cimport Book
 from core_ext.orders cimport Orders
-from core_ext.risk cimport RiskGate
+from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport Markets
 from core_ext.sizing cimport sizing_t
-from core_ext.types cimport Instruments, Rows, approved_t, event_t
+from core_ext.types cimport Instruments, Reason, Rows, approved_t, event_t
 
 
 cdef enum:
@@ -34,12 +34,18 @@ cdef class Desk:
     cdef int n_approvals
 
     cdef event_t* post(self, uint8_t kind, int symbol) except NULL
-    cdef void refresh_depth(self, int symbol, int side) noexcept
+    cdef void refresh_depth(self, int symbol, int side, int64_t lots) noexcept
+    cdef uint64_t send(self, const request_t* r) except? 0
+    cdef event_t* post_order(self, const request_t* r, Reason reason) except NULL
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=*, int tif=*,
-                          bint reduce_only=*, int limiting=*) except? 0
+                          bint reduce_only=*, int limiting=*, int position_side=*) except? 0
+    cpdef uint64_t close(self, int symbol, int leg, int64_t lots, int limiting=*) except? 0
+    cpdef bint amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, uint64_t intent=*) except -1
     cdef int withdraw(self, int symbol, int side) except -1
     cpdef bint cancel(self, uint64_t client_id) except -1
     cpdef int cancel_all(self, int symbol=*, bint keep_reducing=*) except -1
+    cpdef int query(self, uint64_t client_id) except -1
+    cdef int opening_side(self, int64_t lots) noexcept
     cpdef int set_timer(self, int64_t timer_id, int64_t due) except -1
     cpdef uint64_t trade_to(self, int symbol, int64_t target_lots, int limiting=*) except? 0
     cpdef tuple size(self, int symbol, double signal, double volatility, double target_volatility,

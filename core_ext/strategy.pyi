@@ -1,13 +1,14 @@
 """The desk and the strategy."""
 
-from typing import final
+from collections.abc import Iterable, Mapping
+from typing import Any, final
 
 from core_ext.account import Account
 from core_ext.book import Book
 from core_ext.orders import Orders
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Instruments, TimeInForce
+from core_ext.types import Instruments, SelfTrade, TimeInForce
 
 @final
 class Desk:
@@ -64,8 +65,46 @@ class Desk:
         tif: int = TimeInForce.GTC,
         reduce_only: bool = False,
         limiting: int = 0,
+        position_side: int = 0,
     ) -> int:
-        """Ask for an order; return its client id, 0 when risk refuses it (``last_reason`` says why)."""
+        """Ask for a limit or market order; return its client id, 0 when risk refuses it (``last_reason`` says why)."""
+
+    def order(
+        self,
+        symbol: int,
+        side: int,
+        type: int,
+        lots: int = 0,
+        *,
+        price_ticks: int = 0,
+        trigger_ticks: int = 0,
+        activate_ticks: int = 0,
+        callback_e8: int = 0,
+        good_till: int = 0,
+        tif: int = TimeInForce.GTC,
+        reduce_only: bool = False,
+        position_side: int = 0,
+        stp: int = SelfTrade.EXPIRE_MAKER,
+        price_match: int = 0,
+        terms: int = 0,
+        edge_e8: int = 0,
+        intent: int = 0,
+        reprice: bool = False,
+        limiting: int = 0,
+    ) -> int:
+        """Ask for an order of any kind; return its client id, 0 when risk refuses it (``last_reason`` says why)."""
+
+    def batch(self, orders: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Ask for several orders at once, each a dict of ``order``'s arguments; return their client ids."""
+
+    def amend(self, client_id: int, price_ticks: int, lots: int, intent: int = 0) -> bool:
+        """Ask for a new price and whole quantity of a limit order; return whether risk lets it through."""
+
+    def close(self, symbol: int, leg: int, lots: int, limiting: int = 0) -> int:
+        """Ask for a market order that takes lots (not more than a market order may have) off a leg."""
+
+    def query(self, client_id: int) -> int:
+        """Ask the venue what has become of an order."""
 
     def cancel(self, client_id: int) -> bool:
         """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
@@ -91,7 +130,7 @@ class Desk:
         """Return (lots, limiting factor) of the position that an edge deserves; lots have the signal's sign."""
 
     def position(self, symbol: int) -> int:
-        """Return the position in lots, buy positive."""
+        """Return the position in lots, buy positive; the sum of both legs in hedge mode."""
 
     def pending(self, symbol: int) -> bool:
         """Return whether any order of a symbol is live, pending or unknown."""

@@ -5,15 +5,16 @@ from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.account cimport Account, position_t
+from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
-from core_ext.fixed cimport magnitude, value_e8
-from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, exposure_t, is_terminal, order_t
+from core_ext.fixed cimport magnitude, part_e8, value_e8
+from core_ext.orders cimport Evidence, Orders, exposure_t, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
 from core_ext.sizing cimport size_lots, sizing_t
 from core_ext.types cimport (
-    Flag, Instruments, Kind, OrderState, OrderType, Reason, Rows, Side, TimeInForce, approved_t, event_t,
+    Flag, Instruments, Kind, OrderState, OrderType, PositionSide, Reason, Rows, SelfTrade, Side, TimeInForce,
+    approved_t, event_t, is_conditional,
 )
 
 cdef double Z95 = 1.6448536269514722
@@ -64,22 +65,25 @@ cdef class Desk:
         row.ts = self.now
         return row
 
-    cdef void refresh_depth(self, int symbol, int side) noexcept:
-        # Top of the side that an order would take from, for the quantity check; only when one is asked for.
+    cdef void refresh_depth(self, int symbol, int side, int64_t lots) noexcept:
+        # Top of the side that an order would take from, for the quantity check; the touch alone when that is enough.
         cdef int64_t ticks[DEPTH_LEVELS]
-        cdef int64_t lots[DEPTH_LEVELS]
+        cdef int64_t sizes[DEPTH_LEVELS]
         cdef market_t* m = &self.markets.data[symbol]
         cdef int k, n
         if m.interval_ns:
             return
-        n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, lots)
+        m.depth_lots[side] = m.ask_lots if side == Side.SELL else m.bid_lots
+        if lots <= part_e8(m.depth_lots[side], self.gate.limits.depth_share_e8):
+            return
+        n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, sizes)
         m.depth_lots[side] = 0
         for k in range(n):
-            m.depth_lots[side] += lots[k]
+            m.depth_lots[side] += sizes[k]
 
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, int tif=TimeInForce.GTC,
-                          bint reduce_only=False, int limiting=0) except? 0:
-        """Ask for an order; return its client id, 0 when risk refuses it (``last_reason`` says why).
+                          bint reduce_only=False, int limiting=0, int position_side=0) except? 0:
+        """Ask for a limit or market order; return its client id, 0 when risk refuses it (``last_reason`` says why).
 
         Parameters
         ----------
@@ -90,57 +94,189 @@ cdef class Desk:
         price_ticks : int, optional
             Limit price; 0 asks for a market order.
         tif : int, optional
-            GTC, IOC or GTX (post-only).
+            GTC, IOC, GTX (post-only) or FOK.
         reduce_only : bool, optional
         limiting : int, optional
             Which cap set the size (``sizing.Factor``).
+        position_side : int, optional
+            LONG or SHORT in hedge mode.
         """
         cdef request_t r
-        cdef event_t* row
-        cdef Reason reason
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
         memset(&r, 0, sizeof(request_t))
         r.symbol = symbol
         r.side = side
+        r.position_side = position_side
         r.type = OrderType.LIMIT if price_ticks else OrderType.MARKET
         r.tif = tif
         r.reduce_only = reduce_only
+        r.stp = SelfTrade.EXPIRE_MAKER
         r.price_ticks = price_ticks
         r.lots = lots
         r.limiting = limiting
-        self.refresh_depth(symbol, Side.SELL if side == Side.BUY else Side.BUY)
+        return self.send(&r)
+
+    def order(self, int symbol, int side, int type, int64_t lots=0, *, int64_t price_ticks=0, int64_t trigger_ticks=0,
+              int64_t activate_ticks=0, int64_t callback_e8=0, int64_t good_till=0, int tif=TimeInForce.GTC,
+              bint reduce_only=False, int position_side=0, int stp=SelfTrade.EXPIRE_MAKER, int price_match=0,
+              int terms=0, int64_t edge_e8=0, uint64_t intent=0, bint reprice=False, int limiting=0):
+        """Ask for an order of any kind; return its client id, 0 when risk refuses it (``last_reason`` says why).
+
+        Parameters
+        ----------
+        symbol, side, lots
+            As in ``submit``; no lots for an order that closes the position (``types.Term.CLOSE_POSITION``).
+        type : int
+            ``types.OrderType``.
+        price_ticks : int, optional
+            Limit price; none with a price match.
+        trigger_ticks : int, optional
+            Of stop and take-profit orders.
+        activate_ticks, callback_e8 : int, optional
+            Of trailing stops: where they are armed (0: at once) and their distance as a share.
+        good_till : int, optional
+            End of a GTD order, ns.
+        tif, position_side, stp, price_match, terms : int, optional
+            ``types.TimeInForce``, ``PositionSide``, ``SelfTrade``, ``PriceMatch``, bits of ``Term``.
+        reduce_only : bool, optional
+        edge_e8 : int, optional
+            Expected profit as a share of the notional (1e-8).
+        intent : int, optional
+            Number of what the strategy wants, counting up; with ``reprice`` it has an order already.
+        limiting : int, optional
+            Which cap set the size (``sizing.Factor``).
+        """
+        cdef request_t r
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        memset(&r, 0, sizeof(request_t))
+        r.symbol = symbol
+        r.side = side
+        r.position_side = position_side
+        r.type = type
+        r.tif = tif
+        r.reduce_only = reduce_only
+        r.stp = stp
+        r.price_match = price_match
+        r.terms = terms
+        r.price_ticks = price_ticks
+        r.lots = lots
+        r.trigger_ticks = trigger_ticks
+        r.activate_ticks = activate_ticks
+        r.callback_e8 = callback_e8
+        r.good_till = good_till
+        r.edge_e8 = edge_e8
+        r.intent = intent
+        r.reprice = reprice
+        r.limiting = limiting
+        return self.send(&r)
+
+    def batch(self, orders):
+        """Ask for several orders at once, each a dict of ``order``'s arguments; return their client ids.
+
+        Each is judged with those before it held. What is approved travels together, as the exchange's batch.
+        """
+        cdef Py_ssize_t k, first = self.outbox.size
+        cdef event_t* row
+        ids = [self.order(**fields) for fields in orders]
+        for k in range(first, self.outbox.size - 1):
+            row = self.outbox.data + k
+            if row.kind == Kind.ORDER or row.kind == Kind.ORDER_TERMS:
+                row.flags &= ~<int> Flag.F_END
+        return ids
+
+    cdef uint64_t send(self, const request_t* r) except? 0:
+        cdef Reason reason
+        cdef event_t* row
+        self.refresh_depth(r.symbol, Side.SELL if r.side == Side.BUY else Side.BUY, r.lots)
         if self.n_approvals == MAX_APPROVALS:
             raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
-        reason = self.gate.approve(&r, self.now, &self.approvals[self.n_approvals])
+        reason = self.gate.approve(r, self.now, &self.approvals[self.n_approvals])
         self.last_reason = reason
-        if reason == Reason.APPROVED and reduce_only:
-            self.withdraw(symbol, side)
-        row = self.post(Kind.ORDER if reason == Reason.APPROVED else Kind.REFUSED, symbol)
-        row.flags |= (Flag.F_SELL if side == Side.SELL else 0) | (Flag.F_REDUCE_ONLY if reduce_only else 0)
-        row.b = price_ticks
-        row.c = lots
-        row.d = r.type + 256 * tif
-        row.e = self.gate.reference(symbol)
+        if reason == Reason.APPROVED and r.reduce_only and not is_conditional(r.type):
+            self.withdraw(r.symbol, r.side)
+        row = self.post_order(r, reason)
         if reason != Reason.APPROVED:
-            row.a = reason
             return 0
         row.a = self.approvals[self.n_approvals].client_id
-        row.f = limiting
         self.n_approvals += 1
-        return row.a
+        if is_conditional(r.type) or r.tif == TimeInForce.GTD:
+            row.flags &= ~<int> Flag.F_END
+            row = self.post(Kind.ORDER_TERMS, r.symbol)
+            row.a = self.approvals[self.n_approvals - 1].client_id
+            row.b = r.trigger_ticks
+            row.c = r.activate_ticks
+            row.d = r.callback_e8
+            row.e = r.good_till
+        return self.approvals[self.n_approvals - 1].client_id
+
+    cdef event_t* post_order(self, const request_t* r, Reason reason) except NULL:
+        cdef event_t* row = self.post(Kind.ORDER if reason == Reason.APPROVED else Kind.REFUSED, r.symbol)
+        row.flags |= (Flag.F_SELL if r.side == Side.SELL else 0) | (Flag.F_REDUCE_ONLY if r.reduce_only else 0) \
+            | (Flag.F_SHORT if r.position_side == PositionSide.SHORT else 0)
+        row.a = reason
+        row.b = r.price_ticks
+        row.c = r.lots
+        row.d = r.type | <int64_t> r.tif << 8 | <int64_t> r.stp << 16 | <int64_t> r.price_match << 24 \
+            | <int64_t> r.terms << 32
+        row.e = self.gate.reference(r.symbol)
+        row.f = r.limiting if reason == Reason.APPROVED else 0
+        return row
+
+    cpdef bint amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, uint64_t intent=0) except -1:
+        """Ask for a new price and whole quantity of a limit order; return whether risk lets it through.
+
+        Parameters
+        ----------
+        client_id : int
+        price_ticks, lots : int
+            The new ones; lots count what has been filled.
+        intent : int, optional
+            Named by a chase, whose re-prices are limited.
+        """
+        cdef order_t* order = self.orders.find(client_id)
+        cdef event_t* row
+        if order == NULL:
+            return False
+        if self.n_approvals == MAX_APPROVALS:
+            raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
+        self.refresh_depth(order.symbol, Side.SELL if order.side == Side.BUY else Side.BUY, lots)
+        self.last_reason = self.gate.amend(order, price_ticks, lots, intent, self.now,
+                                           &self.approvals[self.n_approvals])
+        if self.last_reason != Reason.APPROVED:
+            return False
+        self.n_approvals += 1
+        row = self.post(Kind.AMEND, order.symbol)
+        row.flags |= Flag.F_SELL if order.side == Side.SELL else 0
+        row.a = client_id
+        row.b = price_ticks
+        row.c = lots
+        row.e = self.gate.reference(order.symbol)
+        return True
 
     cdef int withdraw(self, int symbol, int side) except -1:
         # Plain orders of the side on which a reduce-only order closes: with both filled the position would turn.
-        cdef const exposure_t* open = &self.orders.open[symbol][side]
-        cdef order_t* order
-        cdef int k
-        for k in range(ORDER_PLACES if open.lots > open.reducing else 0):
-            order = &self.orders.table[k]
-            if order.symbol == symbol and order.side == side and not order.reduce_only \
-                    and order.state != OrderState.EMPTY and not is_terminal(order.state):
+        cdef const exposure_t* open = &self.orders.open[symbol][0][side]
+        cdef const order_t* order
+        cdef int k = self.orders.first[symbol][side] if open.lots > open.reducing else 0
+        while k:
+            order = &self.orders.table[k - 1]
+            k = order.next
+            if not order.reduce_only:
                 self.cancel(order.client_id)
         return 0
+
+    cpdef uint64_t close(self, int symbol, int leg, int64_t lots, int limiting=0) except? 0:
+        """Ask for a market order that takes lots (not more than a market order may have) off a leg."""
+        cdef int64_t held
+        if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
+            raise IndexError(symbol)
+        held = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        return self.submit(symbol, Side.SELL if held > 0 else Side.BUY,
+                           min(lots, self.instruments.data[symbol].max_market_lots), 0, TimeInForce.GTC,
+                           not self.account.hedge, limiting,
+                           (PositionSide.SHORT if leg else PositionSide.LONG) if self.account.hedge else 0)
 
     cpdef bint cancel(self, uint64_t client_id) except -1:
         """Ask for an order to be cancelled; return whether there is such an order and it was not asked before."""
@@ -155,17 +291,26 @@ cdef class Desk:
 
     cpdef int cancel_all(self, int symbol=-1, bint keep_reducing=False) except -1:
         """Ask for every open order (of a symbol) to be cancelled; return how many."""
-        cdef int k, asked = 0
-        cdef order_t* order
+        cdef int k, side, asked = 0, here = 0 if symbol < 0 else symbol
+        cdef const order_t* order
         if self.orders.open_orders == 0:
             return 0
-        for k in range(ORDER_PLACES):
-            order = &self.orders.table[k]
-            if order.state == OrderState.EMPTY or is_terminal(order.state) or (symbol >= 0 and order.symbol != symbol):
-                continue
-            if not (keep_reducing and order.reduce_only):
-                asked += self.cancel(order.client_id)
+        for here in range(here, self.instruments.size if symbol < 0 else symbol + 1):
+            for side in range(2):
+                k = self.orders.first[here][side]
+                while k:
+                    order = &self.orders.table[k - 1]
+                    k = order.next
+                    if not (keep_reducing and order.reduce_only):
+                        asked += self.cancel(order.client_id)
         return asked
+
+    cpdef int query(self, uint64_t client_id) except -1:
+        """Ask the venue what has become of an order."""
+        cdef const order_t* order = self.orders.find(client_id)
+        if order != NULL:
+            self.post(Kind.QUERY, order.symbol).a = client_id
+        return 0
 
     cpdef int set_timer(self, int64_t timer_id, int64_t due) except -1:
         """Ask to be woken at ``due`` (ns); it comes back as an event."""
@@ -181,25 +326,29 @@ cdef class Desk:
         market order may be is asked for in parts, the rest at the next call; an increase below the exchange's
         minimum notional is no order.
         """
-        cdef int64_t held, added, most
+        cdef int64_t held, added
+        cdef int leg
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
-        held = self.account.positions[symbol].lots
-        most = self.instruments.data[symbol].max_market_lots
+        leg = 1 if self.account.positions[symbol + ACCOUNT_SYMBOLS].lots else 0
+        held = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
         if held != 0 and (target_lots == 0 or (target_lots > 0) != (held > 0)):
-            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY, min(most, magnitude(held)), 0,
-                               TimeInForce.GTC, True, limiting)
+            return self.close(symbol, leg, magnitude(held), limiting)
         if target_lots == held:
             return 0
         if magnitude(target_lots) < magnitude(held):
-            return self.submit(symbol, Side.SELL if held > 0 else Side.BUY,
-                               min(most, magnitude(held) - magnitude(target_lots)), 0, TimeInForce.GTC, True, limiting)
-        added = min(most, magnitude(target_lots - held))
+            return self.close(symbol, leg, magnitude(held) - magnitude(target_lots), limiting)
+        added = min(self.instruments.data[symbol].max_market_lots, magnitude(target_lots - held))
         if value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
                 < self.instruments.data[symbol].min_notional_e8:
             return 0                           # below the exchange's minimum the size is zero
         return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, added, 0, TimeInForce.GTC, False,
-                           limiting)
+                           limiting, self.opening_side(target_lots))
+
+    cdef int opening_side(self, int64_t lots) noexcept:
+        if not self.account.hedge:
+            return PositionSide.BOTH
+        return PositionSide.LONG if lots > 0 else PositionSide.SHORT
 
     cpdef tuple size(self, int symbol, double signal, double volatility, double target_volatility,
                      double sharpe_mean, double sharpe_sd):
@@ -219,16 +368,15 @@ cdef class Desk:
         """
         cdef sizing_t s = self.sizing
         cdef market_t* m
-        cdef const position_t* p
         cdef int factor = 0
         cdef int64_t lots
         cdef double equity, own
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
         m = &self.markets.data[symbol]
-        p = &self.account.positions[symbol]
         equity = self.account.equity_e8() * 1e-8
-        own = magnitude(p.value_e8) * 1e-8
+        own = (magnitude(self.account.positions[symbol].value_e8)
+               + magnitude(self.account.positions[symbol + ACCOUNT_SYMBOLS].value_e8)) * 1e-8
         s.equity = equity
         s.peak = max(self.gate.peak_e8 * 1e-8, equity)
         s.max_drawdown = self.gate.limits.max_drawdown_e8 * 1e-8
@@ -244,21 +392,21 @@ cdef class Desk:
         s.book_correlation = 1.0
         s.symbol_cap = self.gate.symbol_cap_e8() * 1e-8
         s.gross_room = equity * self.gate.limits.max_gross_e8 * 1e-8 - (self.account.gross_e8 * 1e-8 - own)
-        s.margin_room = (equity - self.account.initial_total_e8 * 1e-8) * self.instruments.data[symbol].leverage + own
+        s.margin_room = (equity - self.account.initial_total_e8 * 1e-8) * self.account.margins[symbol].leverage + own
         lots = size_lots(&s, &self.instruments.data[symbol], m.mark_e8, &factor)
         return (lots if signal >= 0 else -lots, factor)
 
     def position(self, int symbol):
-        """Return the position in lots, buy positive."""
+        """Return the position in lots, buy positive; the sum of both legs in hedge mode."""
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
-        return self.account.positions[symbol].lots
+        return self.account.positions[symbol].lots + self.account.positions[symbol + ACCOUNT_SYMBOLS].lots
 
     def pending(self, int symbol):
         """Return whether any order of a symbol is live, pending or unknown."""
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
-        return self.orders.open[symbol][0].orders + self.orders.open[symbol][1].orders > 0
+        return self.account.margins[symbol].open_orders > 0
 
     def last_price(self, int symbol):
         """Return the last price in the quote coin; 0.0 before the first."""

@@ -148,6 +148,8 @@ cdef int fill_instrument(instrument_t* out, dict spec) except -1:
     out.leverage = spec["leverage"]
     out.max_orders = spec["max_orders"]
     out.collar_e8 = spec["collar_e8"]
+    out.tick_step = spec.get("tick_step", 1)
+    out.lot_step = spec.get("lot_step", 1)
     out.tradable = spec["tradable"]
     out.price_decimals, out.price_mantissa = decimals_of(out.tick_e8)
     out.lot_decimals, out.lot_mantissa = decimals_of(out.lot_e8)

@@ -80,7 +80,8 @@ def test_a_default_above_the_ceiling_of_the_mode_becomes_the_ceiling():
 @pytest.mark.parametrize("key", list(CEILINGS["backtest"]))
 def test_at_the_ceiling_of_the_mode_is_allowed_and_beyond_it_is_refused_by_name(tmp_path, mode, key):
     name, ceiling = key.split(".")[1], CEILINGS[mode][key]
-    load(written(tmp_path, edited(name, repr(ceiling), mode=mode)[0]))
+    text = edited(name, repr(ceiling), mode=mode)[0].replace("max_symbol_leverage = 5", "max_symbol_leverage = 10")
+    load(written(tmp_path, text))
     beyond = ceiling + 1 if isinstance(ceiling, int) else ceiling + 0.0001
     text, line = edited(name, repr(beyond), mode=mode)
     path = written(tmp_path, text)

@@ -20,7 +20,7 @@ from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.quoter import Quoter
 from core_ext.strategy import Strategy
-from core_ext.types import Alarm, Command, Flag, Instruments, Kind, OrderState, Reason
+from core_ext.types import Alarm, Command, Flag, Instruments, Kind, OrderState, OrderType, Reason
 from core_ext.wire import Scanner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -402,7 +402,7 @@ def test_kill_cancels_everything_and_closes_the_position():
     asked = machine.feed(tape.command(Command.KILL))
     assert sorted(of(asked, Kind.CANCEL)["a"].tolist()) == [client_id(1), client_id(2)]
     (closing,) = of(asked, Kind.ORDER)
-    assert (closing["b"], closing["c"], closing["d"]) == (0, 10, 1)  # a market order
+    assert (closing["b"], closing["c"], closing["d"] & 255) == (0, 10, OrderType.MARKET)
     assert closing["flags"] & Flag.F_SELL
     assert closing["flags"] & Flag.F_REDUCE_ONLY
 
@@ -483,7 +483,7 @@ def test_a_drawdown_at_its_limit_says_so_and_closes_the_position_by_itself():
 
 
 def test_the_drawdown_ladder_and_the_daily_loss_are_told_once_each():
-    machine, tape = with_position(20, max_drawdown_e8=8_000_000)
+    machine, tape = with_position(20, max_drawdown_e8=8_000_000, loss_rate_e8=99_000_000)
     told = [
         of(machine.feed(tape.mark(MIDDLE * percent // 100)), Kind.ALARM)["a"].tolist()
         for percent in (86, 85, 84, 80, 79, 70, 69)

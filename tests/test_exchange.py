@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from builders import E8, SIZING, depth, limits, row, snapshot, spec
+from builders import E8, SIZING, STAND_ASIDE, depth, limits, row, snapshot, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import account as plain_account
@@ -30,32 +30,7 @@ START = 1_700_000_000 * SECOND
 RICH = 10**9 * E8
 EPOCH = 3
 # The gate stands aside: what is tried here is the venue.
-OPEN = limits(
-    exit_collar_e8=E8 - 1,
-    max_order_e8=RICH,
-    order_equity_share_e8=E8,
-    order_leverage_e8=100 * E8,
-    volume_share_e8=10**6 * E8,
-    assumed_minute_e8=RICH,
-    depth_share_e8=10**6 * E8,
-    symbol_share_e8=E8,
-    strategy_leverage_e8=100 * E8,
-    max_gross_e8=100 * E8,
-    liquidation_distance_e8=1,
-    liquidation_atr=1e-9,
-    orders_per_second=10**6,
-    order_burst=10**6,
-    orders_per_minute=4_000,
-    strategy_orders_per_second=10**6,
-    duplicate_ns=0,
-    book_stale_ns=1 << 61,
-    mark_stale_ns=1 << 61,
-    candle_stale=1e9,
-    max_drawdown_e8=E8 - 1,
-    daily_loss_e8=E8 - 1,
-    max_orders_symbol=4_000,
-    max_orders_total=4_000,
-)
+OPEN = limits(**STAND_ASIDE)
 # The gate's instrument: as the venue's, but nothing in it is in the way.
 WIDE = spec(collar_e8=E8 - 1, leverage=100, up_e8=10 * E8, down_e8=1, min_notional_e8=1, max_market_lots=10**6)
 # Odd fee rates, so that fees need rounding.

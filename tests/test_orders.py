@@ -346,7 +346,7 @@ def test_an_id_of_another_run_is_not_found():
             orders.fill(other, 1)
 
 
-@pytest.mark.parametrize("evidence", [-1, 9])
+@pytest.mark.parametrize("evidence", [-1, 13])
 def test_evidence_that_does_not_exist_is_refused(evidence):
     orders, client_id = in_state("LIVE")
     with pytest.raises(KeyError):

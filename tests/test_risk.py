@@ -1,6 +1,6 @@
 """The risk gate against its plain twin under random situations, and what no sequence of approved orders can do."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -39,6 +39,7 @@ LIMITS = limits(
     max_orders_total=9,
     order_burst=8,
     orders_per_minute=14,
+    loss_rate_e8=90_000_000,
 )
 
 
@@ -64,8 +65,10 @@ class Pair:
     def observe(self):
         self.gate.observe(self.now)
         self.twin.observe(self.now)
-        found = (self.gate.killed, self.gate.day_lost, self.gate.ladder, self.gate.peak_e8)
-        assert found == (self.twin.killed, self.twin.day_lost, self.twin.ladder, self.twin.peak)
+        found = (self.gate.killed, self.gate.day_lost, self.gate.ladder, self.gate.peak_e8, self.gate.paused_until)
+        twin = self.twin
+        assert found == (twin.killed, twin.day_lost, twin.ladder, twin.peak, twin.paused_until)
+        assert self.gate.sound() and self.orders.sound()
 
     def show(self, symbol, mark, spread=1, depth=(4_000, 4_000), good=True, fresh=True):
         """Set a symbol's mark and the book around it."""
@@ -151,6 +154,8 @@ LIMIT_SETS = (
     LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"liquidation_distance_e8": 1, "liquidation_atr": 0.5},
     {"acknowledged": 0, "daily_loss_e8": 50_000_000},
     {"order_burst": 4, "max_orders_symbol": 3},
+    {"loss_rate_e8": 1_500_000},
+    LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"order_burst": 60, "orders_per_minute": 60},
 )
 # At 20 USDT a lot, 500 of them are a symbol's cap and 600 the account's.
 POSITIONS = (0, 0, 0, 0, 3, -3, 100, -100, 499, -499, 500, -520)
@@ -158,6 +163,25 @@ EDGES = (0, 1, 2, 50, 100, 101, 149, 150, 151, 500, 5_001, 9_001)
 BOUNDS = (-500, -400, -200, 200, 400, 500)  # collars, in basis points
 MARKS = (80, 97, 99, 100, 100, 100, 101, 103, 110)  # percent of the opening mark
 LOSSES = (0, 0, 0, 0, 0, 0, 2_999, 3_000, 5_999, 6_000, 8_999, 9_000, 11_999, 12_000)  # 1e-5 of the start
+# What this flow cannot meet has its rows in the table (tests/scenarios).
+COMPARED = set(Reason) - {
+    Reason.R2_CHASE,
+    Reason.R7_LEVERAGE,
+    Reason.R8_BRACKET,
+    Reason.R10_MARGIN_RATIO,
+    Reason.R12_WEIGHT,
+    Reason.R13_MESSAGE_QUALITY,
+    Reason.R14_REPEATED,
+    Reason.R19_UNKNOWN_ORDERS,
+    Reason.R24_VOLATILITY,
+    Reason.R26_UNPROTECTED,
+    Reason.R27_FUNDING_COST,
+    Reason.R29_NOT_ALLOWED,
+    Reason.R30_MODE,
+    Reason.HEADROOM_SPENT,
+    Reason.HEADROOM_STALE,
+    Reason.NOT_AMENDABLE,
+}
 WAITS = (1, SECOND // 2, 999_999_999, SECOND, SECOND + 1, 3 * SECOND, DAY)
 
 
@@ -179,7 +203,7 @@ def situation(dice):
         "lost": dice.choice(LOSSES),
         "yesterday": dice.random() < 0.7,
         "held": [request(dice) for _ in range(dice.choice((0, 0, 1, 4)))],
-        "sent": dice.choice((0, 0, 0, 0, 3, 7, 13)),
+        "sent": dice.choice((0, 0, 0, 0, 3, 7, 13, 13)),
     }
 
 
@@ -237,7 +261,7 @@ class Story:
         pair.ids.append(
             pair.orders.insert_for_test(request.symbol, request.side, ticks, request.lots, request.reduce_only)
         )
-        pair.twin.held.append(Held(request, request.lots, ticks))
+        pair.twin.held.append(Held(replace(request, ticks=ticks), request.lots, ticks))
 
     def ask(self, request):
         self.seen.add(self.pair.ask(request))
@@ -313,12 +337,12 @@ def compare(examples):
 
 
 def test_the_gate_gives_the_reasons_of_its_plain_twin():
-    assert compare(120) >= set(Reason)
+    assert compare(300) >= COMPARED - {Reason.R17_FAT_FINGER, Reason.R23_LOSS_RATE}
 
 
 @pytest.mark.slow
 def test_the_gate_gives_the_reasons_of_its_plain_twin_for_longer():
-    assert compare(5_000) >= set(Reason)
+    assert compare(5_000) >= COMPARED
 
 
 # ---------------------------------------------------------------------------------- what no sequence can do

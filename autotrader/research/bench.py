@@ -203,7 +203,7 @@ def plan() -> Plan:
             "run": {"mode": "paper", "symbols": [SYMBOL], "leverage": 2},
             "sources": {"book": "l2", "mark": "stream", "funding": "none"},
             "strategy": {"name": "quoter"},
-            "risk": {**rates, "duplicate_window_s": 0.0, "max_gross": 2.0},
+            "risk": {**rates, "duplicate_window_s": 0.0, "max_gross": 2.0, "quality_orders": 100_000},
         }
     )
     fees = facts.fee_tier(config.venue.fee_tier)

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrader.config import Config
+from autotrader.models.headroom import Limits
 from autotrader.ports import MarketSource
+from autotrader.research.slow import Headroom
 from autotrader.strategies.trend import Trend, TrendParameters
 from core_ext.account import Account
 from core_ext.driver import Driver, Verifier
@@ -39,7 +41,8 @@ FORMAT = 1
 """Version of the manifest and of the decoding of market data; a replay needs the same."""
 SECOND_NS = 1_000_000_000
 YEAR_HOURS = 8760.0
-HOUR_NS = 3_600_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
 
 Progress = Callable[[float, str], None]
 
@@ -102,8 +105,8 @@ class Plan:
 
     @property
     def epoch(self) -> int:
-        """Upper half of the run's client order ids, from configuration and data."""
-        return int.from_bytes(self.fingerprint()[:4], "big")
+        """Upper half of the run's client order ids, from configuration and data; 31 bits, so that ids stay positive."""
+        return int.from_bytes(self.fingerprint()[:4], "big") >> 1
 
     @property
     def start_e8(self) -> int:
@@ -156,7 +159,40 @@ def limits(config: Config) -> dict[str, Any]:
         "daily_loss_e8": e8(risk.daily_loss),
         "max_orders_symbol": risk.max_orders_symbol,
         "max_orders_total": risk.max_orders_total,
+        "max_reprices": risk.max_reprices,
+        "max_drift_e8": e8(risk.max_drift),
+        "max_net_e8": e8(risk.max_net),
+        "max_cluster_e8": e8(risk.max_cluster),
+        "max_leverage": risk.max_symbol_leverage,
+        "bracket_share_e8": e8(risk.bracket_share),
+        "liquidation_alarm_e8": e8(risk.liquidation_alarm),
+        "liquidation_reduce_e8": e8(risk.liquidation_reduce),
+        "margin_ratio_e8": e8(risk.max_margin_ratio),
+        "margin_reduce_e8": e8(risk.margin_ratio_reduce),
+        "weight_share_e8": e8(risk.weight_share),
+        "quality_orders": risk.quality_orders,
+        "quality_alarm_e8": e8(risk.quality_alarm),
+        "quality_stop_e8": e8(risk.quality_stop),
+        "repeated_entries": risk.repeated_entries,
+        "losing_trips": risk.losing_trips,
+        "fat_finger_e8": e8(risk.fat_finger),
+        "max_unknown": risk.max_unknown,
+        "loss_rate_e8": e8(risk.loss_rate),
+        "loss_pause_ns": risk.loss_pause_min * MINUTE_NS,
+        "volatility_collars": risk.volatility_collars,
+        "spread_median": risk.spread_median,
+        "spread_floor": risk.spread_floor_bps / 10_000,
+        "volatility_pause_ns": risk.volatility_pause_min * MINUTE_NS,
+        "unprotected_ns": round(risk.unprotected_s * SECOND_NS),
+        "funding_window_ns": risk.funding_window_min * MINUTE_NS,
+        "delist_ns": risk.delist_h * HOUR_NS,
+        "first_minute": risk.first_minute_utc,
+        "last_minute": risk.last_minute_utc,
+        "sides": {"both": 3, "long": 1, "short": 2}[risk.entry_sides],
+        "types": 127,
+        "headroom_ns": round(risk.headroom_s * SECOND_NS) if risk.headroom == "on" else 0,
         "acknowledged": 1,
+        "armed": 1,
     }
 
 
@@ -265,6 +301,8 @@ class Session:
             SECOND_NS if config.sources.book != "candle" else config.data.interval_ns,
         )
         self.driver.candles = candles(plan, self.engine)
+        if config.risk.headroom == "on":
+            self.driver.consult(*slow_layer(config))
         self._started = time.perf_counter()
 
     def start(self, start_ns: int) -> None:
@@ -300,6 +338,21 @@ class Session:
         """Run through a whole source; yields the share that is done."""
         self.start(source.start_ns)
         yield from source.feed(self.driver)
+
+
+def slow_layer(config: Config) -> tuple[Headroom, int, int]:
+    """Return the headroom model, how often it is asked and after which delay it answers, ns."""
+    risk, every_ns = config.risk, config.data.interval_ns if config.sources.book == "candle" else MINUTE_NS
+    rules = Limits(
+        daily_var=risk.daily_var,
+        daily_es=risk.daily_es,
+        symbol=risk.max_symbol_share * risk.strategy_leverage,
+        gross=risk.max_gross,
+        net=risk.max_net,
+        liquidation_distance=risk.min_liquidation_distance,
+    )
+    model = Headroom(rules, 24 * HOUR_NS / every_ns, risk.headroom_half_life_h * HOUR_NS / every_ns)
+    return model, every_ns, config.venue.bar_delay_ms * 500_000
 
 
 def candles(plan: Plan, engine: Engine) -> CandleBuilder | None:

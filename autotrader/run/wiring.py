@@ -246,9 +246,7 @@ class _Run:
     def _caps(self, outcome: Outcome) -> Iterable[str]:
         risk = self.config.risk
         cap = self.config.run.initial_equity_usdt * risk.max_symbol_share * risk.strategy_leverage
-        prices = {
-            name: outcome.engine.markets.market(at)["mark_e8"] for at, name in enumerate(self.config.run.symbols)
-        }
+        prices = {name: outcome.engine.markets.market(at)["mark_e8"] for at, name in enumerate(self.config.run.symbols)}
         known = {name: price for name, price in prices.items() if price}
         specs = [spec for spec in self.specs if spec["symbol"] in known]
         yield from facts.caps_below_minimum(specs, known, cap, language=_language())  # type: ignore[arg-type]

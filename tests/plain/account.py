@@ -115,6 +115,7 @@ class Position:
             "realised_e8": self.realised,
             "fees_e8": self.fees,
             "funding_e8": self.funding,
+            "isolated_e8": 0,
         }
 
 

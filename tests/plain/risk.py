@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from core_ext.types import Reason
-from plain.account import E8, booked, liquidation_price, value
+from plain.account import E8, booked, liquidation_price, maintenance, value
 
 SECOND, MINUTE, DAY = 10**9, 60 * 10**9, 86_400 * 10**9
+LOSS_SLOT, LOSS_SLOTS = 10 * SECOND, 30
 
 
 @dataclass
@@ -71,6 +72,9 @@ class Gate:
     peak: int = None
     seen: int = None  # the equity at the last look
     transfers: int = 0
+    sizes: list = field(default_factory=list)  # positions that approved entries could make, shares of the equity
+    highs: dict = field(default_factory=dict)  # highest equity by ten seconds
+    paused_until: int = 0
 
     def __post_init__(self):
         self.markets = [Market() for _ in self.specs]
@@ -85,6 +89,7 @@ class Gate:
             self.sent.append(now)
             if not self.is_exit(request):
                 self.entries.append((now, request))
+                self.sizes.append(self.size(request))
             self.held.append(Held(request, request.lots, self.ticks(request)))
         return reason
 
@@ -111,6 +116,7 @@ class Gate:
             (Reason.HALTED, lambda: self.halted),
             (Reason.R21_DAILY_LOSS, lambda: self.day_lost),
             (Reason.R20_REDUCE_ONLY, lambda: self.ladder == 2),
+            (Reason.R23_LOSS_RATE, lambda: now < self.paused_until),
             (Reason.R28_SYMBOL_STATUS, lambda: not self.specs[request.symbol]["tradable"]),
             (Reason.R18_STALE_DATA, lambda: self.is_stale(request.symbol, now)),
             (Reason.R31_RISK_FAULT, lambda: self.cannot_be_judged(request)),
@@ -120,10 +126,13 @@ class Gate:
             (Reason.R3_ORDER_NOTIONAL, lambda: self.notional(request) > self.halved(self.order_cap(request.symbol))),
             (Reason.R4_ORDER_QUANTITY, lambda: request.lots > self.depth_cap(request)),
             (Reason.R5_POSITION_LIMIT, lambda: self.worst_position(request) > self.halved(self.symbol_cap)),
-            (Reason.R6_GROSS_EXPOSURE, lambda: self.worst_gross(request) > self.share("max_gross_e8")),
+            (Reason.R17_FAT_FINGER, lambda: self.is_unusual(request)),
+            (Reason.R6_GROSS_EXPOSURE, lambda: self.is_too_exposed(request)),
             (Reason.R9_LIQUIDATION_DISTANCE, lambda: self.is_near_liquidation(request)),
+            (Reason.R10_MARGIN_RATIO, lambda: self.maintenance(request) > self.share("margin_ratio_e8")),
             (Reason.INSUFFICIENT_MARGIN, lambda: self.margin(request) > self.account.equity),
             (Reason.R25_OPEN_ORDERS, lambda: self.has_too_many_orders(request.symbol)),
+            (Reason.R16_SELF_TRADE, lambda: self.meets_own_order(request)),
             (Reason.R15_DUPLICATE, lambda: self.is_duplicate(request, now)),
             (Reason.R11_ORDER_RATE, lambda: self.is_too_fast(now)),
         ]
@@ -235,10 +244,11 @@ class Gate:
         added = request.lots if request and (request.symbol, request.side) == (symbol, side) else 0
         return sum(held.lots for held in self.on(symbol, side)) + added
 
-    def value_on(self, symbol, side):
+    def value_on(self, symbol, side, opening_only=False):
         return sum(
             value(self.specs[symbol], held.ticks * self.specs[symbol]["tick_e8"], held.lots)
             for held in self.on(symbol, side)
+            if not (opening_only and held.request.reduce_only)
         )
 
     @property
@@ -259,11 +269,41 @@ class Gate:
         lots = self.worst_lots(request.symbol, request.side, request)
         return value(self.specs[request.symbol], self.markets[request.symbol].mark, lots)
 
+    def worst_of(self, symbol, request):
+        lots = max(self.worst_lots(symbol, side, request) for side in (0, 1))
+        return value(self.specs[symbol], self.markets[symbol].mark, lots)
+
     def worst_gross(self, request):
-        return sum(
-            value(spec, self.markets[symbol].mark, max(self.worst_lots(symbol, side, request) for side in (0, 1)))
+        return sum(self.worst_of(symbol, request) for symbol in range(len(self.specs)))
+
+    def is_too_exposed(self, request):
+        """Whether gross, or net once everything on this side has filled, would be above its limit."""
+        net = sum(
+            value(
+                spec,
+                self.markets[symbol].mark,
+                self.account.positions[symbol].lots + request.sign * self.lots_on(symbol, request.side, request),
+            )
             for symbol, spec in enumerate(self.specs)
         )
+        too_gross = self.worst_gross(request) > self.share("max_gross_e8")
+        return too_gross or request.sign * net > self.share("max_net_e8")
+
+    def size(self, request):
+        """The largest position that the symbol can come to with this order, as a share of the equity."""
+        return booked(Fraction(self.worst_of(request.symbol, request) * E8, self.account.equity))
+
+    def is_unusual(self, request):
+        last = sorted(self.sizes[-50:])
+        if len(last) < 10:
+            return False
+        median = Fraction(last[(len(last) - 1) // 2] + last[len(last) // 2], 2)
+        return self.size(request) > median * self.limits["fat_finger_e8"] / E8
+
+    def maintenance(self, request):
+        """Maintenance margin of everything once this symbol is as large as it can come to be."""
+        others = sum(p.maintenance for k, p in enumerate(self.account.positions) if k != request.symbol)
+        return others + maintenance(self.specs[request.symbol], self.worst_of(request.symbol, request))
 
     def is_near_liquidation(self, request):
         """Whether, everything on this side filled and paid for, liquidation would be too near the mark."""
@@ -285,7 +325,7 @@ class Gate:
         total = 0
         for symbol, spec in enumerate(self.specs):
             held = self.account.positions[symbol].value
-            sides = [self.value_on(symbol, side) for side in (0, 1)]
+            sides = [self.value_on(symbol, side, opening_only=True) for side in (0, 1)]
             if symbol == request.symbol:
                 sides[request.side] += self.notional(request)
             total += max(abs(held + sides[0]), abs(held - sides[1])) // spec["leverage"]
@@ -294,6 +334,13 @@ class Gate:
         return total + Fraction(self.notional(request) * spec["taker_fee_e8"], E8) + value(spec, behind, request.lots)
 
     # ------------------------------------------------------------------ flow
+
+    def meets_own_order(self, request):
+        """Whether an order of ours with a price rests where this one would take."""
+        return any(
+            held.request.ticks and request.sign * (self.ticks(request) - held.request.ticks) >= 0
+            for held in self.on(request.symbol, 1 - request.side)
+        )
 
     def has_too_many_orders(self, symbol):
         own = len([*self.on(symbol)])
@@ -331,8 +378,8 @@ class Gate:
         if moved:  # a transfer changes no share: levels scale with the equity
             self.peak = scaled(self.peak, equity - moved, equity)
             self.morning = scaled(self.morning, equity - moved, equity)
-        if moved:
             self.seen = scaled(self.seen, equity - moved, equity)
+            self.highs = {}
         if now // DAY != self.day:  # the day starts from what the one before ended with
             self.morning = self.seen if self.day >= 0 else equity
             self.day = now // DAY
@@ -341,7 +388,17 @@ class Gate:
         limit = Fraction(self.limits["max_drawdown_e8"], E8)
         self.day_lost |= equity <= self.morning * (1 - Fraction(self.limits["daily_loss_e8"], E8))
         self.killed |= equity <= self.peak * (1 - limit)
+        self.watch_rate(equity, now)
         self.ladder = sum(equity <= self.peak * (1 - limit * step) for step in (Fraction(1, 2), Fraction(3, 4)))
+
+    def watch_rate(self, equity, now):
+        """Pause entries after a fast loss from the highest equity of five minutes, counted in tens of seconds."""
+        slot = now // LOSS_SLOT
+        self.highs[slot] = max(self.highs.get(slot, equity), equity)
+        highest = max(high for at, high in self.highs.items() if slot - at < LOSS_SLOTS)
+        lost = equity <= highest * (1 - Fraction(self.limits["loss_rate_e8"], E8))
+        if now >= self.paused_until and lost:
+            self.paused_until, self.highs = now + self.limits["loss_pause_ns"], {}
 
     def worst_equity(self, now):
         """Equity at the marks; where a mark is two seconds old and a newer price is worse, at that price."""

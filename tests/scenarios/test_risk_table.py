@@ -5,13 +5,13 @@ The table below is also what ``docs/risk.md`` is made of (``tests/tools/make_ris
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import combinations, product
 from pathlib import Path
 
 import pytest
-from builders import E8, limits, spec
+from builders import E8, limits, row, spec
 
 from autotrader import config
 from autotrader.research import replay
@@ -19,7 +19,7 @@ from core_ext.account import Account
 from core_ext.orders import Orders
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Command, Instruments, Reason
+from core_ext.types import Command, Instruments, Kind, OrderType, Reason
 
 SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
 NOW = 20_000 * DAY + 12 * HOUR
@@ -27,7 +27,8 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
 BTC, ETH = 0, 1
 ETH_PRICE = Decimal(1000)
 EPOCH = 1
-CANCELED = 4  # evidence number
+ACCEPTED, CANCELED, CANCEL_SENT, LOST, ARMED = 0, 4, 6, 8, 9  # evidence numbers
+INTENT = 1
 TAKER_FEE = Decimal("0.0005")
 MAINTENANCE = Decimal("0.004")  # of the first bracket
 
@@ -46,6 +47,8 @@ class Order:
     price: Decimal | None = None
     reduce_only: bool = False
     symbol: int = BTC
+    edge: str = ""  # expected profit, % of the notional
+    how: str = ""  # "reprice", "amend", or nothing
 
     @property
     def lots(self) -> int:
@@ -84,6 +87,21 @@ def sell(quantity: str, at: str | None = None, reduce_only: bool = False, symbol
     return order(1, quantity, at, reduce_only, symbol)
 
 
+def expecting(edge: str, wanted: Order) -> Order:
+    """Return an order that expects a profit of so many % of its notional."""
+    return replace(wanted, edge=edge)
+
+
+def reprice(wanted: Order) -> Order:
+    """Return an order that follows an intent whose order is gone."""
+    return replace(wanted, how="reprice")
+
+
+def amend(wanted: Order) -> Order:
+    """Return the wish that the open order become this one."""
+    return replace(wanted, how="amend")
+
+
 def rows(*cases: tuple[dict, Order, Reason], lift: str = "") -> tuple[Row, ...]:
     return tuple(Row(given, wanted, answer, tuple(lift.split())) for given, wanted, answer in cases)
 
@@ -119,6 +137,21 @@ CONTROLS = (
         ("price_collar", "price_collar_exit"),
     ),
     Control(
+        "R2",
+        rows(
+            ({"reprices": 2}, reprice(buy("0.002", "100000.0")), ALLOWED),
+            ({"reprices": 3}, reprice(buy("0.002", "100000.0")), Reason.R2_CHASE),
+            ({"reprices": 3, "reprices_ago": "5"}, reprice(buy("0.002", "100000.0")), Reason.R2_CHASE),
+            ({"reprices": 3, "reprices_ago": "5.001"}, reprice(buy("0.002", "100000.0")), ALLOWED),
+            ({"reprices": 0}, reprice(buy("0.002", "101000.0")), ALLOWED),
+            ({"reprices": 0}, reprice(buy("0.002", "101000.1")), Reason.R2_CHASE),
+            ({"reprices": 0, "reprices_ago": "60.001"}, reprice(buy("0.002", "101000.1")), ALLOWED),
+            ({}, reprice(buy("0.002", "100000.0")), Reason.R2_CHASE),
+        ),
+        (Reason.R2_CHASE,),
+        ("max_reprices", "max_drift"),
+    ),
+    Control(
         "R3",
         rows(
             ({}, buy("0.050", "99999.8"), ALLOWED),
@@ -147,9 +180,12 @@ CONTROLS = (
             ({"equity": "10000000", "depth": "10"}, sell("2.000", "100000.0"), ALLOWED),
             ({"equity": "10000000", "depth": "10"}, sell("2.001", "100000.0"), Reason.R4_ORDER_QUANTITY),
             ({"equity": "10000000", "depth": "10", "position": "5"}, sell("5.000", "100000.0"), ALLOWED),
+            lift="R3 R5",
+        )
+        + rows(
             ({"equity": "100000000", "depth": "1000"}, buy("120.000"), ALLOWED),
             ({"equity": "100000000", "depth": "1000"}, buy("120.001"), Reason.R4_ORDER_QUANTITY),
-            lift="R3 R5",
+            lift="R3 R5 R8",
         ),
         (Reason.R4_ORDER_QUANTITY,),
         ("max_depth_share",),
@@ -211,9 +247,45 @@ CONTROLS = (
             ),
             ({"leverage": 5, "elsewhere": "300000", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
             lift="R5",
+        )
+        + rows(
+            ({"cluster": True, "elsewhere": "149000"}, buy("0.010", "100000.0"), ALLOWED),
+            ({"cluster": True, "elsewhere": "149001"}, buy("0.010", "100000.0"), Reason.R6_GROSS_EXPOSURE),
+            ({"cluster": False, "elsewhere": "149001"}, buy("0.010", "100000.0"), ALLOWED),
+            ({"net": "1.5", "elsewhere": "149000"}, buy("0.010", "100000.0"), ALLOWED),
+            ({"net": "1.5", "elsewhere": "149001"}, buy("0.010", "100000.0"), Reason.R6_GROSS_EXPOSURE),
+            ({"net": "1.5", "elsewhere": "149001"}, sell("0.010", "100000.0"), ALLOWED),
+            lift="R9",
         ),
         (Reason.R6_GROSS_EXPOSURE,),
-        ("max_gross",),
+        ("max_gross", "max_net", "max_cluster"),
+    ),
+    Control(
+        "R7",
+        rows(
+            ({"leverage": 4}, buy("0.01", "100000.0"), ALLOWED),
+            ({"leverage": 5}, buy("0.01", "100000.0"), ALLOWED),
+            ({"leverage": 6}, buy("0.01", "100000.0"), Reason.R7_LEVERAGE),
+            ({"leverage": 6, "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R7_LEVERAGE,),
+        ("max_symbol_leverage",),
+    ),
+    Control(
+        "R8",
+        rows(
+            ({"equity": "100000000", "depth": "1000"}, buy("23.999", "100000.0"), ALLOWED),
+            ({"equity": "100000000", "depth": "1000"}, buy("24.000", "100000.0"), ALLOWED),
+            ({"equity": "100000000", "depth": "1000"}, buy("24.001", "100000.0"), Reason.R8_BRACKET),
+            (
+                {"equity": "100000000", "depth": "1000", "live_buys": "4.001"},
+                buy("20.000", "100000.0"),
+                Reason.R8_BRACKET,
+            ),
+            lift="R3 R5",
+        ),
+        (Reason.R8_BRACKET,),
+        ("bracket_share",),
     ),
     Control(
         "R9",
@@ -242,10 +314,26 @@ CONTROLS = (
                 Reason.R9_LIQUIDATION_DISTANCE,
             ),
             ({"leverage": 10, "liquidation": "9.9", "position": "0.999"}, sell("0.001", "100000.0"), ALLOWED),
-            lift="R3 R5 R6",
+            lift="R3 R5 R6 R7 R10",
         ),
         (Reason.R9_LIQUIDATION_DISTANCE,),
         ("min_liquidation_distance", "liquidation_atr", "atr_floor"),
+    ),
+    Control(
+        "R10",
+        rows(
+            ({"leverage": 100, "position": "0.999", "equity": "1333.34"}, buy("0.001", "100000.0"), ALLOWED),
+            ({"leverage": 100, "position": "0.999", "equity": "1333.33333333"}, buy("0.001", "100000.0"), ALLOWED),
+            (
+                {"leverage": 100, "position": "0.999", "equity": "1333.33"},
+                buy("0.001", "100000.0"),
+                Reason.R10_MARGIN_RATIO,
+            ),
+            ({"leverage": 100, "position": "1.1", "equity": "1333.33"}, sell("0.1", "100000.0"), ALLOWED),
+            lift="R3 R5 R6 R7 R9",
+        ),
+        (Reason.R10_MARGIN_RATIO,),
+        ("max_margin_ratio", "margin_ratio_reduce"),
     ),
     Control(
         "R11",
@@ -266,6 +354,47 @@ CONTROLS = (
         ("orders_per_second", "order_burst", "orders_per_minute", "strategy_orders_per_second"),
     ),
     Control(
+        "R12",
+        rows(
+            ({"weight": 1919}, buy("0.01", "100000.0"), ALLOWED),
+            ({"weight": 1920}, buy("0.01", "100000.0"), Reason.R12_WEIGHT),
+            ({"weight": 1921}, buy("0.01", "100000.0"), Reason.R12_WEIGHT),
+            ({"weight": 2400, "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R12_WEIGHT,),
+        ("weight_share",),
+    ),
+    Control(
+        "R13",
+        rows(
+            ({"ended": 1000, "unfilled": 949}, buy("0.01", "100000.0"), ALLOWED),
+            ({"ended": 1000, "unfilled": 950}, buy("0.01", "100000.0"), ALLOWED),
+            ({"ended": 1000, "unfilled": 951}, buy("0.01", "100000.0"), Reason.R13_MESSAGE_QUALITY),
+            ({"ended": 1000, "unfilled": 951, "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"ended": 999, "unfilled": 999}, buy("0.01", "100000.0"), ALLOWED),
+            ({"ended": 1000, "unfilled": 951, "ended_ago": "600"}, buy("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R13_MESSAGE_QUALITY,),
+        ("quality_orders", "quality_alarm", "quality_stop"),
+    ),
+    Control(
+        "R14",
+        rows(
+            ({"entries": 9}, buy("0.005", "100000.0"), ALLOWED),
+            ({"entries": 10}, buy("0.005", "100000.0"), Reason.R14_REPEATED),
+            ({"entries": 10}, sell("0.005", "100000.0"), ALLOWED),
+            ({"entries": 10, "entries_ago": "599.999"}, buy("0.005", "100000.0"), Reason.R14_REPEATED),
+            ({"entries": 10, "entries_ago": "600"}, buy("0.005", "100000.0"), ALLOWED),
+            ({"lost_trips": 2}, buy("0.005", "100000.0"), ALLOWED),
+            ({"lost_trips": 3}, buy("0.005", "100000.0"), Reason.R14_REPEATED),
+            ({"lost_trips": 3}, sell("0.005", "100000.0"), Reason.R14_REPEATED),
+            ({"lost_trips": 3, "allow": True}, buy("0.005", "100000.0"), ALLOWED),
+            ({"lost_trips": 3, "position": "0.005"}, sell("0.005", "100000.0"), ALLOWED),
+        ),
+        (Reason.R14_REPEATED,),
+        ("repeated_entries", "losing_trips"),
+    ),
+    Control(
         "R15",
         rows(
             ({"same_ago": "0.999"}, buy("0.001", "100000.0"), Reason.R15_DUPLICATE),
@@ -278,6 +407,31 @@ CONTROLS = (
         ),
         (Reason.R15_DUPLICATE,),
         ("duplicate_window_s",),
+    ),
+    Control(
+        "R16",
+        rows(
+            ({"own_sell": "100000.2"}, buy("0.01", "100000.1"), ALLOWED),
+            ({"own_sell": "100000.2"}, buy("0.01", "100000.2"), Reason.R16_SELF_TRADE),
+            ({"own_sell": "100000.2"}, buy("0.01", "100000.3"), Reason.R16_SELF_TRADE),
+            ({"own_sell": "100000.1"}, buy("0.01"), Reason.R16_SELF_TRADE),
+            ({"own_buy": "99999.8"}, sell("0.01", "99999.9"), ALLOWED),
+            ({"own_buy": "99999.8"}, sell("0.01", "99999.8"), Reason.R16_SELF_TRADE),
+            ({"own_buy": "99999.8", "position": "0.01"}, sell("0.01", "99999.8"), ALLOWED),
+        ),
+        (Reason.R16_SELF_TRADE,),
+    ),
+    Control(
+        "R17",
+        rows(
+            ({"usual": "0.010"}, buy("0.049", "100000.0"), ALLOWED),
+            ({"usual": "0.010"}, buy("0.050", "100000.0"), ALLOWED),
+            ({"usual": "0.010"}, buy("0.051", "100000.0"), Reason.R17_FAT_FINGER),
+            ({"usual": "0.010", "position": "0.100"}, sell("0.100", "100000.0"), ALLOWED),
+            lift="R3 burst",
+        ),
+        (Reason.R17_FAT_FINGER,),
+        ("fat_finger",),
     ),
     Control(
         "R18",
@@ -293,6 +447,18 @@ CONTROLS = (
         ),
         (Reason.R18_STALE_DATA,),
         ("book_stale_s", "mark_stale_s", "candle_stale_intervals"),
+    ),
+    Control(
+        "R19",
+        rows(
+            ({"unknown": 0}, buy("0.01", "100000.0"), ALLOWED),
+            ({"unknown": 1}, buy("0.01", "100000.0"), Reason.R19_UNKNOWN_ORDERS),
+            ({"unknown": 1, "position": "0.05"}, sell("0.02", "100000.0"), ALLOWED),
+            ({"unknown_elsewhere": 2}, buy("0.01", "100000.0"), ALLOWED),
+            ({"unknown_elsewhere": 3}, buy("0.01", "100000.0"), Reason.R19_UNKNOWN_ORDERS),
+        ),
+        (Reason.R19_UNKNOWN_ORDERS,),
+        ("max_unknown",),
     ),
     Control(
         "R20",
@@ -411,6 +577,35 @@ CONTROLS = (
         ("max_drawdown",),
     ),
     Control(
+        "R23",
+        rows(
+            ({"rate_loss": "1.499"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"rate_loss": "1.5"}, buy("0.01", "100000.0"), Reason.R23_LOSS_RATE),
+            ({"rate_loss": "1.5", "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"rate_loss": "1.5", "rate_loss_ago": "1799.999"}, buy("0.01", "100000.0"), Reason.R23_LOSS_RATE),
+            ({"rate_loss": "1.5", "rate_loss_ago": "1800"}, buy("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R23_LOSS_RATE,),
+        ("loss_rate", "loss_pause_min"),
+    ),
+    Control(
+        "R24",
+        rows(
+            ({"minute_ago": "97087.4"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"minute_ago": "97087.3"}, buy("0.01", "100000.0"), Reason.R24_VOLATILITY),
+            ({"minute_ago": "97087.3", "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"median_spread": "20.0", "ask": "100050.0", "bid": "99950.0"}, buy("0.01", "100000.0"), ALLOWED),
+            (
+                {"median_spread": "20.0", "ask": "100050.1", "bid": "99949.9"},
+                buy("0.01", "100000.0"),
+                Reason.R24_VOLATILITY,
+            ),
+            ({"median_spread": "0.2", "ask": "100024.9", "bid": "99975.0"}, buy("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R24_VOLATILITY,),
+        ("volatility_collars", "spread_median", "spread_floor_bps", "volatility_pause_min"),
+    ),
+    Control(
         "R25",
         rows(
             ({"open_orders": 19}, buy("0.001", "100000.0"), ALLOWED),
@@ -424,6 +619,43 @@ CONTROLS = (
         ("max_orders_symbol", "max_orders_total"),
     ),
     Control(
+        "R26",
+        rows(
+            ({"position": "0.01", "no_stop_for": "3"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"position": "0.01", "no_stop_for": "3.001"}, buy("0.01", "100000.0"), Reason.R26_UNPROTECTED),
+            ({"position": "0.01", "no_stop_for": "60", "stop": "0.01"}, buy("0.01", "100000.0"), ALLOWED),
+            (
+                {"position": "0.01", "no_stop_for": "60", "stop": "0.009"},
+                buy("0.01", "100000.0"),
+                Reason.R26_UNPROTECTED,
+            ),
+            ({"position": "0.01", "no_stop_for": "60"}, sell("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R26_UNPROTECTED,),
+        ("unprotected_s",),
+    ),
+    Control(
+        "R27",
+        rows(
+            ({"funding": "0.05", "funding_in": "10"}, expecting("0.1", buy("0.01", "100000.0")), ALLOWED),
+            (
+                {"funding": "0.05", "funding_in": "10"},
+                expecting("0.0999", buy("0.01", "100000.0")),
+                Reason.R27_FUNDING_COST,
+            ),
+            ({"funding": "0.05", "funding_in": "10"}, expecting("0.0999", sell("0.01", "100000.0")), ALLOWED),
+            (
+                {"funding": "-0.05", "funding_in": "10"},
+                expecting("0.0999", sell("0.01", "100000.0")),
+                Reason.R27_FUNDING_COST,
+            ),
+            ({"funding": "0.05", "funding_in": "10.001"}, expecting("0.0999", buy("0.01", "100000.0")), ALLOWED),
+            ({"funding": "0.05", "funding_in": "10"}, buy("0.01", "100000.0"), ALLOWED),
+        ),
+        (Reason.R27_FUNDING_COST,),
+        ("funding_window_min",),
+    ),
+    Control(
         "R28",
         rows(
             ({"status": "SETTLING"}, buy("0.001", "100000.0"), Reason.R28_SYMBOL_STATUS),
@@ -431,8 +663,37 @@ CONTROLS = (
             ({"status": "SETTLING", "position": "0.05"}, sell("0.05", "100000.0", reduce_only=True), ALLOWED),
             ({"status": "SETTLING", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
             ({"status": "SETTLING", "position": "0.05"}, buy("0.001", "100000.0"), Reason.R28_SYMBOL_STATUS),
+        )
+        + rows(
+            ({"delist_in": "24"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"delist_in": "23.999"}, buy("0.01", "100000.0"), Reason.R28_SYMBOL_STATUS),
+            ({"delist_in": "1", "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"suspended": True}, buy("0.01", "100000.0"), Reason.R28_SYMBOL_STATUS),
         ),
         (Reason.R28_SYMBOL_STATUS,),
+        ("delist_h",),
+    ),
+    Control(
+        "R29",
+        rows(
+            ({"sides": "long"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"sides": "long"}, sell("0.01", "100000.0"), Reason.R29_NOT_ALLOWED),
+            ({"sides": "long", "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"hours": "12:00-12:00"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"hours": "12:01-23:59"}, buy("0.01", "100000.0"), Reason.R29_NOT_ALLOWED),
+            ({"hours": "00:00-11:59"}, buy("0.01", "100000.0"), Reason.R29_NOT_ALLOWED),
+        ),
+        (Reason.R29_NOT_ALLOWED,),
+        ("entry_sides", "first_minute_utc", "last_minute_utc"),
+    ),
+    Control(
+        "R30",
+        rows(
+            ({"armed": True}, buy("0.01", "100000.0"), ALLOWED),
+            ({"armed": False}, buy("0.01", "100000.0"), Reason.R30_MODE),
+            ({"armed": False, "position": "0.01"}, sell("0.01", "100000.0"), Reason.R30_MODE),
+        ),
+        (Reason.R30_MODE,),
     ),
     Control(
         "R31",
@@ -492,6 +753,31 @@ CONTROLS = (
         (Reason.INSUFFICIENT_MARGIN,),
     ),
     Control(
+        "Headroom",
+        rows(
+            ({"headroom": "0.010"}, buy("0.009", "100000.0"), ALLOWED),
+            ({"headroom": "0.010"}, buy("0.010", "100000.0"), ALLOWED),
+            ({"headroom": "0.010"}, buy("0.011", "100000.0"), Reason.HEADROOM_SPENT),
+            ({"headroom": "0.010", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            ({"headroom": "0.010", "headroom_age": "120"}, buy("0.010", "100000.0"), ALLOWED),
+            ({"headroom": "0.010", "headroom_age": "120.001"}, buy("0.010", "100000.0"), Reason.HEADROOM_STALE),
+            ({"headroom": None}, buy("0.010", "100000.0"), Reason.HEADROOM_STALE),
+        ),
+        (Reason.HEADROOM_SPENT, Reason.HEADROOM_STALE),
+        ("headroom", "headroom_s"),
+    ),
+    Control(
+        "Amendments",
+        rows(
+            ({"open_buy": "0.010"}, amend(buy("0.010", "99990.1")), ALLOWED),
+            ({"open_buy": "0.010"}, amend(buy("0.010", "99990.0")), Reason.NOT_AMENDABLE),
+            ({"open_buy": "0.010"}, amend(buy("0.050", "99990.0")), ALLOWED),
+            ({"open_buy": "0.010"}, amend(buy("0.051", "99990.0")), Reason.R3_ORDER_NOTIONAL),
+            ({"open_buy": "0.010", "cancelling": True}, amend(buy("0.011", "99990.0")), Reason.NOT_AMENDABLE),
+        ),
+        (Reason.NOT_AMENDABLE,),
+    ),
+    Control(
         "Reduce-only",
         rows(
             ({}, sell("0.01", "100000.0", reduce_only=True), Reason.NOTHING_TO_REDUCE),
@@ -527,8 +813,11 @@ HUGE = 10**17
 LIFTS = {
     "R3": {"max_order_e8": HUGE, "order_leverage_e8": 100 * E8, "volume_share_e8": E8, "assumed_minute_e8": HUGE},
     "R5": {"symbol_share_e8": E8, "strategy_leverage_e8": 100 * E8},
-    "R6": {"max_gross_e8": 100 * E8},
+    "R6": {"max_gross_e8": 100 * E8, "max_net_e8": 100 * E8, "max_cluster_e8": 100 * E8},
+    "R7": {"max_leverage": 200},
+    "R8": {"bracket_share_e8": 100 * E8},
     "R9": {"liquidation_distance_e8": 1, "liquidation_atr": 1e-6},
+    "R10": {"margin_ratio_e8": 100 * E8},
     "R21": {"daily_loss_e8": E8 // 2},
     "burst": {"orders_per_second": 1000, "strategy_orders_per_second": 1000, "order_burst": 1000},
 }
@@ -536,6 +825,11 @@ LIFTS = {
 
 def e8(amount: object) -> int:
     return int(Decimal(str(amount)) * E8)
+
+
+def minute_of_day(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return 60 * int(hours) + int(minutes)
 
 
 def seconds(text: object) -> int:
@@ -556,9 +850,15 @@ class World:
         self.hold_positions()
         self.live_until_today()
         self.live_through_today()
+        self.remember_market()
         self.send_orders()
         self.rest_orders()
+        self.end_orders()
+        self.trip()
+        self.chase()
+        self.lose_quickly()
         self.obey_commands()
+        self.tell_gate()
         self.show_market(self.now)
         self.gate.observe(self.now)
 
@@ -584,6 +884,21 @@ class World:
             changed["assumed_minute_e8"] = e8(given["minute_volume"])
         if "strategy_leverage" in given:
             changed["strategy_leverage_e8"] = e8(given["strategy_leverage"])
+        for name, limit in (("entries", "repeated_entries"), ("lost_trips", "losing_trips")):
+            if name in given:
+                changed[limit] = getattr(config.Risk(), limit)
+        if "net" in given:
+            changed["max_net_e8"] = e8(given["net"])
+        if "no_stop_for" in given:
+            changed["unprotected_ns"] = 3 * SECOND
+        if "headroom" in given:
+            changed["headroom_ns"] = 120 * SECOND
+        if "sides" in given:
+            changed["sides"] = {"long": 1, "short": 2}[given["sides"]]
+        if "hours" in given:
+            changed |= zip(("first_minute", "last_minute"), map(minute_of_day, given["hours"].split("-")), strict=True)
+        if "armed" in given:
+            changed["armed"] = int(given["armed"])
         if "atr" in given:
             changed["atr_floor"] = float(given["atr"]) / 100
         return limits(**changed, acknowledged=int("needs_operator" not in given))
@@ -621,10 +936,16 @@ class World:
             volume = int(Decimal(given.get("candle_volume", "1000")) * 1000)
             self.markets.set(BTC, interval_ns=HOUR, ts_last=now - age, bar_lots=volume)
         unmarked = given.get("unmarked_elsewhere", False)
+        if "cluster" in given:
+            for symbol in (BTC, ETH) if given["cluster"] else ():
+                if self.gate.watching(symbol)["worst_e8"] == 0:
+                    self.gate.tell(symbol, cluster=1)
         self.markets.set(ETH, mark_e8=0 if unmarked else e8(ETH_PRICE), ts_mark=now, ts_book=now, book_good=True)
 
     def hold_positions(self) -> None:
         given = self.given
+        if "no_stop_for" in given and self.gate.day < 0:
+            return  # opened later
         mark = given.get("mark", "100000") or "100000"
         self.fill(BTC, Decimal(given.get("position", "0")), Decimal(given.get("entry", mark)))
         self.fill(ETH, Decimal(given.get("elsewhere", "0")) / ETH_PRICE, ETH_PRICE)
@@ -676,6 +997,83 @@ class World:
             else:
                 self.account.mark(ETH, e8(ETH_PRICE - amount / 10))
 
+    def remember_market(self) -> None:
+        """Show the touches of the last minute, or five minutes of a spread."""
+        given = self.given
+        if "minute_ago" in given:
+            self.touch(self.now - 30 * SECOND, Decimal(given["minute_ago"]), Decimal("0.2"))
+            self.touch(self.now, Decimal(100_000), Decimal("0.2"))
+        for k in range(300 if "median_spread" in given else 0):
+            self.touch(self.now - (301 - k) * SECOND, Decimal(100_000), Decimal(given["median_spread"]))
+
+    def touch(self, ts: int, middle: Decimal, spread: Decimal) -> None:
+        bid, ask = int((middle - spread / 2) * 10), int((middle + spread / 2) * 10)
+        self.markets.observe(self.instruments, row(Kind.TOUCH, ts, BTC, a=ts, b=bid, c=10, d=ask, e=10))
+
+    def end_orders(self) -> None:
+        given = self.given
+        for k in range(given.get("ended", 0)):
+            client_id = self.orders.insert_for_test(BTC, 0, 1_000_000, 1)
+            if k < given["unfilled"]:
+                self.orders.evidence(client_id, CANCELED)
+            else:
+                self.orders.fill(client_id, 1)
+            self.gate.ended(client_id, self.now - seconds(given.get("ended_ago", 0)))
+
+    def trip(self) -> None:
+        for k in range(self.given.get("lost_trips", 0)):
+            for lots, ticks in ((1, 1_000_000), (-1, 999_000)):
+                self.account.fill(BTC, lots, ticks, 0)
+                self.gate.refresh(self.now - (k + 1) * SECOND)
+
+    def chase(self) -> None:
+        """Begin an intent and re-price it so many times; each of its orders is gone again."""
+        given = self.given
+        at = self.now - seconds(given.get("reprices_ago", 0))
+        for k in range(given["reprices"] + 1 if "reprices" in given else 0):
+            self.show_market(at)
+            answer = self.gate.ask(BTC, 0, 1, 1_000_000 + k, now=at, intent=INTENT, reprice=k > 0)
+            assert answer == ALLOWED
+            self.orders.evidence(self.last_id(), CANCELED)
+
+    def last_id(self) -> int:
+        return EPOCH << 32 | self.orders.next_count - 1
+
+    def lose_quickly(self) -> None:
+        given = self.given
+        if "rate_loss" in given:
+            at = self.now - seconds(given.get("rate_loss_ago", 0))
+            self.gate.observe(at)
+            self.account.pay_funding(BTC, -e8(Decimal(self.account.wallet_e8) / E8 * Decimal(given["rate_loss"]) / 100))
+            self.gate.observe(at)
+
+    def tell_gate(self) -> None:
+        """Tell the gate what events would: usage, headroom, funding, listing."""
+        given = self.given
+        if "weight" in given:
+            self.gate.use_weight(given["weight"], 2400)
+        if given.get("headroom"):
+            lots = int(Decimal(given["headroom"]) * 1000)
+            self.gate.tell(BTC, headroom=(lots, lots), now=self.now - seconds(given.get("headroom_age", 0)))
+        if "funding" in given:
+            due = self.now + int(Decimal(given["funding_in"]) * 60 * SECOND)
+            self.gate.tell(BTC, funding=(e8(Decimal(given["funding"]) / 100), due))
+        if "delist_in" in given:
+            self.gate.tell(BTC, delist=self.now + int(Decimal(given["delist_in"]) * HOUR))
+        if "suspended" in given:
+            self.gate.tell(BTC, suspended=given["suspended"])
+        if "no_stop_for" in given:
+            self.hold_positions()
+            self.gate.refresh(self.now - seconds(given["no_stop_for"]))
+            if "stop" in given:
+                self.stop(int(Decimal(given["stop"]) * 1000))
+
+    def stop(self, lots: int) -> None:
+        now = self.now - SECOND
+        kind = OrderType.STOP_MARKET
+        assert self.gate.ask(BTC, 1, lots, now=now, type=kind, trigger_ticks=900_000, reduce_only=True) == ALLOWED
+        self.orders.evidence(self.last_id(), ARMED)
+
     def send_orders(self) -> None:
         """Send what was sent before; all of it is gone again, but it was sent."""
         given = self.given
@@ -683,12 +1081,16 @@ class World:
             self.send(k % 2, 1_000_001 + k // 2, given.get("sent_ago", 0))
         if "same_ago" in given:
             self.send(0, 1_000_000, given["same_ago"])
+        for k in range(given.get("entries", 0)):
+            self.send(0, 1_000_001 + k, given.get("entries_ago", "2"))
+        for k in range(50 if "usual" in given else 0):
+            self.send(k % 2, 1_000_000, 52 - k, int(Decimal(given["usual"]) * 1000))
 
-    def send(self, side: int, ticks: int, ago: object) -> None:
+    def send(self, side: int, ticks: int, ago: object, lots: int = 1) -> None:
         at = self.now - seconds(ago)
         self.show_market(at)
-        assert self.gate.ask(BTC, side, 1, ticks, now=at) == ALLOWED
-        self.orders.evidence(EPOCH << 32 | self.orders.next_count - 1, CANCELED)
+        assert self.gate.ask(BTC, side, lots, ticks, now=at) == ALLOWED
+        self.orders.evidence(self.last_id(), CANCELED)
 
     def rest_orders(self) -> None:
         given = self.given
@@ -696,6 +1098,17 @@ class World:
         for name, side, reducing in (("live_buys", 0, False), ("live_sells", 1, False), ("live_reducing", 1, True)):
             if name in given:
                 self.orders.insert_for_test(BTC, side, 1_000_000, int(Decimal(given[name]) * 1000), reducing)
+        for name, side in (("own_buy", 0), ("own_sell", 1)):
+            if name in given:
+                self.orders.insert_for_test(BTC, side, int(Decimal(given[name]) * 10), 1)
+        for name, symbol in (("unknown", BTC), ("unknown_elsewhere", ETH)):
+            for k in range(given.get(name, 0)):
+                self.orders.evidence(self.orders.insert_for_test(symbol, 0, 10_000 + k, 1), LOST)
+        if "open_buy" in given:
+            self.open = self.orders.insert_for_test(BTC, 0, 999_900, int(Decimal(given["open_buy"]) * 1000))
+            self.orders.evidence(self.open, ACCEPTED)
+            if "cancelling" in given:
+                self.orders.evidence(self.open, CANCEL_SENT)
         for k in range(given.get("open_orders", 0)):
             self.orders.insert_for_test(BTC, entry, 999_000 + k, 1)
         for k in range(given.get("open_elsewhere", 0)):
@@ -708,8 +1121,18 @@ class World:
                 self.gate.command(command)
 
     def ask(self, wanted: Order) -> Reason:
+        if wanted.how == "amend":
+            return self.gate.ask_amend(self.open, wanted.ticks, wanted.lots, now=self.now)
         return self.gate.ask(
-            wanted.symbol, wanted.side, wanted.lots, wanted.ticks, now=self.now, reduce_only=wanted.reduce_only
+            wanted.symbol,
+            wanted.side,
+            wanted.lots,
+            wanted.ticks,
+            now=self.now,
+            reduce_only=wanted.reduce_only,
+            edge_e8=e8(Decimal(wanted.edge or 0) / 100),
+            intent=INTENT if wanted.how == "reprice" else 0,
+            reprice=wanted.how == "reprice",
         )
 
 

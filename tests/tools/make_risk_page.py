@@ -25,22 +25,40 @@ LANGUAGES = ("en", "ko")
 
 TITLES = {
     "R1": ("Price collar", "가격 제한폭"),
+    "R2": ("Chasing", "추격 주문"),
     "R3": ("Order notional", "주문 금액"),
     "R4": ("Order quantity", "주문 수량"),
     "R5": ("Position of a symbol", "종목별 포지션"),
     "R6": ("Gross exposure", "총 익스포저"),
+    "R7": ("Leverage setting", "레버리지 설정"),
+    "R8": ("Leverage bracket", "레버리지 구간"),
     "R9": ("Distance to liquidation", "청산가까지의 거리"),
+    "R10": ("Margin ratio", "유지증거금률"),
     "R11": ("Order rate", "주문 빈도"),
+    "R12": ("Request weight", "요청 가중치"),
+    "R13": ("Message quality", "주문 품질"),
+    "R14": ("Repetition", "반복 거래"),
     "R15": ("Duplicate order", "중복 주문"),
+    "R16": ("Self-trade", "자기 거래"),
+    "R17": ("Unusual size", "이례적 수량"),
     "R18": ("Stale data", "오래된 시세"),
+    "R19": ("Unknown orders", "결과 미확인 주문"),
     "R20": ("Drawdown ladder", "낙폭 단계"),
     "R21": ("Daily loss", "일일 손실"),
     "R22": ("Drawdown kill", "낙폭 한도와 전량 청산"),
+    "R23": ("Loss rate", "손실 속도"),
+    "R24": ("Volatility and spread", "변동성과 스프레드"),
     "R25": ("Open orders", "미체결 주문 수"),
+    "R26": ("Missing stop", "손절 주문 없음"),
+    "R27": ("Funding cost", "펀딩 비용"),
     "R28": ("Symbol status", "종목 상태"),
+    "R29": ("Allow-list", "허용 목록"),
+    "R30": ("Mode", "모드"),
     "R31": ("What cannot be judged", "판정 불가"),
     "Filters": ("The exchange's filters", "거래소 필터"),
     "Margin": ("Margin", "증거금"),
+    "Headroom": ("Portfolio headroom", "포트폴리오 여유 한도"),
+    "Amendments": ("Amendments", "정정 주문"),
     "Reduce-only": ("Reduce-only orders", "축소 전용 주문"),
     "Halt": ("Halt", "거래 중지"),
 }
@@ -88,6 +106,39 @@ FACTS = {
     "prices": ("exchange's prices {}", "거래소 허용 가격 {}"),
     "least": ("exchange's least quantity {} BTC", "거래소 최소 수량 {} BTC"),
     "minimum": ("exchange's least notional {} USDT", "거래소 최소 주문 금액 {} USDT"),
+    "reprices": ("an order at 100,000.0 and {} re-prices of it", "100,000.0의 주문과 호가 변경 {}회"),
+    "reprices_ago": ("{} s ago", "{}초 전"),
+    "cluster": ("both symbols in one cluster: {}", "두 종목이 같은 상관 묶음: {}"),
+    "net": ("max_net {}", "max_net {}"),
+    "weight": ("request weight used {} of 2,400", "요청 가중치 2,400 중 {} 사용"),
+    "ended": ("{} orders ended in ten minutes", "10분간 종료된 주문 {}건"),
+    "unfilled": ("{} of them unfilled", "그중 미체결 {}건"),
+    "ended_ago": ("{} s ago", "{}초 전"),
+    "entries": ("{} buy entries", "매수 진입 {}건"),
+    "entries_ago": ("{} s ago", "{}초 전"),
+    "lost_trips": ("{} losing round trips in the hour", "1시간 내 손실 왕복 거래 {}회"),
+    "own_sell": ("own sell order at {}", "자기 매도 주문 {}"),
+    "own_buy": ("own buy order at {}", "자기 매수 주문 {}"),
+    "usual": ("50 orders of {} BTC before", "이전 주문 50건, 각 {} BTC"),
+    "unknown": ("{} orders of unknown outcome of the symbol", "이 종목의 결과 미확인 주문 {}건"),
+    "unknown_elsewhere": ("{} orders of unknown outcome of another symbol", "다른 종목의 결과 미확인 주문 {}건"),
+    "rate_loss": ("{} % lost at once", "한꺼번에 {} % 손실"),
+    "rate_loss_ago": ("{} s ago", "{}초 전"),
+    "minute_ago": ("mid {} half a minute ago", "30초 전 중간값 {}"),
+    "median_spread": ("median spread {}", "스프레드 중앙값 {}"),
+    "no_stop_for": ("no stop for {} s, unprotected_s = 3", "손절 주문 없이 {}초, unprotected_s = 3"),
+    "stop": ("then a stop for {} BTC", "이후 손절 주문 {} BTC"),
+    "funding": ("funding rate {} %", "펀딩비율 {} %"),
+    "funding_in": ("due in {} min", "{}분 후 정산"),
+    "delist_in": ("delisting in {} h", "상장 폐지 {}시간 전"),
+    "suspended": ("trading suspended by the exchange", "거래소가 거래를 중단함"),
+    "sides": ("entry_sides = {}", "entry_sides = {}"),
+    "hours": ("entries from {} UTC, now 12:00", "진입 시간 {} UTC, 현재 12:00"),
+    "armed": ("armed: {}", "주문 활성화: {}"),
+    "headroom": ("headroom {} BTC", "여유 한도 {} BTC"),
+    "headroom_age": ("{} s old", "{}초 전 값"),
+    "open_buy": ("open buy order of {} BTC at 99,990.0", "99,990.0의 미체결 매수 {} BTC"),
+    "cancelling": ("its cancellation is on the way", "취소 요청 진행 중"),
     "halted": ("halted", "거래 중지 중"),
     "killed": ("killed by the operator", "운영자가 강제 종료(KILL)함"),
     "resumed": ("then resumed", "이후 재개(RESUME)"),
@@ -96,12 +147,19 @@ ABSENT = {
     "mark": ("no mark price", "마크 가격 없음"),
     "ask": ("no ask", "매도호가 없음"),
     "bid": ("no bid", "매수호가 없음"),
+    "headroom": ("no headroom told", "여유 한도 없음"),
 }
 LOST_BY = {
     "fees": ("in fees", "수수료"),
     "realised": ("realised", "실현손실"),
     "unrealised": ("unrealised", "평가손실"),
 }
+
+# Facts whose value is a word and no number.
+WORDS = (
+    *("status", "sides", "hours", "armed", "cluster", "halted", "killed", "resumed", "allow", "recovered", "next_day"),
+    *("needs_operator", "unmarked_elsewhere", "book_lost", "suspended", "cancelling"),
+)
 
 HEADS = {
     "en": {
@@ -135,6 +193,11 @@ just inside a limit, exactly at it, just outside. `tests/tools/make_risk_page.py
         "sides": ("buy", "sell"),
         "reduce_only": "reduce-only",
         "unknown": "of a symbol that the run does not have",
+        "edge": "expected profit {} %",
+        "reprice": "re-priced",
+        "amend": "as the amendment of the open order",
+        "yes": "yes",
+        "no": "no",
     },
     "ko": {
         "title": "리스크 통제",
@@ -169,6 +232,11 @@ just inside a limit, exactly at it, just outside. `tests/tools/make_risk_page.py
         "sides": ("매수", "매도"),
         "reduce_only": "축소 전용",
         "unknown": "실행에 없는 종목",
+        "edge": "기대 수익 {} %",
+        "reprice": "호가 변경",
+        "amend": "미체결 주문의 정정",
+        "yes": "예",
+        "no": "아니요",
     },
 }
 
@@ -201,7 +269,9 @@ def told(name: str, value: object, language: str) -> str:
         return FACTS[name][at].format("–".join(map(number, value)))
     if name == "lost_by":
         return FACTS[name][at].format(LOST_BY[value][at])
-    plain = isinstance(value, bool) or name == "status"
+    if isinstance(value, bool):
+        value = heads["yes" if value else "no"]
+    plain = not isinstance(value, int) and name in WORDS
     return FACTS[name][at].format(value if plain else number(value))
 
 
@@ -220,7 +290,9 @@ def order(wanted: object, language: str) -> str:
     if wanted.price is not None:
         text = heads["order"].format(**words, price=number(wanted.price))
     known = wanted.symbol == 0
-    return ", ".join([text] + [heads["reduce_only"]] * wanted.reduce_only + [heads["unknown"]] * (not known))
+    more = [heads["reduce_only"]] * wanted.reduce_only + [heads["unknown"]] * (not known)
+    more += [heads["edge"].format(wanted.edge)] if wanted.edge else []
+    return ", ".join([text, *more] + ([heads[wanted.how]] if wanted.how else []))
 
 
 def answer(reason: Reason, language: str) -> str:
@@ -237,10 +309,14 @@ def reasons(language: str) -> Iterator[tuple[str, str]]:
             yield f"`{reason.name}`", TEXTS[language][f"reason.{reason.name}"]
 
 
+def _default(value: object) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
+
+
 def settings(names: tuple[str, ...], language: str) -> Iterator[tuple[str, str, str]]:
     defaults = {one.name: one.default for one in fields(Risk)}
     for name in names:
-        yield f"`{name}`", f"{defaults[name]:,}", say_in(language, f"field.risk.{name}")
+        yield f"`{name}`", _default(defaults[name]), say_in(language, f"field.risk.{name}")
 
 
 def section(control: object, language: str) -> Iterator[str]:
