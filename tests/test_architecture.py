@@ -20,6 +20,7 @@ ROWS = [
     {"orders"},
     {"account"},
     {"signal", "regime"},
+    {"quality"},
     {"book"},
     {"wire"},
     {"fixed"},
