@@ -25,8 +25,8 @@ STALE       Nothing of a stream for longer than its limit while rows of other st
             Every row looks at the streams of its own symbol and, in turn, of one other, so silence is noticed.
 BAD_PRICE   Not positive, more than 2**50 ticks or 1e10, a negative quantity; a bar whose high and low do not hold
             its open and close, or without an interval.
-OUTLIER     0.6745 * |x - median| / MAD > threshold (Iglewicz, Hoaglin: How to Detect and Handle Outliers, 1993; 0.6745
-            is the 0.75 quantile of the normal) over the stream's last 100 accepted prices, x not among them, from 20 on.
+OUTLIER     0.6745 * |x - median| / MAD > threshold (Iglewicz, Hoaglin: How to Detect and Handle Outliers, 1993; the
+            constant is the normal's 0.75 quantile) over the stream's last 100 accepted prices without x, from 20 on.
             Median and MAD are exact: the mean of the middle two of an even count. MAD counts as at least one tick and
             at least a share of the median: in a market that stands still MAD is zero, and one tick would be an outlier.
             The score supposes independent draws, and prices wander: so more than half of the way from the median must
@@ -41,7 +41,8 @@ VOLUME_*    A bar's lots, or the lots of a UTC minute of trades, against the mea
 
 Policies. WARN counts and alarms. CONSERVATIVE: smaller and passive only, until the symbol was clear of such data for
 `conservative_ns`. HALT_SYMBOL: no entries until it was clean for `clean_ns`. In candle runs both last at least one bar.
-DISCARD: the datum does not enter state; only for prices. A bad price and a crossed touch never enter, whatever their policy.
+DISCARD: the datum does not enter state; only for prices. A bad price and a crossed touch never enter, whatever the
+policy.
 
 A true crash is an outlier and a spike. So under DISCARD a suspicious price is held back only as long as nothing
 confirms it, and the symbol is conservative either way. It is accepted when
@@ -174,10 +175,12 @@ cdef class Quality:
     cdef int judge_book(self, const event_t* row, Book book) noexcept nogil
     cdef int64_t worse_e8(self, int symbol, int64_t mark_e8, int64_t lots) noexcept nogil
     cdef int look(self, int symbol, int own, int64_t ts) noexcept nogil
+    cdef int silence(self, int symbol, int own, int64_t ts) noexcept nogil
+    cdef int row(self, health_t* h, int lane, const event_t* row) noexcept nogil
     cdef int price(self, health_t* h, int lane, int64_t twice, const event_t* row) noexcept nogil
     cdef bint believed(self, const health_t* h, int lane, int64_t twice, int64_t ts) noexcept nogil
     cdef int64_t vouches_ns(self, int lane) noexcept nogil
-    cdef bint is_outlier(self, const lane_t* l, int64_t twice, int64_t tick_e8) noexcept nogil
+    cdef bint is_outlier(self, const lane_t* own, int64_t twice, int64_t tick_e8) noexcept nogil
     cdef int touch(self, int64_t bid, int64_t ask) noexcept nogil
     cdef int one_sided(self, health_t* h, Book book, int64_t ts) noexcept nogil
     cdef int trade_volume(self, volume_t* v, const event_t* row) noexcept nogil

@@ -1,7 +1,7 @@
 """Verdicts on market data, and the policies that follow from them."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memmove
 
 from core_ext.book cimport Book
@@ -21,6 +21,7 @@ cdef extern from *:
 
 cdef int64_t MINUTE = 60000000000
 cdef int64_t ABSURD_E8 = 1000000000000000000   # four times its double still fits 63 bits
+cdef int64_t LONGEST = 44640 * 60000000000     # interval of a bar: 31 days
 cdef int LEAST = 20                            # prices before the median says anything
 cdef int TOP = 5
 # 0.6745 of the modified z-score, twice: deviations from the median are doubled once, their MAD twice.
@@ -28,6 +29,8 @@ cdef int64_t NORMAL = 13490
 cdef int64_t NORMAL_UNIT = 10000
 
 cdef quality_t NO_SETTINGS
+cdef int64_t MOST_E8 = 10000000000000          # 100,000: its products with the score's units stay in 63 bits
+cdef int64_t MOST_NS = 1 << 59
 cdef set SETTINGS = set(NO_SETTINGS)
 cdef dict POLICIES = {"warn": 0, "conservative": 1, "halt": 2, "discard": 3}
 cdef tuple DISCARDABLE = ("BAD_PRICE", "OUTLIER", "SPIKE", "CROSSED")
@@ -75,8 +78,8 @@ cdef int64_t deviation(const window_t* w, int64_t middle) noexcept nogil:
     cdef int right = place(w.sorted, w.size, (middle + 1) // 2)
     cdef int left = right - 1
     cdef int64_t near_left, near_right, found = 0, before = 0
-    cdef int k
-    for k in range(w.size // 2 + 1):
+    cdef int _
+    for _ in range(w.size // 2 + 1):
         near_left = middle - 2 * w.sorted[left] if left >= 0 else -1
         near_right = 2 * w.sorted[right] - middle if right < w.size else -1
         before = found
@@ -106,7 +109,7 @@ cdef inline int64_t doubled_e8(int64_t price_e8) noexcept nogil:
 cdef bint is_bar(const event_t* row) noexcept nogil:
     # Whether high and low hold open and close; all are prices then, because the low and the high are.
     return (row.c > 0 and row.b <= ABSURD_E8 and row.c <= row.a <= row.b and row.c <= row.d <= row.b
-            and row.e >= 0 and row.f > 0)
+            and row.e >= 0 and 0 < row.f <= LONGEST)
 
 
 cdef int lane_of(const event_t* row) noexcept nogil:
@@ -122,6 +125,10 @@ cdef int lane_of(const event_t* row) noexcept nogil:
     if row.kind == Kind.CANDLE_OPEN:
         return Lane.BARS
     return Lane.MARK_BARS if row.kind == Kind.MARK_CANDLE else -1
+
+
+cdef inline bint is_late(const lane_t* stream, int64_t ts) noexcept nogil:
+    return stream.last != 0 and stream.limit_ns != 0 and ts - stream.ts > stream.limit_ns
 
 
 cdef int64_t price_of(const event_t* row, const instrument_t* i) noexcept nogil:
@@ -202,31 +209,34 @@ cdef class Quality:
         # The verdicts on a row, before it is applied; what becomes of it is `discards`.
         cdef health_t* h = &self.data[row.symbol]
         cdef int lane = lane_of(row)
-        cdef int verdicts = 0, stale
-        cdef int64_t twice
+        cdef int verdicts, stale
         self.n_begun = 0
         if lane < 0:
             return 0
         stale = self.look(row.symbol, lane, row.ts)
+        verdicts = self.row(h, lane, row)
         h.judged += 1
-        twice = price_of(row, &self.instruments.data[row.symbol])
-        if twice == 0:
-            verdicts = DISCARDED | 1 << Verdict.BAD_PRICE
-        else:
-            if row.kind == Kind.TOUCH:
-                verdicts = self.touch(row.b, row.d)
-            if verdicts & 1 << Verdict.CROSSED:
-                verdicts |= DISCARDED
-            else:
-                verdicts |= self.price(h, lane, twice, row)
-            if not verdicts & DISCARDED:
-                if lane == Lane.TRADES:
-                    verdicts |= self.trade_volume(&h.volumes[0], row)
-                elif row.kind == Kind.CANDLE:
-                    verdicts |= self.volume(&h.volumes[1], row.e, True) | self.volume(&h.volumes[1], row.e, False)
-                    remember(&h.volumes[1], row.e)
         self.note(row.symbol, verdicts, row.ts)
         return verdicts | stale
+
+    cdef int row(self, health_t* h, int lane, const event_t* row) noexcept nogil:
+        cdef int64_t twice = price_of(row, &self.instruments.data[row.symbol])
+        cdef int verdicts = 0
+        if twice == 0:
+            return DISCARDED | 1 << Verdict.BAD_PRICE
+        if row.kind == Kind.TOUCH:
+            verdicts = self.touch(row.b, row.d)
+            if verdicts & 1 << Verdict.CROSSED:
+                return DISCARDED | verdicts
+        verdicts |= self.price(h, lane, twice, row)
+        if verdicts & DISCARDED:
+            return verdicts
+        if row.kind == Kind.TRADE:
+            return verdicts | self.trade_volume(&h.volumes[0], row)
+        if row.kind == Kind.CANDLE:
+            verdicts |= self.volume(&h.volumes[1], row.e, True) | self.volume(&h.volumes[1], row.e, False)
+            remember(&h.volumes[1], row.e)
+        return verdicts
 
     cdef int judge_book(self, const event_t* row, Book book) noexcept nogil:
         # The verdicts on a depth run, at its END row and after the book has applied it: nothing of it can be discarded.
@@ -252,50 +262,52 @@ cdef class Quality:
         return verdicts | stale
 
     cdef int look(self, int symbol, int own, int64_t ts) noexcept nogil:
-        # Which streams have gone silent: of the row's symbol, and in turn of another. Only its own is returned.
-        cdef int found = 0, k, at
-        cdef lane_t* l
+        # Silence is noticed by whoever speaks: a row looks at its own symbol and, in turn, at one other.
         self.turn = self.turn + 1 if self.turn + 1 < self.size else 0
-        for at in range(2):
-            if at and self.turn == symbol:
-                break
-            for k in range(<int> LANES):
-                l = &self.data[self.turn if at else symbol].lanes[k]
-                # A stream's own pause is no silence while others went on, unless it has a timetable.
-                if not l.last or not l.limit_ns or ts - l.ts <= l.limit_ns or (not at and k == own and k < Lane.BARS):
-                    continue
-                if not l.silent:
-                    l.silent = True
-                    self.note(self.turn if at else symbol, 1 << Verdict.STALE, ts)
-                    if not at:
-                        found = 1 << Verdict.STALE
-                else:
-                    self.impose(&self.data[self.turn if at else symbol], Verdict.STALE, ts)
+        if self.turn != symbol:
+            self.silence(self.turn, -1, ts)
+        return self.silence(symbol, own, ts)
+
+    cdef int silence(self, int symbol, int own, int64_t ts) noexcept nogil:
+        # STALE when a stream of the symbol is found silent, and only then; its policy goes on as long as it is.
+        cdef lane_t* stream
+        cdef int found = 0, k
+        for k in range(<int> LANES):
+            stream = &self.data[symbol].lanes[k]
+            # A stream's own pause is no silence while others go on, unless it has a timetable.
+            if not is_late(stream, ts) or (k == own and k < Lane.BARS):
+                continue
+            if stream.silent:
+                self.impose(&self.data[symbol], Verdict.STALE, ts)
+                continue
+            stream.silent = True
+            found = 1 << Verdict.STALE
+            self.note(symbol, found, ts)
         return found
 
     cdef int price(self, health_t* h, int lane, int64_t twice, const event_t* row) noexcept nogil:
         # Judge a price, and accept it if it may be.
-        cdef lane_t* l = &h.lanes[lane]
+        cdef lane_t* own = &h.lanes[lane]
         cdef bint opens = row.kind == Kind.CANDLE_OPEN
         cdef int verdicts = 0
-        if l.last and exceeds(magnitude(twice - l.last), E8, l.last, self.settings.spike_e8):
+        if own.last and exceeds(magnitude(twice - own.last), E8, own.last, self.settings.spike_e8):
             verdicts = 1 << Verdict.SPIKE
-        if not opens and self.is_outlier(l, twice, self.instruments.data[row.symbol].tick_e8):
+        if not opens and self.is_outlier(own, twice, self.instruments.data[row.symbol].tick_e8):
             verdicts |= 1 << Verdict.OUTLIER
         if (verdicts & self.discarding and row.kind > Kind.LEVEL
                 and not self.believed(h, lane, twice, row.ts)):
-            l.held = twice
+            own.held = twice
             return verdicts | DISCARDED
         if opens:
             return verdicts
-        l.last = twice
-        l.held = 0
-        l.silent = False
-        l.ts = max(l.ts, row.ts)
-        if lane >= Lane.BARS and row.f != l.interval_ns:
-            l.interval_ns = row.f
-            l.limit_ns = mul_div(row.f, self.settings.candle_stale_e8, E8)
-        add(&l.window, twice)
+        own.last = twice
+        own.held = 0
+        own.silent = False
+        own.ts = max(own.ts, row.ts)
+        if lane >= Lane.BARS and row.f != own.interval_ns:
+            own.interval_ns = row.f
+            own.limit_ns = mul_div(row.f, self.settings.candle_stale_e8, E8)
+        add(&own.window, twice)
         return verdicts
 
     cdef bint believed(self, const health_t* h, int lane, int64_t twice, int64_t ts) noexcept nogil:
@@ -321,8 +333,8 @@ cdef class Quality:
             return 0
         return self.settings.mark_stale_ns if lane == Lane.MARKS else self.settings.book_stale_ns
 
-    cdef bint is_outlier(self, const lane_t* l, int64_t twice, int64_t tick_e8) noexcept nogil:
-        cdef const window_t* w = &l.window
+    cdef bint is_outlier(self, const lane_t* own, int64_t twice, int64_t tick_e8) noexcept nogil:
+        cdef const window_t* w = &own.window
         cdef int64_t middle, away, floor
         if w.size < LEAST:
             return False
@@ -330,7 +342,7 @@ cdef class Quality:
         away = magnitude(2 * twice - middle)
         floor = max(8 * tick_e8, 2 * mul_div_floor(middle, self.settings.outlier_floor_e8, E8))
         if (not exceeds(away, NORMAL * E8, floor, NORMAL_UNIT * self.settings.outlier_e8)
-                or not exceeds(magnitude(twice - l.last), 4, away, 1)):
+                or not exceeds(magnitude(twice - own.last), 4, away, 1)):
             return False           # whatever the MAD is: the usual way out
         return exceeds(away, NORMAL * E8, max(floor, deviation(w, middle)), NORMAL_UNIT * self.settings.outlier_e8)
 
@@ -358,7 +370,7 @@ cdef class Quality:
     cdef int trade_volume(self, volume_t* v, const event_t* row) noexcept nogil:
         # By UTC minute; the one in which the trades began is not whole and does not count.
         cdef int64_t minute = row.ts // MINUTE
-        cdef int64_t empty
+        cdef int64_t _
         cdef int verdicts = 0
         if v.minute == 0:
             v.minute = minute
@@ -366,7 +378,7 @@ cdef class Quality:
             if v.whole:
                 verdicts = self.volume(v, v.running, False)
                 remember(v, v.running)
-            for empty in range(min(minute - v.minute - 1, VOLUMES)):
+            for _ in range(min(minute - v.minute - 1, VOLUMES)):
                 verdicts |= self.volume(v, 0, False)
                 remember(v, 0)
             v.minute = minute
@@ -415,13 +427,15 @@ cdef class Quality:
             h.conservative_until = max(h.conservative_until, ts + lasting(h, self.settings.conservative_ns))
 
     cdef int64_t worse_e8(self, int symbol, int64_t mark_e8, int64_t lots) noexcept nogil:
-        # The mark at which a position is valued while one is held back: the worse of the two.
+        # The mark at which a position is valued while one is held back: the worse of the two. Without a mark of the
+        # exchange the mid stands for it.
+        cdef const lane_t* lanes = &self.data[symbol].lanes[0]
+        cdef bint marked = lanes[<int> Lane.MARKS].last or lanes[<int> Lane.MARK_BARS].last
         cdef int k
-        cdef int64_t held
-        for k in range(<int> Lane.MARKS, <int> LANES):
-            held = self.data[symbol].lanes[k].held // 2
-            if held and k != Lane.BARS:
-                mark_e8 = min(mark_e8, held) if lots > 0 else max(mark_e8, held)
+        for k in range(<int> Lane.BOOK, <int> LANES):
+            if k == Lane.BARS or (k == Lane.BOOK and marked) or not lanes[k].held:
+                continue
+            mark_e8 = min(mark_e8, lanes[k].held // 2) if lots > 0 else max(mark_e8, lanes[k].held // 2)
         return mark_e8
 
     # ------------------------------------------------------------------ Python face
@@ -491,6 +505,6 @@ cdef dict checked(dict settings):
     if missing or unknown:
         raise ValueError(f"quality settings: missing {sorted(missing)}, unknown {sorted(unknown)}")
     for name, value in settings.items():
-        if not 0 <= value < 1 << 60:
+        if not 0 <= value <= (MOST_E8 if name.endswith("_e8") else MOST_NS):
             raise ValueError(f"quality settings: {name} is {value}")
     return settings
