@@ -26,6 +26,7 @@ __all__ = [
     "CEILINGS",
     "Config",
     "Data",
+    "Quality",
     "Quoter",
     "Risk",
     "Run",
@@ -351,6 +352,38 @@ class Risk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Say which market data are suspect, and what follows from each verdict; staleness has the limits of `Risk`."""
+
+    outlier_score: Annotated[float, _Between(2, 50)] = 5.0
+    outlier_floor: Annotated[float, _Between(0, 0.05)] = 0.0005
+    spike: Annotated[float, _Between(0.01, 0.5)] = 0.10
+    wide_spread: Annotated[float, _Between(0.001, 0.5)] = 0.05
+    one_sided: Annotated[float, _Between(0.5, 1)] = 0.9
+    one_sided_s: Annotated[float, _Between(0, 3600)] = 3.0
+    volume_spike: Annotated[float, _Between(2, 10_000)] = 100.0
+    volume_drop: Annotated[float, _Between(0, 0.5)] = 0.01
+    conservative_size: Annotated[float, _Between(0.05, 1)] = 0.5
+    conservative_s: Annotated[float, _Between(0, 86_400)] = 30.0
+    clean_s: Annotated[float, _Between(0, 86_400)] = 60.0
+    on_stale: Literal["warn", "conservative", "halt"] = "halt"
+    on_bad_price: Literal["discard", "conservative", "halt"] = "discard"
+    on_outlier: Literal["warn", "conservative", "halt", "discard"] = "warn"
+    on_spike: Literal["warn", "conservative", "halt", "discard"] = "discard"
+    on_crossed: Literal["conservative", "halt", "discard"] = "halt"
+    on_wide_spread: Literal["warn", "conservative", "halt"] = "conservative"
+    on_one_sided: Literal["warn", "conservative", "halt"] = "conservative"
+    on_volume_spike: Literal["warn", "conservative", "halt"] = "warn"
+    on_volume_drop: Literal["warn", "conservative", "halt"] = "warn"
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """Return the policy of each verdict, by the verdict's name in capitals."""
+        named = {item.name: getattr(self, item.name) for item in fields(self) if item.name.startswith("on_")}
+        return {name.removeprefix("on_").upper(): policy for name, policy in named.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """Describe the simulated venue: latencies in ms, the fee tier, and what candles do not show."""
 
@@ -371,6 +404,7 @@ class Config:
     data: Data
     strategy: Strategy
     risk: Risk
+    quality: Quality
     venue: Venue
     folder: Path = field(default=Path(), compare=False)  # where relative paths start; not part of the hash
 
@@ -380,7 +414,15 @@ class Config:
 
 
 _SECTIONS: Mapping[str, type] = MappingProxyType(
-    {"run": Run, "sources": Sources, "data": Data, "strategy": Strategy, "risk": Risk, "venue": Venue}
+    {
+        "run": Run,
+        "sources": Sources,
+        "data": Data,
+        "strategy": Strategy,
+        "risk": Risk,
+        "quality": Quality,
+        "venue": Venue,
+    }
 )
 # A quoter enters again and again by design: its orders are bounded by their rate (R11), not by R14; minutes of a book
 # say nothing about a covariance.

@@ -5,17 +5,26 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from builders import spec
 from hypothesis import given
 from hypothesis import strategies as st
+from test_quality import SETTINGS
 
+from autotrader import config as configuration
 from autotrader import errors
 from autotrader.config import CEILINGS, as_dict, from_dict, load, sha256, template
 from autotrader.errors import OperatorError
 from autotrader.messages import ENGLISH, set_language
+from core_ext.quality import Quality, Verdict
+from core_ext.types import Instruments
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+
+
+POLICY_FIELDS = [item for item in dataclasses.fields(configuration.Quality) if item.name.startswith("on_")]
 
 
 def written(tmp_path: Path, text: str | bytes) -> Path:
@@ -67,6 +76,26 @@ def test_defaults_are_those_of_the_design():
     assert (risk.max_symbol_share, risk.max_gross, risk.min_liquidation_distance) == (0.20, 3.0, 0.15)
     assert (risk.orders_per_second, risk.order_burst, risk.orders_per_minute) == (10, 20, 300)
     assert (risk.max_drawdown, risk.daily_loss, risk.kelly_fraction, risk.daily_var) == (0.12, 0.03, 0.25, 0.02)
+
+
+def test_the_defaults_of_data_quality_are_those_of_the_design():
+    quality = from_dict(tomllib.loads(template("trend", SYMBOLS, "en"))).quality
+    assert (quality.outlier_score, quality.spike, quality.wide_spread, quality.one_sided) == (5.0, 0.10, 0.05, 0.9)
+    assert (quality.volume_spike, quality.volume_drop) == (100.0, 0.01)
+
+
+def test_every_verdict_of_the_core_has_a_policy_that_the_core_knows():
+    quality = from_dict(tomllib.loads(template("quoter", SYMBOLS, "en"))).quality
+    assert list(quality.policies) == [verdict.name for verdict in Verdict]
+    for name, policy in ((item.name, choice) for item in POLICY_FIELDS for choice in get_args(item.type)):
+        Quality(Instruments([spec()]), SETTINGS, dataclasses.replace(quality, **{name: policy}).policies)
+
+
+@pytest.mark.parametrize("key", ["on_stale", "on_volume_drop", "on_wide_spread"])
+def test_what_is_no_price_cannot_be_discarded(tmp_path, key):
+    text, line = edited(key, '"discard"')
+    path = written(tmp_path, text)
+    assert refusal(path).startswith(f'{path}:{line}: quality.{key}: "discard" is not allowed; use: one of')
 
 
 def test_a_default_above_the_ceiling_of_the_mode_becomes_the_ceiling():
@@ -337,7 +366,10 @@ VALUES = st.recursive(
 
 
 @given(
-    st.sampled_from(["run", "sources", "data", "strategy", "risk", "venue"]), st.text(max_size=10), st.data(), VALUES
+    st.sampled_from(["run", "sources", "data", "strategy", "risk", "quality", "venue"]),
+    st.text(max_size=10),
+    st.data(),
+    VALUES,
 )
 def test_any_value_under_any_key_is_accepted_or_refused_in_one_line(section, stray, data, value):
     tables = tomllib.loads(template("trend", SYMBOLS, "en"))
