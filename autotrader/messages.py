@@ -310,7 +310,8 @@ ENGLISH = {
     ),
     "run.no_data": "{symbol}: the data hold nothing of it; it was not traded",
     "run.disk": (
-        "{path}: writing the journal failed ({reason}); the run is incomplete, free some space and run it again"
+        "{path}: writing the journal failed ({reason}); the run is incomplete, free some space and run it "
+        "again"
     ),
     "run.refused": "{count} of {messages} messages were refused as malformed, off the price grid or of another symbol",
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
@@ -417,6 +418,7 @@ ENGLISH = {
     "history.chunk": "a chunk has at least 1 row, not {rows}; ask for more",
     "history.no_symbols": "{path}: has none of the run's symbols",
     "history.no_candles": "{symbol}: no file has its candles or trades",
+    "history.jumps": "{symbol}: {count} bars closed more than 10 % from the one before, at most {share:+.1%} at {time}",
     "history.rounded": "{path}, {symbol}: {count} values rounded to 1e-8",
     "history.no_volume": "{path}, {symbol}: every volume is zero; is it a mark series?",
     "history.no_funding": "{symbol}: no funding; its positions neither pay nor receive any",
@@ -643,8 +645,8 @@ KOREAN = {
     "field.quality.volume_spike": "거래량이 직전 20개 평균의 이 배수를 넘으면 급증입니다.",
     "field.quality.volume_drop": "거래량이 직전 20개 평균의 이 배수에 못 미치면 급감입니다.",
     "field.quality.conservative_size": "보수 모드의 주문 크기, 비율. 이때는 메이커 주문만 냅니다.",
-    "field.quality.conservative_s": "마지막 이상 데이터 이후 보수 모드를 유지하는 시간, 초. 캔들 실행에서는 최소 캔들 한 개.",
-    "field.quality.clean_s": "정지된 심볼이 진입을 재개하려면 이상이 없어야 하는 시간, 초. 캔들 실행에서는 최소 캔들 한 개.",
+    "field.quality.conservative_s": "마지막 이상 데이터 이후 보수 모드를 유지하는 시간, 초. 최소 캔들 한 개.",
+    "field.quality.clean_s": "정지된 심볼이 진입을 재개하려면 이상이 없어야 하는 시간, 초. 최소 캔들 한 개.",
     "field.quality.on_stale": "다른 스트림은 들어오는데 한 스트림이 끊겼을 때.",
     "field.quality.on_bad_price": "있을 수 없는 가격일 때. 이런 가격은 항상 버립니다.",
     "field.quality.on_outlier": "이상치일 때. discard는 확인될 때까지 반영을 보류합니다.",
@@ -792,7 +794,8 @@ KOREAN = {
     ),
     "run.no_data": "{symbol}: 데이터에 없어 거래하지 않았습니다",
     "run.disk": (
-        "{path}: 저널을 쓰지 못했습니다({reason}). 실행이 완료되지 않았습니다. 공간을 확보하고 다시 실행하십시오"
+        "{path}: 저널을 쓰지 못했습니다({reason}). 실행이 완료되지 않았습니다. 공간을 확보하고 다시 "
+        "실행하십시오"
     ),
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
@@ -906,6 +909,7 @@ KOREAN = {
     "history.chunk": "한 번에 읽는 행은 1개 이상이어야 합니다(현재 {rows}개). 더 큰 수를 지정하십시오",
     "history.no_symbols": "{path}: 거래할 심볼이 하나도 없습니다",
     "history.no_candles": "{symbol}: 캔들이나 체결이 든 파일이 없습니다",
+    "history.jumps": "{symbol}: 직전 종가와 10% 넘게 차이 난 캔들이 {count}개입니다(최대 {share:+.1%}, {time})",
     "history.rounded": "{path}, {symbol}: 값 {count}개를 1e-8 단위로 반올림했습니다",
     "history.no_volume": "{path}, {symbol}: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오",
     "history.no_funding": "{symbol}: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다",

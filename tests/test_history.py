@@ -507,6 +507,10 @@ def test_every_warning_is_said_in_korean_too(tmp_path):
     set_language("ko")
     warnings = History([other, k, f], instruments()).warnings + History([k], instruments()).warnings
     assert [warning for warning in warnings if not is_korean(warning)] == []
+    jumping = klines(tmp_path / "j.parquet", [closing("BTCUSDT", 0, 100.0), closing("BTCUSDT", 1, 120.0)])
+    assert "BTCUSDT: 직전 종가와 10% 넘게 차이 난 캔들이 1개입니다(최대 +20.0%, 2025-01-01 00:02)" in (
+        History([jumping], instruments()).warnings
+    )
     assert f"{other}: 거래할 심볼이 하나도 없습니다" in warnings
     assert f"{k}, BTCUSDT: 값 192개를 1e-8 단위로 반올림했습니다" in warnings
     assert f"{k}, BTCUSDT: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오" in warnings
@@ -528,6 +532,52 @@ def test_gaps_are_allowed_and_counted_also_between_files(tmp_path):
     assert history.gaps == {"BTCUSDT": 4, "ETHUSDT": 0}
     assert (history.bars, history.interval_ns) == (8, MINUTE)
     assert (history.start_ns, history.end_ns) == (T0_NS, T0_NS + 10 * MINUTE)
+
+
+def closing(symbol: str, minute: int, close: float, volume: float = 1.0) -> dict:
+    return bar(symbol, minute, close, volume) | {"close": close}
+
+
+def test_a_jump_is_a_close_more_than_a_tenth_from_the_one_before(tmp_path):
+    closes = [100.0, 110.0, 99.0, 108.91, 85.0]
+    path = klines(tmp_path / "k.parquet", [closing("BTCUSDT", m, close) for m, close in enumerate(closes)])
+    history = History([path], instruments())
+    checks = history.checks["BTCUSDT"]
+    # +10 %, -10 % and +10.01 % by hand; 85 / 108.91 - 1 = -21.95 %.
+    assert (checks.jumps, checks.bars, checks.missing) == (2, 5, 0)
+    assert checks.largest_jump == pytest.approx(85 / 108.91 - 1)
+    assert checks.largest_jump_ns == T0_NS + 5 * MINUTE
+    assert "BTCUSDT: 2 bars closed more than 10 % from the one before, at most -22.0% at 2025-01-01 00:05" in (
+        history.warnings
+    )
+
+
+def test_the_seams_between_files_are_checked_too(tmp_path):
+    first = klines(tmp_path / "a.parquet", [closing("BTCUSDT", m, 100.0) for m in (0, 1, 4)])
+    second = klines(tmp_path / "b.parquet", [closing("BTCUSDT", m, 150.0) for m in (10, 11)])
+    checks = History([second, first], instruments()).checks["BTCUSDT"]
+    assert (checks.jumps, checks.largest_jump, checks.largest_jump_ns) == (1, 0.5, T0_NS + 11 * MINUTE)
+    assert (checks.missing, checks.longest_gap_ns) == (7, 5 * MINUTE)
+
+
+def test_checks_are_the_same_however_the_file_is_read(tmp_path, monkeypatch):
+    draw = random.Random(3)
+    stamps = sorted(draw.sample(range(400), 200))
+    bars = [closing("BTCUSDT", m, draw.choice([90.0, 100.0, 112.0]), draw.choice([0.0, 1.0])) for m in stamps]
+    path = klines(tmp_path / "k.parquet", bars)
+    whole = History([path], instruments()).checks["BTCUSDT"]
+    assert whole.empty == sum(not one["volume"] for one in bars)
+    assert whole.longest_gap_ns == (max(b - a for a, b in pairwise(stamps)) - 1) * MINUTE
+    assert whole.jumps == sum(abs(b["close"] / a["close"] - 1) > 0.1 for a, b in pairwise(bars))
+    monkeypatch.setattr(sources, "PARQUET_ROWS", 7)
+    assert History([path], instruments()).checks["BTCUSDT"] == whole
+
+
+def test_quiet_candles_have_no_warning_of_jumps(tmp_path):
+    path = klines(tmp_path / "k.parquet", [bar("BTCUSDT", m) for m in range(3)])
+    history = History([path], instruments())
+    assert history.checks["BTCUSDT"].jumps == 0
+    assert not [warning for warning in history.warnings if "10 %" in warning]
 
 
 def test_a_file_is_known_by_its_hash_rows_and_kind(tmp_path):

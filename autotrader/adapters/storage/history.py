@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ MS = 1_000_000
 WINDOW_BARS = 1 << 17
 # The exchange settles funding at least every eight hours; a longer silence is a hole in the file.
 FUNDING_PAUSE_NS = INTERVALS_NS["8h"]
+# A bar that closes further than this from the one before is told: a crash, a split of the coin, or a damaged file.
+JUMP = 0.10
 SURVEY_ORDER = (Content.FUNDING, Content.KLINES, Content.TRADES, Content.MARK)
 
 
@@ -53,6 +56,40 @@ class FileFacts:
     kind: str
 
 
+@dataclass(frozen=True)
+class Checks:
+    """What was looked for in a symbol's candles and may be true.
+
+    What cannot be true is refused with its file and row before anything runs: bars that are there twice or out of
+    order, and bars whose high and low do not hold their open and close.
+
+    Attributes
+    ----------
+    bars : int
+        Candles.
+    missing : int
+        Candles missing between the first and the last.
+    longest_gap_ns : int
+        The longest time without candles.
+    jumps : int
+        Candles that close more than 10 % away from the close before.
+    largest_jump : float
+        The furthest of all closes from the close before, as a share of it.
+    largest_jump_ns : int
+        Its stamp, 0 for a single candle.
+    empty : int
+        Candles without volume.
+    """
+
+    bars: int
+    missing: int
+    longest_gap_ns: int
+    jumps: int
+    largest_jump: float
+    largest_jump_ns: int
+    empty: int
+
+
 @dataclass
 class Part:
     """The rows of one symbol in one file: where they lie in time and what was counted in them."""
@@ -65,7 +102,13 @@ class Part:
     last_id: int = -1
     off_tick: int = 0
     rounded: int = 0
-    has_volume: bool = False
+    empty: int = 0
+    longest_gap_ns: int = 0
+    first_close: int = 0
+    last_close: int = 0
+    jumps: int = 0
+    largest_jump: float = 0.0
+    largest_jump_ns: int = 0
     funding: list[Rows] = field(default_factory=list)
 
     @property
@@ -99,11 +142,25 @@ class Part:
         self._check_order(sheet, rows, opened)
         if self.content is Content.KLINES:
             self.off_tick += sum(int(np.count_nonzero(rows[word] % self.grid.tick_e8)) for word in "abcd")
-            self.has_volume |= bool(rows["e"].any())
+            self.empty += int(np.count_nonzero(rows["e"] == 0))
+            self._measure(rows, opened)
         self.rounded += sheet.rounded
         self.rows += len(rows)
         self.first_ns = min(self.first_ns, int(opened[0]))
         self.last_ns = int(opened[-1])
+
+    def _measure(self, rows: Rows, opened: Ints) -> None:
+        if not self.rows:
+            self.first_close = self.last_close = int(rows["d"][0])
+        steps = np.diff(opened, prepend=self.last_ns if self.rows else opened[0] - self.interval_ns)
+        self.longest_gap_ns = max(self.longest_gap_ns, int(steps.max()) - self.interval_ns)
+        before = np.concatenate(([self.last_close], rows["d"][:-1]))
+        self.jumps += int(np.count_nonzero(np.abs(rows["d"] - before) > JUMP * before))
+        moved = rows["d"] / before - 1.0
+        furthest = int(np.abs(moved).argmax())
+        if abs(moved[furthest]) > abs(self.largest_jump):
+            self.largest_jump, self.largest_jump_ns = float(moved[furthest]), int(rows["ts"][furthest])
+        self.last_close = int(rows["d"][-1])
 
     def _check_order(self, sheet: Sheet, rows: Rows, opened: Ints) -> None:
         steps = np.diff(opened, prepend=self.last_ns)
@@ -141,6 +198,8 @@ class History:
         Candles missing between the first and the last, by symbol.
     off_tick : dict of str to int
         Candle values on no tick of the instrument, by symbol.
+    checks : dict of str to Checks
+        Gaps, jumps and empty candles, by symbol.
     start_ns, end_ns : int
         Stamps of the first and the last row.
     bars : int
@@ -274,6 +333,7 @@ class History:
         candles = _by_name(self._of(Content.KLINES))
         self.bars = sum(part.rows for part in self._of(Content.KLINES))
         self.gaps = {name: _missing(parts) for name, parts in candles.items()}
+        self.checks = {name: _checked(parts) for name, parts in candles.items()}
         self.off_tick = {name: sum(part.off_tick for part in parts) for name, parts in candles.items()}
         self._mark_intervals = _finest(self._of(Content.MARK), self.interval_ns or FOREVER)
         self.mark_sources = {name: self._mark_source(name) for name in self._grids}
@@ -289,11 +349,16 @@ class History:
         self.warnings += [say("history.no_candles", symbol=name) for name in self._grids if name not in traded]
         for name, parts in traded.items():
             self._warn_of_funding(name, min(p.first_ns for p in parts), max(p.end_ns for p in parts))
+        for name, checks in self.checks.items():
+            if checks.jumps:
+                time = str(np.datetime64(checks.largest_jump_ns, "ns").astype("datetime64[m]")).replace("T", " ")
+                jumps = {"count": checks.jumps, "share": checks.largest_jump, "time": time}
+                self.warnings.append(say("history.jumps", symbol=name, **jumps))
         for part in self._parts:
             place = {"path": part.source.path, "symbol": part.name}
             if part.rounded:
                 self.warnings.append(say("history.rounded", **place, count=part.rounded))
-            if part.content is Content.KLINES and not part.has_volume:
+            if part.content is Content.KLINES and part.empty == part.rows:
                 self.warnings.append(say("history.no_volume", **place))
 
     def _warn_of_funding(self, name: str, first_ns: int, end_ns: int) -> None:
@@ -406,6 +471,28 @@ def _by_name(parts: Iterable[Part]) -> dict[str, list[Part]]:
 def _missing(parts: Sequence[Part]) -> int:
     first, last = min(part.first_ns for part in parts), max(part.last_ns for part in parts)
     return (last - first) // parts[0].interval_ns + 1 - sum(part.rows for part in parts)
+
+
+def _checked(parts: Sequence[Part]) -> Checks:
+    # Of all its files, and of the seams between them.
+    ordered = sorted(parts, key=lambda part: part.first_ns)
+    jumps = sum(part.jumps for part in ordered)
+    furthest = max(((part.largest_jump, part.largest_jump_ns) for part in ordered), key=lambda jump: abs(jump[0]))
+    longest = max(part.longest_gap_ns for part in ordered)
+    for before, part in pairwise(ordered):
+        moved = part.first_close / before.last_close - 1.0
+        jumps += abs(part.first_close - before.last_close) > JUMP * before.last_close
+        furthest = max(furthest, (moved, part.first_ns + part.interval_ns), key=lambda jump: abs(jump[0]))
+        longest = max(longest, part.first_ns - before.end_ns)
+    return Checks(
+        bars=sum(part.rows for part in ordered),
+        missing=_missing(ordered),
+        longest_gap_ns=longest,
+        jumps=jumps,
+        largest_jump=furthest[0],
+        largest_jump_ns=furthest[1],
+        empty=sum(part.empty for part in ordered),
+    )
 
 
 def _finest(parts: Iterable[Part], limit_ns: int) -> dict[str, int]:
