@@ -6,9 +6,11 @@ Every run folder here is made by hand: a handful of fills whose results can be c
 import doctest
 import json
 import re
+from dataclasses import fields as fields_of
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -16,8 +18,10 @@ import pytest
 
 from autotrader.adapters.web import charts, report, words
 from autotrader.adapters.web.words import EN, KO, Words
+from autotrader.config import Quality
 from autotrader.errors import OperatorError
 from autotrader.models import performance
+from core_ext.quality import Verdict
 
 HOUR_NS = 3_600_000_000_000
 NAUGHTY = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>&amp;'
@@ -296,6 +300,7 @@ def test_the_sections_come_in_the_order_of_a_readers_questions(page):
         "latency",
         "refusals",
         "limits",
+        "quality",
         "data",
         "configuration",
     ]
@@ -489,6 +494,56 @@ def test_data_configuration_and_fingerprints_are_all_there(page):
         assert part in page.text
 
 
+VERDICTS = {"judged": 10_000, "discarded": 1, **dict.fromkeys((verdict.name for verdict in Verdict), 0)}
+CHECKS = {
+    "bars": 700,
+    "missing": 9,
+    "longest_gap_ns": 9 * HOUR_NS,
+    "jumps": 3,
+    "largest_jump": -0.2413,
+    "largest_jump_ns": 1_584_010_800_000_000_000,
+    "empty": 4,
+}
+POLICIES = {"on_spike": "discard", "on_stale": "halt", "on_outlier": "warn", "on_wide_spread": "conservative"}
+
+
+def with_quality(**changes) -> dict:
+    both = {"BTCUSDT": VERDICTS | {"SPIKE": 7}, "ETHUSDT": VERDICTS | {"STALE": 12, "SPIKE": 1}}
+    config = {"quality": POLICIES}
+    return summary(**({"quality": both, "history": {"BTCUSDT": CHECKS}, "config": config} | changes))
+
+
+def test_each_verdict_on_the_data_shows_its_meaning_its_policy_and_its_count(tmp_path, language):
+    page = Page(report.render(write_run(tmp_path / "run", with_quality()), language))
+    say = Words(language)
+    # 7 + 1 spikes of 20,000 data are 0.04 %, which one decimal shows as 0.0.
+    assert f"SPIKE {say.meaning('datum', 'SPIKE')} {say('policy.discard')} 8 0.0 %" in page.text
+    assert f"STALE {say.meaning('datum', 'STALE')} {say('policy.halt')} 12 0.1 %" in page.text
+    assert f"OUTLIER {say.meaning('datum', 'OUTLIER')} {say('policy.warn')} 0 0.0 %" in page.text
+    assert say("quality.judged", judged="20,000", discarded="2") in page.text
+    assert "BTCUSDT 10,000 1 SPIKE 7" in page.text
+    assert "ETHUSDT 10,000 1 STALE 12, SPIKE 1" in page.text
+
+
+def test_the_checks_of_the_history_are_shown(tmp_path):
+    page = Page(report.render(write_run(tmp_path / "run", with_quality()), "en"))
+    assert "BTCUSDT 700 9 9 h 3 −24.13 % 2020-03-12 11:00:00 4" in page.text
+    calm = CHECKS | {"longest_gap_ns": 0, "largest_jump_ns": 0, "largest_jump": 0.0}
+    page = Page(report.render(write_run(tmp_path / "run", with_quality(history={"BTCUSDT": calm})), "en"))
+    assert "BTCUSDT 700 9 — 3 0.00 % — 4" in page.text
+
+
+def test_every_verdict_and_policy_of_the_core_is_explained():
+    assert {f"datum.{verdict.name}" for verdict in Verdict} == {key for key in EN if key.startswith("datum.")}
+    chosen = {choice for item in fields_of(Quality) for choice in get_args(item.type) if isinstance(choice, str)}
+    assert {f"policy.{policy}" for policy in chosen} == {key for key in EN if key.startswith("policy.")}
+
+
+def test_a_suspect_datum_is_no_account_limit(tmp_path):
+    page = Page(report.render(write_run(tmp_path / "run", summary(alarms={"DATA_ANOMALY": 5})), "en"))
+    assert "No account limit fired." in page.text and "suspect market data" in page.text.lower()
+
+
 def test_a_simulation_says_that_it_is_one_and_live_trading_does_not(tmp_path, page):
     assert "This is a simulation" in page.text
     live = Page(report.render(write_run(tmp_path / "live", summary(mode="live")), "en"))
@@ -516,6 +571,8 @@ def test_a_run_without_a_trade_says_so_in_every_section(tmp_path, language):
         "limits.no_limiting",
         "limits.no_alarms",
         "limits.no_liquidations",
+        "quality.none",
+        "quality.no_history",
         "data.none",
         "data.no_mark",
         "configuration.none",

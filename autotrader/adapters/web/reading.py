@@ -56,6 +56,18 @@ class DataFile(msgspec.Struct):
     kind: str
 
 
+class Checks(msgspec.Struct):
+    """What the candles of a symbol were checked for before the run."""
+
+    bars: int
+    missing: int
+    longest_gap_ns: int
+    jumps: int
+    largest_jump: float
+    largest_jump_ns: int
+    empty: int
+
+
 class Summary(msgspec.Struct):
     """What ``summary.json`` must hold; a ratio that is not defined is ``None``."""
 
@@ -104,7 +116,11 @@ class Summary(msgspec.Struct):
     notes: list[str]
     costs: Costs
     alarms: dict[str, int]
+    quality: dict[str, dict[str, int]] = {}  # by symbol: data judged, discarded, and by verdict
+    history: dict[str, Checks] = {}  # by symbol, candle runs
 
+
+POLICY = "quality.on_"
 
 FILLS = {
     "ts_ns": pl.Int64,
@@ -156,6 +172,12 @@ class Run:
         """Return the drawdown limit of the configuration as a share, ``None`` if it states none."""
         limit = leaves(self.summary.config).get("risk.max_drawdown")
         return float(limit) if isinstance(limit, int | float) else None
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """Return the policy of each verdict on market data, by the verdict's name, as far as the configuration says."""
+        chosen = leaves(self.summary.config)
+        return {key[len(POLICY) :].upper(): value for key, value in chosen.items() if key.startswith(POLICY)}
 
     @property
     def span_ns(self) -> int:

@@ -21,8 +21,8 @@ from autotrader.adapters.web.charts import (
 )
 from autotrader.adapters.web.markup import Cell, Column, Markup, chart, h, note, nothing, paid, signed, table
 from autotrader.adapters.web.measures import BUDGET_NS, measures
-from autotrader.adapters.web.reading import Run, leaves, ranked
-from autotrader.adapters.web.words import Words, latency, number, percent, price, quantity, stamp, usdt
+from autotrader.adapters.web.reading import Checks, Run, leaves, ranked
+from autotrader.adapters.web.words import NONE, Words, latency, number, percent, price, quantity, stamp, usdt
 from autotrader.models import performance
 from autotrader.models.performance import RoundTrip
 
@@ -325,6 +325,68 @@ def _liquidation(say: Words, fill: Mapping[str, Any]) -> list[Cell | str]:
     ]
 
 
+def _quality(run: Run) -> list[Markup]:
+    say = run.words
+    return [
+        h("h3", say("quality.verdicts")),
+        *(_verdicts(run) if run.summary.quality else [nothing(say("quality.none"))]),
+        h("h3", say("quality.history")),
+        *(_history(run) if run.summary.history else [nothing(say("quality.no_history"))]),
+    ]
+
+
+def _verdicts(run: Run) -> list[Markup]:
+    say, counts = run.words, run.summary.quality
+    judged, discarded = (sum(own.get(name, 0) for own in counts.values()) for name in ("judged", "discarded"))
+    told = say("quality.judged", judged=number(judged, 0), discarded=number(discarded, 0))
+    columns = (Column(say("quality.verdict")), Column(say("refusals.meaning")), Column(say("quality.policy")))
+    rows = [
+        (
+            verdict,
+            Cell(say.meaning("datum", verdict), None, "words"),
+            say.known("policy", run.policies.get(verdict, NONE)),
+            *_count_cells(sum(own.get(verdict, 0) for own in counts.values()), judged or 1),
+        )
+        for verdict in dict.fromkeys(name for own in counts.values() for name in own if name.isupper())
+    ]
+    by_symbol = (Column(say("column.symbol")), *(Column(say(f"quality.{name}"), True) for name in ("data", "dropped")))
+    return [
+        h("p", told),
+        table((*columns, *_count_columns(say)), rows, name="quality"),
+        table((*by_symbol, Column(say("quality.found"))), (_suspect(name, own) for name, own in counts.items())),
+        note(say("quality.note")),
+    ]
+
+
+def _suspect(symbol: str, counts: Mapping[str, int]) -> list[Cell | str]:
+    found = ranked({name: count for name, count in counts.items() if name.isupper()})
+    listed = ", ".join(f"{name} {number(count, 0)}" for name, count in found) or NONE
+    return [symbol, number(counts.get("judged", 0), 0), number(counts.get("discarded", 0), 0), listed]
+
+
+HISTORY_COLUMNS = ("bars", "missing", "gap", "jumps", "largest", "at", "empty")
+
+
+def _history(run: Run) -> list[Markup]:
+    say = run.words
+    columns = (Column(say("column.symbol")), *(Column(say(f"quality.{name}"), True) for name in HISTORY_COLUMNS))
+    rows = [_checks(say, symbol, checks) for symbol, checks in run.summary.history.items()]
+    return [table(columns, rows, name="history"), note(say("quality.history_note"))]
+
+
+def _checks(say: Words, symbol: str, checks: Checks) -> list[Cell | str]:
+    return [
+        symbol,
+        number(checks.bars, 0),
+        number(checks.missing, 0),
+        say.span(checks.longest_gap_ns) if checks.longest_gap_ns else NONE,
+        number(checks.jumps, 0),
+        percent(checks.largest_jump, signed=True),
+        Cell(stamp(checks.largest_jump_ns) if checks.largest_jump_ns else NONE, None, "stamp"),
+        number(checks.empty, 0),
+    ]
+
+
 def _data(run: Run) -> list[Markup]:
     s, say = run.summary, run.words
     columns = (Column(say("data.path")), Column(say("data.kind")), Column(say("data.rows"), True), Column("sha256"))
@@ -378,6 +440,7 @@ SECTIONS: Mapping[str, Callable[[Run], list[Markup]]] = {
     "latency": _latency,
     "refusals": _refusals,
     "limits": _limits,
+    "quality": _quality,
     "data": _data,
     "configuration": _configuration,
 }
