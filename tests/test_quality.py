@@ -687,6 +687,25 @@ def test_a_clean_recording_has_less_than_one_verdict_in_a_hundred_and_nothing_is
     assert counts["discarded"] == 0
 
 
+def test_a_glitch_put_into_a_recording_is_discarded_and_changes_nothing_else(shared):
+    clean = recorded(shared, "um 2023-04", 4000)
+    at = np.flatnonzero(np.isin(clean["kind"], [int(Kind.TRADE), int(Kind.TOUCH)]))[500:-500:50]
+    bad = clean[at]
+    for word in "bd":
+        bad[word] //= 2
+    glitched = np.insert(clean, at, bad)
+    is_bad = np.zeros(len(glitched), bool)
+    is_bad[at + np.arange(len(at))] = True
+    judges = [Quality(Instruments([RUNS["um 2023-04"].spec]), SETTINGS, POLICIES) for _ in range(2)]
+    expected, found = judges[0].feed(clean, [Book()]), judges[1].feed(glitched, [Book()])
+    assert (found[is_bad] & 1).all() and not (found[~is_bad] & 1).any()
+    assert (found[~is_bad] == expected).all()
+    assert judges[1].counts(0)["discarded"] == len(at) > 20
+    for lane in range(2):
+        ours, theirs = (judge.state()[1][0]["lanes"][lane] for judge in judges)
+        assert ours == theirs
+
+
 CRASHES = {
     "um_1h_2019_2026": ("um_mark_1h_2019_2026", ["2020-03-12", "2020-03-13", "2021-05-19"], 0.19),
     "um_1h_2025_2026_alts": ("um_mark_1h_2025_2026_alts", ["2025-10-10"], 0.10),
