@@ -1,7 +1,7 @@
 """Verdicts on market data, and the policies that follow from them."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memmove
 
 from core_ext.book cimport Book
@@ -451,7 +451,9 @@ cdef class Quality:
         cdef Rows source = Rows(rows)
         cdef Book book
         cdef Py_ssize_t i
-        found = np.zeros(source.size, np.uint16)
+        cdef uint16_t[::1] found
+        array = np.zeros(source.size, np.uint16)
+        found = array
         for i in range(source.size):
             if source.data[i].symbol >= self.size:
                 raise IndexError(source.data[i].symbol)
@@ -461,7 +463,7 @@ cdef class Quality:
                 book = books[source.data[i].symbol]
                 book.on_row(source.data + i)
                 found[i] = self.judge_book(source.data + i, book)
-        return found
+        return array
 
     def beginning(self):
         """Return [(symbol, verdict), ...] of what began with the last datum."""
