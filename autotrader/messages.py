@@ -310,8 +310,7 @@ ENGLISH = {
     ),
     "run.no_data": "{symbol}: the data hold nothing of it; it was not traded",
     "run.disk": (
-        "{path}: writing the journal failed ({reason}); the run is incomplete, free some space and run it "
-        "again"
+        "{path}: writing the journal failed ({reason}); the run is incomplete, free some space and run it again"
     ),
     "run.refused": "{count} of {messages} messages were refused as malformed, off the price grid or of another symbol",
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
@@ -794,8 +793,7 @@ KOREAN = {
     ),
     "run.no_data": "{symbol}: 데이터에 없어 거래하지 않았습니다",
     "run.disk": (
-        "{path}: 저널을 쓰지 못했습니다({reason}). 실행이 완료되지 않았습니다. 공간을 확보하고 다시 "
-        "실행하십시오"
+        "{path}: 저널을 쓰지 못했습니다({reason}). 실행이 완료되지 않았습니다. 공간을 확보하고 다시 실행하십시오"
     ),
     "run.refused": "메시지 {messages}건 중 {count}건을 거부했습니다(형식 오류, 호가 단위 불일치, 다른 심볼)",
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from core_ext.account cimport Account
 from core_ext.book cimport Book
 from core_ext.orders cimport Orders, order_t
+from core_ext.quality cimport Quality
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t
 from core_ext.strategy cimport Desk, Strategy
@@ -29,6 +30,7 @@ cdef class Engine:
     cdef readonly Desk desk
     cdef readonly Strategy strategy
     cdef readonly list books
+    cdef readonly Quality quality          # of the market data, None where nobody judges them
     cdef int mark_sources[128]
     cdef readonly uint64_t events
     cdef readonly bint failed              # the strategy raised and is disabled
@@ -42,6 +44,7 @@ cdef class Engine:
     cdef int step(self, const event_t* row) except -1
     cdef int audit(self, const event_t* row) except -1
     cdef int dispatch(self, const event_t* row) except -1
+    cdef int tell_verdicts(self) except -1
     cdef int on_depth(self, const event_t* row) except -1
     cdef int on_touch_row(self, const event_t* row) except -1
     cdef int on_new_touch(self, market_t* m, const event_t* row) except -1

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core_ext.account import Account
 from core_ext.book import Book
 from core_ext.orders import Orders
+from core_ext.quality import Quality
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
 from core_ext.strategy import Desk, Strategy
@@ -52,6 +53,10 @@ class Engine:
         """Order books, by symbol."""
 
     @property
+    def quality(self) -> Quality | None:
+        """Judge of the market data, None where they are believed."""
+
+    @property
     def events(self) -> int:
         """Events stepped through so far."""
 
@@ -77,6 +82,7 @@ class Engine:
         epoch: int,
         mark_sources: list[str],
         window_bits: int = 16,
+        quality: Quality | None = None,
     ) -> None: ...
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Step through rows (of EVENT_DTYPE); return what they made the engine ask for, as one array."""

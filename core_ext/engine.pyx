@@ -6,6 +6,7 @@ from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
 from core_ext.fixed cimport magnitude, ticks_down, ticks_up
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
+from core_ext.quality cimport Quality
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t, microprice_e8, on_candle, on_touch, on_trade
 from core_ext.strategy cimport Desk, Hook, Strategy
@@ -48,10 +49,13 @@ cdef class Engine:
         "stream", "file" or "proxy", by symbol.
     window_bits : int, optional
         Size of the books' windows.
+    quality : Quality, optional
+        Judges the market data before they enter; without it they are believed.
     """
 
     def __init__(self, Instruments instruments not None, Strategy strategy not None, dict limits not None,
-                 dict sizing not None, int64_t start_e8, uint64_t epoch, list mark_sources, int window_bits=16):
+                 dict sizing not None, int64_t start_e8, uint64_t epoch, list mark_sources, int window_bits=16,
+                 Quality quality=None):
         self.instruments = instruments
         self.markets = Markets(instruments.size)
         self.account = Account(instruments, start_e8)
@@ -61,6 +65,9 @@ cdef class Engine:
         self.desk = Desk(instruments, self.markets, self.account, self.orders, self.gate, self.books, sizing)
         for k, source in enumerate(mark_sources):
             self.mark_sources[k] = MARK_SOURCES.index(source)
+        self.quality = quality
+        if quality is not None:
+            self.gate.judge_by(quality)
         self.strategy = strategy
         strategy.desk = self.desk
 
@@ -101,6 +108,15 @@ cdef class Engine:
 
     cdef int on_market(self, const event_t* row) except -1:
         cdef market_t* m = &self.markets.data[row.symbol]
+        cdef int verdicts
+        if self.quality is not None:
+            verdicts = self.quality.judge(row)
+            if self.quality.n_begun:
+                self.tell_verdicts()
+            if self.quality.discards(verdicts):
+                if row.flags & Flag.F_END:
+                    self.watch()               # losses are judged at what is held back, too
+                return 0
         if row.kind == Kind.TOUCH:
             return self.on_touch_row(row)
         if row.kind == Kind.TRADE:
@@ -143,6 +159,10 @@ cdef class Engine:
         m = &self.markets.data[row.symbol]
         crossings = book.crossings
         book.on_row(row)
+        if self.quality is not None and row.flags & Flag.F_END:
+            self.quality.judge_book(row, book)
+            if self.quality.n_begun:
+                self.tell_verdicts()
         if book.usable() != m.book_good:
             m.book_good = book.usable()
             self.alarm(Alarm.BOOK_RECOVERED if m.book_good else Alarm.BOOK_CROSSED if book.crossings != crossings
@@ -156,6 +176,16 @@ cdef class Engine:
             m.bid_lots = book.lots_at(Side.BUY, m.bid_ticks) if m.bid_ticks else 0
             m.ask_lots = book.lots_at(Side.SELL, m.ask_ticks) if m.ask_ticks else 0
             return self.on_new_touch(m, row)
+        return 0
+
+    cdef int tell_verdicts(self) except -1:
+        # Once a symbol and verdict, when it begins.
+        cdef event_t* row
+        cdef int k
+        for k in range(self.quality.n_begun):
+            row = self.desk.post(Kind.ALARM, self.quality.begun[k].symbol)
+            row.a = Alarm.DATA_ANOMALY
+            row.b = self.quality.begun[k].verdict
         return 0
 
     cdef int on_touch_row(self, const event_t* row) except -1:
@@ -478,6 +508,7 @@ cdef class Engine:
             [self.markets.market(k) for k in range(count)],
             [(book.state, book.last_id, book.levels(0), book.levels(1), book.pending()) for book in self.books],
             self.strategy.snapshot(),
+            self.quality.state() if self.quality is not None else None,
         )
 
     def counted(self):

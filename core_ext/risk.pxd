@@ -16,6 +16,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from core_ext.account cimport Account
 from core_ext.orders cimport Orders, order_t
+from core_ext.quality cimport Quality
 from core_ext.signal cimport Markets, market_t
 from core_ext.types cimport Instruments, Reason, approved_t, instrument_t
 
@@ -113,6 +114,7 @@ cdef struct limits_t:
     int64_t first_minute               # of the UTC day, entries
     int64_t last_minute
     int64_t headroom_ns                # 0: no slow layer speaks
+    int64_t conservative_size_e8       # share of every size while a symbol's data are suspect
     uint8_t acknowledged               # a latched limit clears at midnight without an operator (backtests)
     uint8_t armed                      # orders may leave from the start (simulations)
 
@@ -160,7 +162,7 @@ cdef struct watch_t:
     uint8_t suspended          # the exchange does not let it trade
 
 
-cdef struct quality_t:
+cdef struct ended_t:
     # Orders that ended in one minute; ratios as the exchange's quality rules define them.
     int64_t minute
     int64_t orders
@@ -177,6 +179,7 @@ cdef class RiskGate:
     cdef Account account
     cdef Orders orders
     cdef Markets markets
+    cdef Quality quality                   # of the market data, None where nobody judges them
     cdef limits_t limits
     cdef watch_t watched[GATE_SYMBOLS]
     cdef int64_t gross_worst_e8            # sums of the symbols' terms
@@ -195,7 +198,7 @@ cdef class RiskGate:
     cdef int64_t sizes[TYPICAL]            # of approved entries, share of equity, in the order of arrival
     cdef int64_t sorted_sizes[TYPICAL]
     cdef int64_t size_count
-    cdef quality_t quality[QUALITY_MINUTES]
+    cdef ended_t ends[QUALITY_MINUTES]       # by minute, a ring
     cdef int64_t peaks[LOSS_SLOTS]         # highest equity of each ten seconds
     cdef int64_t peak_slots[LOSS_SLOTS]
     cdef readonly int64_t paused_until     # loss-rate breaker
@@ -250,7 +253,9 @@ cdef class RiskGate:
     cdef void on_ended(self, const order_t* order, int64_t now) noexcept nogil
     cdef int judge_quality(self, int64_t now) noexcept nogil
     cdef void end_trip(self, int symbol, int64_t now) noexcept nogil
-    cdef int64_t worst_equity_e8(self, int64_t now) noexcept nogil
+    cdef int64_t worst_equity_e8(self, int64_t now, bint with_held) noexcept nogil
+    cdef int64_t worse_by_e8(self, int symbol, int64_t price) noexcept nogil
+    cdef int64_t reduced_e8(self, int symbol, int64_t now, int64_t most) noexcept nogil
     cdef int watch(self, int64_t now) noexcept nogil
     cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil
     cdef void allow(self) noexcept nogil

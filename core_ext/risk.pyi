@@ -4,6 +4,7 @@ from typing import Any, final
 
 from core_ext.account import Account
 from core_ext.orders import Orders
+from core_ext.quality import Quality
 from core_ext.signal import Markets
 from core_ext.types import Instruments, Reason
 
@@ -127,6 +128,9 @@ class RiskGate:
         now: int = 0,
     ) -> None:
         """Tell what else is known of a symbol."""
+
+    def judge_by(self, quality: Quality) -> None:
+        """Refuse or reduce entries by the quality of a symbol's data."""
 
     def use_weight(self, weight: int, limit: int) -> None:
         """Tell how much of the exchange's request weight is used in this minute."""

@@ -10,6 +10,7 @@ from libc.string cimport memmove, memset
 from core_ext.account cimport ACCOUNT_SYMBOLS, Account, maintenance_of, max_notional_of, position_t
 from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, part_e8, price_e8, value_e8
 from core_ext.orders cimport Orders, exposure_t, leaves, order_t
+from core_ext.quality cimport Quality
 from core_ext.signal cimport (
     Markets, atr, market_t, mid_e8, minute_move, minute_volume_lots, spread_ratio,
 )
@@ -93,7 +94,7 @@ cdef class RiskGate:
         memset(self.chases, 0, sizeof(self.chases))
         memset(self.sizes, 0, sizeof(self.sizes))
         memset(self.sorted_sizes, 0, sizeof(self.sorted_sizes))
-        memset(self.quality, 0, sizeof(self.quality))
+        memset(self.ends, 0, sizeof(self.ends))
         memset(self.peaks, 0, sizeof(self.peaks))
         memset(self.peak_slots, 0, sizeof(self.peak_slots))
         memset(self.refusals, 0, sizeof(self.refusals))
@@ -330,6 +331,9 @@ cdef class RiskGate:
             return Reason.R12_WEIGHT
         if not self.fresh(m, now):
             return Reason.R18_STALE_DATA
+        if self.quality is not None and (self.quality.halted(r.symbol, now) or (
+                self.quality.conservative(r.symbol, now) and r.tif != TimeInForce.GTX)):
+            return Reason.DATA_QUALITY         # suspect data: nothing, or only what waits
         if now < w.paused_until or self.breaks(m, i, r.symbol, now):
             return Reason.R24_VOLATILITY
         if self.limits.unprotected_ns and w.unprotected and now - w.unprotected > self.limits.unprotected_ns:
@@ -391,11 +395,19 @@ cdef class RiskGate:
         if notional < i.min_notional_e8:
             return Reason.FILTER_NOTIONAL
         most = min(most, part_e8(volume, self.limits.volume_share_e8))
-        if notional > (most >> 1 if self.ladder == 1 else most):
+        if notional > self.reduced_e8(r.symbol, now, most):
             return Reason.R3_ORDER_NOTIONAL
         if r.lots > mul_div_floor(depth, self.limits.depth_share_e8, E8):
             return Reason.R4_ORDER_QUANTITY
         return Reason.APPROVED
+
+    cdef int64_t reduced_e8(self, int symbol, int64_t now, int64_t most) noexcept nogil:
+        # Half of a limit on the ladder's first step, a share of it while the symbol's data are suspect.
+        if self.ladder == 1:
+            most >>= 1
+        if self.quality is not None and self.quality.conservative(symbol, now):
+            most = part_e8(most, self.limits.conservative_size_e8)
+        return most
 
     cdef int64_t symbol_cap_e8(self) noexcept nogil:
         cdef int64_t most = part_e8(part_e8(self.account.equity_e8(), self.limits.symbol_share_e8),
@@ -709,11 +721,11 @@ cdef class RiskGate:
     cdef void on_ended(self, const order_t* order, int64_t now) noexcept nogil:
         # R13: count how an order ended, by the minute in which it did.
         cdef int64_t minute = now // MINUTE
-        cdef quality_t* q = &self.quality[minute % QUALITY_MINUTES]
+        cdef ended_t* q = &self.ends[minute % QUALITY_MINUTES]
         cdef const instrument_t* i = &self.instruments.data[order.symbol]
         cdef bint unfilled = order.filled == 0
         if q.minute != minute:
-            memset(q, 0, sizeof(quality_t))
+            memset(q, 0, sizeof(ended_t))
             q.minute = minute
         q.orders += 1
         q.unfilled += unfilled
@@ -728,13 +740,13 @@ cdef class RiskGate:
 
     cdef int judge_quality(self, int64_t now) noexcept nogil:
         # The worst of the exchange's four ratios over ten minutes: 0 fine, 1 alarm, 2 stop.
-        cdef quality_t t
-        cdef const quality_t* q
+        cdef ended_t t
+        cdef const ended_t* q
         cdef int64_t worst
         cdef int k
-        memset(&t, 0, sizeof(quality_t))
+        memset(&t, 0, sizeof(ended_t))
         for k in range(QUALITY_MINUTES):
-            q = &self.quality[k]
+            q = &self.ends[k]
             if now // MINUTE - q.minute < QUALITY_MINUTES:
                 t.orders += q.orders
                 t.unfilled += q.unfilled
@@ -752,25 +764,35 @@ cdef class RiskGate:
 
     # ------------------------------------------------------------------ loss limits
 
-    cdef int64_t worst_equity_e8(self, int64_t now) noexcept nogil:
-        # At the mark; where the mark is older than two seconds and a newer price is worse, at that price.
-        cdef int64_t equity = self.account.equity_e8(), change
+    cdef int64_t worst_equity_e8(self, int64_t now, bint with_held) noexcept nogil:
+        # At the mark; where the mark is older than two seconds and a newer price is worse, at that price, and
+        # (`with_held`) where a mark is held back as suspect and worse, at that one.
+        cdef int64_t equity = self.account.equity_e8()
+        cdef int64_t mark, lots
         cdef const market_t* m
-        cdef int k, leg
+        cdef int k
         if self.account.gross_e8 == 0:
             return equity
         for k in range(self.instruments.size):
-            m = &self.markets.data[k]
-            if not (self.watched[k].held and m.interval_ns == 0 and m.last_e8 > 0 and now - m.ts_mark >= STALE_MARK_NS
-                    and m.ts_last > m.ts_mark):
+            if not self.watched[k].held:
                 continue
-            change = 0
-            for leg in range(2):
-                change += value_e8(&self.instruments.data[k], m.last_e8,
-                                   self.account.positions[k + leg * ACCOUNT_SYMBOLS].lots) \
-                    - self.account.positions[k + leg * ACCOUNT_SYMBOLS].value_e8
-            equity += min(change, 0)
+            m = &self.markets.data[k]
+            if m.interval_ns == 0 and m.last_e8 > 0 and now - m.ts_mark >= STALE_MARK_NS and m.ts_last > m.ts_mark:
+                equity += self.worse_by_e8(k, m.last_e8)
+            elif with_held and self.quality is not None:
+                mark = self.account.margins[k].mark_e8
+                lots = self.account.positions[k].lots + self.account.positions[k + ACCOUNT_SYMBOLS].lots
+                mark = self.quality.worse_e8(k, mark, lots)
+                if mark != self.account.margins[k].mark_e8:
+                    equity += self.worse_by_e8(k, mark)
         return equity
+
+    cdef int64_t worse_by_e8(self, int symbol, int64_t price) noexcept nogil:
+        # How much less the symbol is worth at another price; 0 where it is worth more.
+        cdef const position_t* p = &self.account.positions[symbol]
+        cdef const position_t* q = &self.account.positions[symbol + ACCOUNT_SYMBOLS]
+        cdef const instrument_t* i = &self.instruments.data[symbol]
+        return min(0, value_e8(i, price, p.lots) + value_e8(i, price, q.lots) - p.value_e8 - q.value_e8)
 
     cdef int64_t drawdown_e8(self) noexcept nogil:
         # Share of the peak that is lost now.
@@ -791,7 +813,7 @@ cdef class RiskGate:
 
     cdef int watch(self, int64_t now) noexcept nogil:
         # Update the loss limits from the equity; returns one bit an alarm that is new.
-        cdef int64_t equity = self.worst_equity_e8(now)
+        cdef int64_t equity = self.worst_equity_e8(now, True)
         cdef int64_t moved = self.account.transfers_e8 - self.transfers_seen_e8
         cdef int alarms = 0
         cdef int ladder
@@ -810,7 +832,9 @@ cdef class RiskGate:
         if not self.day_lost and lost(self.day_start_e8, equity, self.limits.daily_loss_e8):
             self.day_lost = True
             alarms |= 1 << Alarm.DAILY_LOSS
-        if not self.killed and lost(self.peak_e8, equity, self.limits.max_drawdown_e8):
+        # A kill cannot be taken back: a mark that nothing has confirmed yet does not trip it.
+        if not self.killed and lost(self.peak_e8, equity, self.limits.max_drawdown_e8) \
+                and lost(self.peak_e8, self.worst_equity_e8(now, False), self.limits.max_drawdown_e8):
             self.killed = True
             alarms |= 1 << Alarm.DRAWDOWN_KILL
         ladder = 2 if lost(self.peak_e8, equity, self.limits.max_drawdown_e8 * 3 // 4) \
@@ -988,6 +1012,10 @@ cdef class RiskGate:
         if delist is not None:
             w.delist = delist
 
+    def judge_by(self, Quality quality not None):
+        """Refuse or reduce entries by the quality of a symbol's data."""
+        self.quality = quality
+
     def use_weight(self, int64_t weight, int64_t limit):
         """Tell how much of the exchange's request weight is used in this minute."""
         self.weight = weight
@@ -1059,7 +1087,7 @@ cdef class RiskGate:
                 self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),
                 [self.sizes[k] for k in range(TYPICAL)], [(self.peak_slots[k], self.peaks[k])
                                                           for k in range(LOSS_SLOTS)],
-                [self.chases[k] for k in range(CHASES)], [self.quality[k] for k in range(QUALITY_MINUTES)],
+                [self.chases[k] for k in range(CHASES)], [self.ends[k] for k in range(QUALITY_MINUTES)],
                 [self.watching(k) for k in range(self.instruments.size)],
                 [self.refusals[k] for k in range(64)], self.sent(), self.asked())
 

@@ -318,6 +318,7 @@ cpdef enum Reason:
     HEADROOM_SPENT = 46
     HEADROOM_STALE = 47
     NOT_AMENDABLE = 48
+    DATA_QUALITY = 49
 
 
 cpdef enum Command:

@@ -225,6 +225,7 @@ class Reason(IntEnum):
     HEADROOM_SPENT = 46
     HEADROOM_STALE = 47
     NOT_AMENDABLE = 48
+    DATA_QUALITY = 49
 
 class SelfTrade(IntEnum):
     """Whose order ends when two of one account would match."""

@@ -106,6 +106,7 @@ def limits(**changes):
         "first_minute": 0,
         "last_minute": 1_439,
         "headroom_ns": 0,
+        "conservative_size_e8": 50_000_000,
         "acknowledged": 1,
         "armed": 1,
     }

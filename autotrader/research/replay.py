@@ -28,6 +28,7 @@ from core_ext.driver import Driver, Verifier
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter, read_journal
+from core_ext.quality import Quality
 from core_ext.quoter import Quoter
 from core_ext.signal import CandleBuilder
 from core_ext.strategy import Strategy
@@ -127,7 +128,12 @@ class Plan:
             self.start_e8,
             self.epoch,
             self.mark_sources,
+            quality=self.quality(),
         )
+
+    def quality(self) -> Quality:
+        """Return a fresh judge of the market data."""
+        return Quality(self.instruments(), quality(self.config), self.config.quality.policies)
 
 
 def limits(config: Config) -> dict[str, Any]:
@@ -191,8 +197,29 @@ def limits(config: Config) -> dict[str, Any]:
         "sides": {"both": 3, "long": 1, "short": 2}[risk.entry_sides],
         "types": 127,
         "headroom_ns": round(risk.headroom_s * SECOND_NS) if risk.headroom == "on" else 0,
+        "conservative_size_e8": e8(config.quality.conservative_size),
         "acknowledged": 1,
         "armed": 1,
+    }
+
+
+def quality(config: Config) -> dict[str, int]:
+    """Return what makes market data suspect, as the core's integers."""
+    rules, risk = config.quality, config.risk
+    return {
+        "book_stale_ns": round(risk.book_stale_s * SECOND_NS),
+        "mark_stale_ns": round(risk.mark_stale_s * SECOND_NS),
+        "candle_stale_e8": e8(risk.candle_stale_intervals),
+        "outlier_e8": e8(rules.outlier_score),
+        "outlier_floor_e8": e8(rules.outlier_floor),
+        "spike_e8": e8(rules.spike),
+        "wide_spread_e8": e8(rules.wide_spread),
+        "one_sided_e8": e8(rules.one_sided),
+        "one_sided_ns": round(rules.one_sided_s * SECOND_NS),
+        "volume_spike_e8": e8(rules.volume_spike),
+        "volume_drop_e8": e8(rules.volume_drop),
+        "conservative_ns": round(rules.conservative_s * SECOND_NS),
+        "clean_ns": round(rules.clean_s * SECOND_NS),
     }
 
 

@@ -45,11 +45,12 @@ def summarise(
         ``defaults_used``, ``warnings``, ``notes``, ``mark_source``, ``language``, ``config_sha256``: what is said,
         not computed.
     """
-    account = outcome.engine.account
+    account, judge = outcome.engine.account, outcome.engine.quality
     config = plan.config
     return {
         "run_id": run_id,
         "mode": config.run.mode,
+        "quality": {name: judge.counts(k) for k, name in enumerate(config.run.symbols)} if judge else {},
         "strategy": config.strategy.name,
         "symbols": list(config.run.symbols),
         "start": _iso(start_ns),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,8 @@ class _Run:
             "language": language(),
         }
         summary = summarise(run_id, self.plan, outcome, ledger, self.source.start_ns, words)
+        if isinstance(self.source, Candles):
+            summary["history"] = {name: asdict(checks) for name, checks in self.source.history.checks.items()}
         folder.table("orders", run_folder.ORDERS, ledger.order_rows())
         folder.table("fills", run_folder.FILLS, ledger.fills)
         folder.table("funding", run_folder.FUNDING, ledger.funding)

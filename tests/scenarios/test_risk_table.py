@@ -4,6 +4,7 @@ The table below is also what ``docs/risk.md`` is made of (``tests/tools/make_ris
 """
 
 import importlib.util
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,9 +18,10 @@ from autotrader import config
 from autotrader.research import replay
 from core_ext.account import Account
 from core_ext.orders import Orders
+from core_ext.quality import Quality
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Command, Instruments, Kind, OrderType, Reason
+from core_ext.types import Command, Instruments, Kind, OrderType, Reason, TimeInForce
 
 SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
 NOW = 20_000 * DAY + 12 * HOUR
@@ -48,7 +50,7 @@ class Order:
     reduce_only: bool = False
     symbol: int = BTC
     edge: str = ""  # expected profit, % of the notional
-    how: str = ""  # "reprice", "amend", or nothing
+    how: str = ""  # "reprice", "amend", "passive", or nothing
 
     @property
     def lots(self) -> int:
@@ -95,6 +97,11 @@ def expecting(edge: str, wanted: Order) -> Order:
 def reprice(wanted: Order) -> Order:
     """Return an order that follows an intent whose order is gone."""
     return replace(wanted, how="reprice")
+
+
+def passive(wanted: Order) -> Order:
+    """Return a post-only order."""
+    return replace(wanted, how="passive")
 
 
 def amend(wanted: Order) -> Order:
@@ -767,6 +774,19 @@ CONTROLS = (
         ("headroom", "headroom_s"),
     ),
     Control(
+        "Data quality",
+        rows(
+            ({"crossed_ago": "59.999"}, buy("0.01", "100000.0"), Reason.DATA_QUALITY),
+            ({"crossed_ago": "60"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"crossed_ago": "1", "position": "0.01"}, sell("0.01", "100000.0"), ALLOWED),
+            ({"wide_ago": "29.999"}, buy("0.01", "99990.0"), Reason.DATA_QUALITY),
+            ({"wide_ago": "29.999"}, passive(buy("0.01", "99990.0")), ALLOWED),
+            ({"wide_ago": "29.999"}, passive(buy("0.026", "99990.0")), Reason.R3_ORDER_NOTIONAL),
+            ({"wide_ago": "30"}, buy("0.01", "99990.0"), ALLOWED),
+        ),
+        (Reason.DATA_QUALITY,),
+    ),
+    Control(
         "Amendments",
         rows(
             ({"open_buy": "0.010"}, amend(buy("0.010", "99990.1")), ALLOWED),
@@ -1047,9 +1067,21 @@ class World:
             self.account.pay_funding(BTC, -e8(Decimal(self.account.wallet_e8) / E8 * Decimal(given["rate_loss"]) / 100))
             self.gate.observe(at)
 
+    def judge_data(self) -> None:
+        """Let the gate know data of which one touch was crossed, or half a dollar in ten wide."""
+        shipped = config.from_dict(tomllib.loads(config.template("quoter", ["BTCUSDT"], "en")))
+        judge = Quality(self.instruments, replay.quality(shipped), shipped.quality.policies)
+        for name, bid, ask in (("crossed_ago", 1_000_001, 1_000_000), ("wide_ago", 970_000, 1_030_000)):
+            if name in self.given:
+                at = self.now - seconds(self.given[name])
+                judge.feed(row(Kind.TOUCH, at, BTC, a=1, b=bid, c=10, d=ask, e=10))
+        self.gate.judge_by(judge)
+
     def tell_gate(self) -> None:
-        """Tell the gate what events would: usage, headroom, funding, listing."""
+        """Tell the gate what events would: usage, headroom, funding, listing, suspect data."""
         given = self.given
+        if "crossed_ago" in given or "wide_ago" in given:
+            self.judge_data()
         if "weight" in given:
             self.gate.use_weight(given["weight"], 2400)
         if given.get("headroom"):
@@ -1130,6 +1162,7 @@ class World:
             wanted.ticks,
             now=self.now,
             reduce_only=wanted.reduce_only,
+            tif=TimeInForce.GTX if wanted.how == "passive" else TimeInForce.GTC,
             edge_e8=e8(Decimal(wanted.edge or 0) / 100),
             intent=INTENT if wanted.how == "reprice" else 0,
             reprice=wanted.how == "reprice",
