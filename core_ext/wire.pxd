@@ -7,6 +7,7 @@ refused. So the two can never disagree about what is accepted, only about how fa
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from core_ext.sha256 cimport hmac_t
 from core_ext.types cimport Instruments, Rows, Status, approved_t, event_t, instrument_t
 
 
@@ -45,3 +46,9 @@ cdef class Scanner:
 cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
                              char* out) noexcept nogil
 cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms, char* out) noexcept nogil
+
+
+cdef class Signer:
+    # What a key becomes, never the key: two states of the hash. Nothing returns, prints or stores them.
+    cdef hmac_t key
+    cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil     # 64 digits

@@ -48,6 +48,17 @@ class Scanner:
     def feed_general(self, message: bytes, ts: int) -> Status:
         """Read one message with the general parser only (the reference of the fast one)."""
 
+@final
+class Signer:
+    """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it."""
+
+    def __init__(self, key: bytes, portable: bool = False) -> None: ...
+    def sign(self, text: bytes) -> bytes:
+        """Return the signature of a text, 64 hexadecimal digits."""
+
+def sha256(message: bytes, portable: bool = False) -> bytes:
+    """Return the SHA-256 of a message, 32 bytes (``portable``: in plain C whatever the processor has)."""
+
 class Refused(ValueError):
     """A message that is refused; ``status`` says why."""
 

@@ -4,6 +4,7 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from core_ext.fixed cimport BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_here, steps
+from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
 from core_ext.types cimport (
     Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t,
 )
@@ -906,3 +907,56 @@ cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t
     cdef char* p = put_client_id(put(out, b"origClientOrderId="), client_id)
     p = put(put(p, b"&symbol="), i.name)
     return put_integer(put(p, b"&timestamp="), timestamp_ms) - out
+
+
+# ---------------------------------------------------------------------------------- signatures
+
+
+@cython.final
+cdef class Signer:
+    """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it.
+
+    Parameters
+    ----------
+    key : bytes
+        Secret of the account. Its two blocks are hashed once; the key itself is not kept.
+    portable : bool, optional
+        Plain C even where the processor has SHA instructions (the reference of the fast form).
+
+    Raises
+    ------
+    ValueError
+        If the key is empty.
+
+    Notes
+    -----
+    RFC 2104. What is kept is enough to sign, so it is as secret as the key: nothing shows it, it is neither copied
+    nor pickled, and it is overwritten when the signer goes.
+    """
+
+    def __cinit__(self, bytes key not None, bint portable=False):
+        if len(key) == 0:
+            raise ValueError("a signing key has at least one byte")
+        hmac_key(&self.key, <const char*> key, len(key), portable)
+
+    def __dealloc__(self):
+        wipe(&self.key, sizeof(hmac_t))
+
+    def __reduce__(self):
+        raise TypeError("a signing key is not stored")
+
+    cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil:
+        hmac_hex(&self.key, text, n, out)
+
+    def sign(self, bytes text not None):
+        """Return the signature of a text, 64 hexadecimal digits."""
+        cdef char out[64]
+        self.sign_into(<const char*> text, len(text), out)
+        return out[:64]
+
+
+def sha256(bytes message not None, bint portable=False):
+    """Return the SHA-256 of a message, 32 bytes (``portable``: in plain C whatever the processor has)."""
+    cdef char out[32]
+    sha256_of(<const char*> message, len(message), out, portable)
+    return out[:32]

@@ -23,7 +23,7 @@ ROWS = [
     {"quality"},
     {"book"},
     {"wire"},
-    {"fixed"},
+    {"fixed", "sha256"},
     {"types"},
 ]
 BELOW = {name: set().union(*ROWS[i + 1 :]) for i, row in enumerate(ROWS) for name in row}

@@ -4,9 +4,13 @@ Known answers are worked by hand from the exchange's documented samples; generat
 with them; hostile ones only have to be judged alike by both parsers, counted, and survived.
 """
 
+import copy
 import gzip
+import hashlib
+import hmac
 import itertools
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -17,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_ext.types import Flag, Instruments, Kind, Rows, Status
-from core_ext.wire import Scanner
+from core_ext.wire import Scanner, Signer, sha256
 
 MS = 10**6
 E8 = 10**8
@@ -983,7 +987,7 @@ def test_a_deeply_nested_value_is_refused_at_any_depth():
 
 SURVIVE = """
 from core_ext.types import Instruments
-from core_ext.wire import Scanner
+from core_ext.wire import Scanner, Signer, sha256
 import builders
 scanner = Scanner(Instruments([builders.spec()]), 0)
 bar = '"t":1,"T":2,"i":"1m","o":"1","c":"1","h":"1","l":"1","v":"1","x":false'
@@ -1045,3 +1049,120 @@ def test_what_the_trade_stream_announces_as_no_trade_is_ignored():
     body = b'{"e":"trade","E":1680652700455,"T":1680652700452,"s":"BTCUSDT","t":1,"p":"0","q":"0","X":"NA","m":true}'
     status, rows, scanner = read(body)
     assert (status, rows, scanner.refused, scanner.ignored) == (Status.IGNORED, [], 0, 1)
+
+
+# ------------------------------------------------------------------ signatures
+
+# Plain C, and whatever the processor has: the two must not differ in a bit.
+FORMS = pytest.mark.parametrize("portable", [True, False], ids=["plain", "fast"])
+
+# FIPS 180-4, the examples published with it.
+HASHES = [
+    (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    (
+        b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+    ),
+    (b"a" * 10**6, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
+]
+
+# RFC 4231, cases 1 to 4, 6 and 7 (5 is about truncation), and the sample order of the exchange's documentation.
+SIGNED = [
+    (b"\x0b" * 20, b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+    (
+        b"Jefe",
+        b"what do ya want for nothing?",
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    ),
+    (b"\xaa" * 20, b"\xdd" * 50, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+    (bytes(range(1, 26)), b"\xcd" * 50, "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+    (
+        b"\xaa" * 131,
+        b"Test Using Larger Than Block-Size Key - Hash Key First",
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+    ),
+    (
+        b"\xaa" * 131,
+        b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be"
+        b" hashed before being used by the HMAC algorithm.",
+        "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+    ),
+    (
+        b"2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9",
+        b"symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC&recvWindow=5000"
+        b"&timestamp=1591702613943",
+        "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9",
+    ),
+]
+
+
+@FORMS
+@pytest.mark.parametrize(("message", "digest"), HASHES)
+def test_a_hash_is_the_standards_known_answer(portable, message, digest):
+    assert sha256(message, portable).hex() == digest
+
+
+@FORMS
+@pytest.mark.parametrize(("key", "text", "signature"), SIGNED)
+def test_a_signature_is_the_standards_known_answer(portable, key, text, signature):
+    assert Signer(key, portable).sign(text) == signature.encode()
+
+
+@FORMS
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(key=st.binary(min_size=1, max_size=200), text=st.binary(max_size=600))
+def test_a_signature_is_hashlibs_whatever_the_key_and_the_text(portable, key, text):
+    assert sha256(text, portable) == hashlib.sha256(text).digest()
+    assert Signer(key, portable).sign(text) == hmac.new(key, text, hashlib.sha256).hexdigest().encode()
+
+
+@FORMS
+def test_a_signature_is_hashlibs_at_every_length_around_a_block(portable):
+    # 55 and 56 bytes of the last block decide whether the length still fits behind them.
+    for size in range(260):
+        text = bytes(i * 7 & 255 for i in range(size))
+        for key in (b"k" * max(1, size), b"key"):
+            assert Signer(key, portable).sign(text) == hmac.new(key, text, hashlib.sha256).hexdigest().encode()
+
+
+def test_a_signer_signs_many_texts_with_one_key():
+    signer = Signer(b"secret")
+    first = signer.sign(b"a=1")
+    assert signer.sign(b"a=2") != first == signer.sign(b"a=1")
+
+
+def test_an_empty_key_signs_nothing():
+    with pytest.raises(ValueError, match="at least one byte"):
+        Signer(b"")
+
+
+SECRET = "Zq7w-the-key-of-the-account-Zq7w"
+
+
+def test_a_signer_shows_its_key_nowhere():
+    signer = Signer(SECRET.encode())
+    shown = [repr(signer), str(signer), f"{signer}", *(repr(getattr(signer, name)) for name in dir(signer))]
+    assert not any(SECRET in text or SECRET.encode().hex() in text for text in shown)
+    assert not hasattr(signer, "__dict__") and not hasattr(signer, "key")
+
+
+@pytest.mark.parametrize("keep", [pickle.dumps, copy.copy, copy.deepcopy], ids=lambda keep: keep.__name__)
+def test_a_signer_is_neither_pickled_nor_copied(keep):
+    with pytest.raises(TypeError, match="a signing key is not stored") as error:
+        keep(Signer(SECRET.encode()))
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize("key", [SECRET, bytearray(SECRET.encode()), None], ids=["str", "bytearray", "None"])
+def test_a_key_of_another_type_is_refused_without_being_shown(key):
+    with pytest.raises(TypeError) as error:
+        Signer(key)
+    assert SECRET not in str(error.value)
+
+
+def test_a_key_is_set_once():
+    signer = Signer(b"secret")
+    before = signer.sign(b"a=1")
+    signer.__init__(b"another")
+    assert signer.sign(b"a=1") == before
