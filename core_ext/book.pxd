@@ -3,7 +3,9 @@
 Each side is a ladder: an array of lots indexed by tick inside a window that follows the touch, a
 three-level bitmap of the occupied ticks, and a hash for the few levels outside the window. Both
 sides are written once: the ask side stores negated ticks, so that "best" is always the greatest
-key. The window is a ring (slot = key mod size), so that following the touch moves no memory.
+key. The window is a ring (slot = key mod size), so that following the touch moves no memory. A bit
+says that its slot has held a level: it is set with the level and stays when the level goes, until a
+search for the next level meets it; so a removal is one store, and each bit is cleared at most once.
 
 A book is usable from the first diff that brackets a snapshot until the first evidence that it
 missed something: a broken chain of update ids, a crossed touch, or no room.
@@ -20,13 +22,13 @@ cdef struct far_t:
 
 cdef struct ladder_t:
     int64_t* lots          # by slot; 0 is no level
-    uint64_t* bit0         # one bit a slot
+    uint64_t* bit0         # one bit a slot: no level without its bit
     uint64_t* bit1         # one bit a word of bit0
     uint64_t* bit2         # one bit a word of bit1
     int64_t size           # slots, a power of two
+    int64_t count          # levels in the window; not beside `best`, or gcc packs the two into a vector on each level
     int64_t base           # the window holds keys base <= key < base + size
     int64_t best           # greatest key of the side, NO_KEY when it is empty; always in the window
-    int64_t count          # levels in the window
     far_t* far             # levels outside it
     int64_t far_room
     int64_t far_count
@@ -54,6 +56,7 @@ cdef class Book:
     cdef readonly uint64_t stale_snapshots
 
     cdef void on_row(self, const event_t* row) noexcept
+    cdef void on_rows(self, const event_t* rows, Py_ssize_t n) noexcept     # of one message or several
     cdef inline bint usable(self) noexcept nogil:
         return self.state == 3
     cdef inline int64_t best_bid(self) noexcept nogil:
@@ -69,6 +72,7 @@ cdef class Book:
     cdef void keep(self, const event_t* row) noexcept
     cdef void replay_kept(self) noexcept
     cdef void lose(self) noexcept
+    cdef const event_t* set_levels(self, const event_t* rows, Py_ssize_t n) noexcept
     cdef bint follows(self, const event_t* row) noexcept nogil
 
 
@@ -84,4 +88,4 @@ cdef void ladder_close(ladder_t* s) noexcept nogil
 cdef void ladder_clear(ladder_t* s) noexcept nogil
 cdef bint ladder_set(ladder_t* s, int64_t key, int64_t lots) noexcept nogil
 cdef int64_t ladder_get(const ladder_t* s, int64_t key) noexcept nogil
-cdef int64_t ladder_below(const ladder_t* s, int64_t key) noexcept nogil
+cdef int64_t ladder_below(ladder_t* s, int64_t key) noexcept nogil

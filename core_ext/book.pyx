@@ -51,11 +51,15 @@ cdef inline void occupy(ladder_t* s, int64_t slot) noexcept nogil:
     cdef uint64_t word = s.bit0[slot >> 6]
     s.bit0[slot >> 6] = word | <uint64_t> 1 << (slot & 63)
     if word == 0:
-        s.bit1[slot >> 12] |= <uint64_t> 1 << (slot >> 6 & 63)
-        s.bit2[slot >> 18] |= <uint64_t> 1 << (slot >> 12 & 63)
+        occupy_word(s, slot)
 
 
-cdef inline void vacate(ladder_t* s, int64_t slot) noexcept nogil:
+cdef void occupy_word(ladder_t* s, int64_t slot) noexcept nogil:
+    s.bit1[slot >> 12] |= <uint64_t> 1 << (slot >> 6 & 63)
+    s.bit2[slot >> 18] |= <uint64_t> 1 << (slot >> 12 & 63)
+
+
+cdef void vacate(ladder_t* s, int64_t slot) noexcept nogil:
     s.bit0[slot >> 6] &= ~(<uint64_t> 1 << (slot & 63))
     if s.bit0[slot >> 6] == 0:
         s.bit1[slot >> 12] &= ~(<uint64_t> 1 << (slot >> 6 & 63))
@@ -69,7 +73,7 @@ cdef inline uint64_t up_to(uint64_t word, int64_t bit) noexcept nogil:
 
 
 cdef int64_t slot_at_or_below(const ladder_t* s, int64_t slot) noexcept nogil:
-    # Greatest occupied slot not above `slot`, -1 for none; no ring here.
+    # Greatest slot with a bit not above `slot`, -1 for none; no ring here.
     cdef uint64_t m
     cdef int64_t w
     if slot < 0:
@@ -92,19 +96,25 @@ cdef int64_t slot_at_or_below(const ladder_t* s, int64_t slot) noexcept nogil:
     return (w << 6) + 63 - clz(s.bit0[w])
 
 
-cdef int64_t window_below(const ladder_t* s, int64_t key) noexcept nogil:
+cdef int64_t level_at_or_below(ladder_t* s, int64_t slot) noexcept nogil:
+    # The same for levels: a bit whose level is gone is cleared on the way, so that it is met once.
+    while True:
+        slot = slot_at_or_below(s, slot)
+        if slot < 0 or s.lots[slot]:
+            return slot
+        vacate(s, slot)
+
+
+cdef int64_t window_below(ladder_t* s, int64_t key) noexcept nogil:
     # Greatest occupied key of the window that is not above `key`, which is in the window.
     cdef int64_t mask = s.size - 1
     cdef int64_t first = s.base & mask
     cdef int64_t slot = key & mask
-    cdef int64_t found
-    if slot >= first:
-        found = slot_at_or_below(s, slot)
-        return s.base + found - first if found >= first else NO_KEY
-    found = slot_at_or_below(s, slot)
-    if found >= 0:
-        return s.base + s.size - first + found
-    found = slot_at_or_below(s, mask)
+    cdef int64_t found = level_at_or_below(s, slot)
+    if slot < first:
+        if found >= 0:
+            return s.base + s.size - first + found
+        found = level_at_or_below(s, mask)
     return s.base + found - first if found >= first else NO_KEY
 
 
@@ -246,19 +256,60 @@ cdef bint ladder_set(ladder_t* s, int64_t key, int64_t lots) noexcept nogil:
         if not move_window(s, key):
             return False
     slot = key & (s.size - 1)
+    s.count += (lots != 0) - (s.lots[slot] != 0)
+    s.lots[slot] = lots
     if lots:
-        s.count += s.lots[slot] == 0       # occupied again or not: a branch on what was there cannot be predicted
-        s.lots[slot] = lots
         occupy(s, slot)
         if key > s.best:
             s.best = key
-    elif s.lots[slot]:
-        s.lots[slot] = 0
-        vacate(s, slot)
-        s.count -= 1
-        if key == s.best:
-            return lost_best(s)
+    elif key == s.best:
+        return lost_best(s)
     return True
+
+
+cdef Py_ssize_t ladder_run(ladder_t* s, const event_t* rows, Py_ssize_t n, bint* room) noexcept nogil:
+    # Set the levels of one side that follow each other; return how many there were, at least one. The side's fields
+    # are kept in registers, and nothing branches on whether a level was or will be there: that cannot be predicted.
+    cdef int64_t* lots = s.lots
+    cdef uint64_t* bit0 = s.bit0
+    cdef int64_t mask = s.size - 1
+    cdef int64_t base = s.base, best = s.best, count = s.count
+    cdef uint8_t flags = rows.flags
+    cdef int64_t sign = -1 if flags & Flag.F_SELL else 0
+    cdef int64_t key, new, slot, there
+    cdef uint64_t word
+    cdef Py_ssize_t k = 0
+    room[0] = True
+    if flags & Flag.F_END:
+        n = 1
+    while True:
+        key = (rows[k].a ^ sign) - sign
+        new = rows[k].b
+        if <uint64_t> (key - base) <= <uint64_t> mask and not (key == best and new == 0):
+            slot = key & mask
+            word = bit0[slot >> 6]
+            there = new != 0
+            count += there - (lots[slot] != 0)
+            lots[slot] = new
+            bit0[slot >> 6] = word | <uint64_t> there << (slot & 63)
+            if word == 0 and there:
+                occupy_word(s, slot)
+            best = max(best, (key & -there) | (NO_KEY & (there - 1)))
+        else:
+            s.best = best
+            s.count = count
+            if not ladder_set(s, key, new):
+                room[0] = False
+                return k + 1
+            base = s.base
+            best = s.best
+            count = s.count
+        k += 1
+        if k == n or rows[k].kind != Kind.LEVEL or rows[k].flags != flags:
+            break
+    s.best = best
+    s.count = count
+    return k
 
 
 cdef int64_t ladder_get(const ladder_t* s, int64_t key) noexcept nogil:
@@ -267,7 +318,7 @@ cdef int64_t ladder_get(const ladder_t* s, int64_t key) noexcept nogil:
     return s.far[far_find(s, key)].lots
 
 
-cdef int64_t ladder_below(const ladder_t* s, int64_t key) noexcept nogil:
+cdef int64_t ladder_below(ladder_t* s, int64_t key) noexcept nogil:
     # The next level strictly below `key`, first in the window, then outside it.
     cdef int64_t found = NO_KEY, i
     if key > s.base + s.size:
@@ -345,16 +396,32 @@ cdef class Book:
             self.keeping = True
 
     cdef void on_row(self, const event_t* row) noexcept:
-        if row.kind != Kind.LEVEL:
-            self.begin(row)
-        elif self.applying:
-            if not ladder_set(&self.sides[row.flags >> 2 & 1], -row.a if row.flags & Flag.F_SELL else row.a, row.b):
-                self.gaps += 1
-                self.lose()
-        if self.keeping:
-            self.keep(row)
-        if row.flags & Flag.F_END and self.applying:
-            self.finish(row)
+        self.on_rows(row, 1)
+
+    cdef void on_rows(self, const event_t* rows, Py_ssize_t n) noexcept:
+        cdef const event_t* end = rows + n
+        while rows < end:
+            if rows.kind == Kind.LEVEL and self.applying:
+                rows = self.set_levels(rows, end - rows)
+                continue
+            if rows.kind != Kind.LEVEL:
+                self.begin(rows)
+            if self.keeping:
+                self.keep(rows)
+            if rows.flags & Flag.F_END and self.applying:
+                self.finish(rows)
+            rows += 1
+
+    cdef const event_t* set_levels(self, const event_t* rows, Py_ssize_t n) noexcept:
+        # One side's levels, up to the end of the run at most; returns the first row that is left.
+        cdef bint room
+        cdef Py_ssize_t k = ladder_run(&self.sides[rows.flags & Flag.F_SELL != 0], rows, n, &room)
+        if not room:
+            self.gaps += 1
+            self.lose()
+        elif rows[k - 1].flags & Flag.F_END:
+            self.finish(rows + k - 1)
+        return rows + k
 
     cdef void finish(self, const event_t* row) noexcept:
         self.applying = False
@@ -404,7 +471,7 @@ cdef class Book:
 
     cdef int top(self, int side, int n, int64_t* ticks, int64_t* lots) noexcept nogil:
         # Write up to n levels from the touch outwards; return how many there are.
-        cdef const ladder_t* s = &self.sides[side]
+        cdef ladder_t* s = &self.sides[side]
         cdef int64_t key = s.best
         cdef int i = 0
         while i < n and key != NO_KEY:
@@ -417,9 +484,7 @@ cdef class Book:
 
     def apply(self, Rows rows not None):
         """Apply a run (or several) of depth or snapshot rows."""
-        cdef Py_ssize_t i
-        for i in range(rows.size):
-            self.on_row(rows.data + i)
+        self.on_rows(rows.data, rows.size)
 
     def pending(self):
         """Return what the levels do not show: the run under way, and the diffs kept for a snapshot."""
@@ -437,7 +502,7 @@ cdef class Book:
 
     def levels(self, int side, Py_ssize_t limit=1 << 30):
         """Return [(ticks, lots), ...] of one side (0 bids, 1 asks) from the touch outwards."""
-        cdef const ladder_t* s = &self.sides[side & 1]
+        cdef ladder_t* s = &self.sides[side & 1]
         cdef int64_t key
         found = []
         key = s.base + s.size - 1

@@ -259,6 +259,28 @@ def test_rows_may_arrive_together_or_one_at_a_time():
     assert shown(whole) == shown(single) == shown(give(Book(12), *messages))
 
 
+def test_a_level_behind_the_end_of_its_run_is_no_part_of_it():
+    run = rows(diff(106, 107, 105, [(97, 3)], [(103, 4)])).array()
+    stray = run[-1:].copy()
+    stray["a"] = 104
+    book = synced(False)
+    book.apply(Rows(np.concatenate([run, stray, stray])))
+    assert (book.is_usable, book.applied, book.levels(ASKS)[-1]) == (True, 2, (103, 4))
+
+
+def test_a_touch_is_found_again_below_any_number_of_levels_that_came_and_went():
+    book, last = synced(False), 105
+    for ticks in (range(-3000, 99), range(-3000, 90), range(-2000, 99)):
+        for lots in (1, 0):
+            give(book, diff(last + 1, last + 2, last, [(t, lots) for t in ticks]))
+            last += 2
+    assert book.levels(BIDS) == [(99, 5)]
+    give(book, diff(last + 1, last + 2, last, [(-2900, 6), (99, 0)]))
+    assert (book.best(), book.levels(BIDS)) == ((-2900, 101), [(-2900, 6)])
+    give(book, diff(last + 3, last + 4, last + 2, [(50, 2), (-2900, 0)]))
+    assert (book.best(), book.levels(BIDS)) == ((50, 101), [(50, 2)])
+
+
 @pytest.mark.parametrize("bits", [-1, 0, 11, 19, 64])
 def test_a_window_that_is_too_small_or_too_large_is_refused(bits):
     with pytest.raises(ValueError, match="window_bits is 12 to 18"):
