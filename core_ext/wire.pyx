@@ -3,7 +3,9 @@ cimport cython
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
-from core_ext.fixed cimport BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_here, steps
+from core_ext.fixed cimport (
+    BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_like, read_decimal_soon, steps,
+)
 from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
 from core_ext.types cimport (
     Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t,
@@ -197,7 +199,9 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
     # p is after the opening bracket of [["price","quantity"],...].
     cdef event_t* row = s.rows + s.n
     cdef event_t level
+    cdef const char* end = s.end
     cdef int64_t ticks, lots
+    cdef int whole = 1                                           # digits before the point of the last price
     cdef int price_decimals = i.price_decimals, lot_decimals = i.lot_decimals
     cdef int64_t price_mantissa = i.price_mantissa, lot_mantissa = i.lot_mantissa, most = most_ticks(i)
     p = skip_spaces(p)
@@ -213,14 +217,14 @@ cdef const char* scan_levels(const char* p, scan_t* s, const instrument_t* i, ui
         if p[0] != c"[" or p[1] != c'"':
             return NULL
         p += 2
-        ticks = steps(read_decimal_here(&p, price_decimals), price_mantissa)
+        ticks = steps(read_decimal_like(&p, end, price_decimals, &whole), price_mantissa)
         if not 0 < ticks <= most or p[0] != c'"' or p[1] != c",":
             return NULL
         p += 2 if p[2] == c'"' else skip_spaces(p + 2) - p
         if p[0] != c'"':
             return NULL
         p += 1
-        lots = steps(read_decimal_here(&p, lot_decimals), lot_mantissa)
+        lots = steps(read_decimal_soon(&p, end, lot_decimals), lot_mantissa)
         if not 0 <= lots <= MAX_STEPS or p[0] != c'"' or p[1] != c"]":
             return NULL
         row[0] = level                                           # the template stays in registers

@@ -191,3 +191,22 @@ def test_a_step_is_a_mantissa_with_as_few_decimals_as_possible(step_e8):
     decimals, mantissa = decimals_of(step_e8)
     assert Fraction(mantissa, 10**decimals) == Fraction(step_e8, E8)
     assert decimals == 0 or mantissa % 10
+
+
+# Decimals of a level are read eight bytes at once where they fit, byte by byte where they do not.
+
+WHOLE = st.integers(0, 10**8).map(str)
+PART = st.one_of(
+    st.none(), st.text("0123456789", max_size=6), st.sampled_from(["0", "00", "10", "001", "0010", "5x", "."])
+)
+DECIMAL = st.builds(lambda whole, part: whole if part is None else f"{whole}.{part}", WHOLE, PART)
+
+
+@CALM
+@given(st.lists(st.tuples(DECIMAL, DECIMAL), max_size=6), st.lists(st.tuples(DECIMAL, DECIMAL), max_size=2))
+def test_prices_and_quantities_of_any_lengths_are_read_as_the_general_parser_reads_them(bids, asks):
+    sides = [",".join(f'["{price}","{lots}"]' for price, lots in side) for side in (bids, asks)]
+    message = '{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":1,"pu":0,"b":[{}],"a":[{}]}}'.format(*sides)
+    fast, general = Scanner(BTC), Scanner(BTC)
+    assert fast.feed(message.encode(), 1) == general.feed_general(message.encode(), 1)
+    assert bytes(fast.rows) == bytes(general.rows)
