@@ -10,11 +10,8 @@ from libc.string cimport memcpy, memset
 from core_ext.engine cimport Engine
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.sizing cimport size_lots, sizing_t
-from core_ext.strategy cimport MAX_APPROVALS
 from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t
-from core_ext.wire cimport Scanner, encode_order
-
-from hashlib import sha256
+from core_ext.wire cimport Scanner, Signer, encode_order
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -25,9 +22,10 @@ cdef extern from "<time.h>" nogil:
 
 cdef enum:
     SIGNATURE_BYTES = 75       # "&signature=" and 64 hexadecimal digits
+    ORDER_BYTES = 512
+    MOST_ORDERS = 16           # of one message
 
 cdef int64_t MS = 1000000
-cdef char* HEX = b"0123456789abcdef"
 
 
 cdef inline int64_t clock_ns() noexcept nogil:
@@ -95,51 +93,23 @@ def size_positions(Instruments instruments not None, int64_t price_e8, dict inpu
     return lots
 
 
-@cython.final
-cdef class Signer:
-    """HMAC-SHA256 by hashlib, the key's two blocks hashed once.
+cdef Py_ssize_t sign_behind(Signer signer, char* text, Py_ssize_t n) noexcept nogil:
+    # Write the signature behind the parameters; return the length of both.
+    memcpy(text + n, b"&signature=", 11)
+    signer.sign_into(text, n, text + n + 11)
+    return n + SIGNATURE_BYTES
 
-    Parameters
-    ----------
-    key : bytes
-        Secret of the account, 64 bytes at most.
-    """
 
-    cdef object inner
-    cdef object outer
-
-    def __init__(self, bytes key not None):
-        block = key.ljust(64, b"\0")
-        self.inner = sha256(bytes(byte ^ 0x36 for byte in block))
-        self.outer = sha256(bytes(byte ^ 0x5C for byte in block))
-
-    cdef bytes sign(self, char* text, Py_ssize_t n):
-        # The text and, written behind it, its signature in hexadecimal.
-        cdef const unsigned char* byte
-        cdef char* out = text + n + 11
-        cdef int k
-        inner = self.inner.copy()
-        inner.update(<bytes> text[:n])
-        outer = self.outer.copy()
-        outer.update(inner.digest())
-        digest = <bytes> outer.digest()
-        byte = <const unsigned char*> <const char*> digest
-        memcpy(text + n, b"&signature=", 11)
-        for k in range(32):
-            out[2 * k] = HEX[byte[k] >> 4]
-            out[2 * k + 1] = HEX[byte[k] & 15]
-        return text[:n + SIGNATURE_BYTES]
-
-    def sign_often(self, bytes parameters not None, int calls):
-        """Sign the same parameters so many times; return them signed."""
-        cdef char text[512]
-        cdef Py_ssize_t n = len(parameters)
-        if not 0 < n <= 512 - SIGNATURE_BYTES or calls < 1:
-            raise ValueError(f"{n} bytes of parameters, {calls} calls")
-        memcpy(text, <const char*> parameters, n)
-        for _ in range(calls):
-            signed = self.sign(text, n)
-        return signed
+def sign_often(Signer signer not None, bytes parameters not None, int calls):
+    """Sign the same parameters so many times; return them signed."""
+    cdef char text[ORDER_BYTES]
+    cdef Py_ssize_t n = len(parameters), signed = 0
+    if not 0 < n <= ORDER_BYTES - SIGNATURE_BYTES or calls < 1:
+        raise ValueError(f"{n} bytes of parameters, {calls} calls")
+    memcpy(text, <const char*> parameters, n)
+    for _ in range(calls):
+        signed = sign_behind(signer, text, n)
+    return text[:signed]
 
 
 @cython.final
@@ -161,29 +131,33 @@ cdef class OrderPath:
     cdef readonly Engine engine
     cdef Scanner scanner
     cdef Signer signer
-    cdef uint64_t refused[MAX_APPROVALS]
-    cdef int n_refused
+    cdef char signed[MOST_ORDERS][ORDER_BYTES]     # the orders of the last message, as they would leave
+    cdef Py_ssize_t lengths[MOST_ORDERS]
+    cdef uint64_t ids[MOST_ORDERS]
+    cdef int n_signed
     cdef int64_t decided_ns    # reading of the clock when the last orders were approved
-    cdef char buffer[512]
 
     def __init__(self, Engine engine not None, Scanner scanner not None, bytes key not None):
         self.engine = engine
         self.scanner = scanner
         self.signer = Signer(key)
 
-    cdef int sign_approvals(self, list out) except -1:
+    cdef int sign_approvals(self) except -1:
         cdef const approved_t* order
         cdef Py_ssize_t n
         cdef int k
+        if self.n_signed + self.engine.desk.n_approvals > MOST_ORDERS:
+            raise RuntimeError(f"more than {MOST_ORDERS} orders of one message")
         for k in range(self.engine.desk.n_approvals):
             order = &self.engine.desk.approvals[k]
-            n = encode_order(order, &self.engine.instruments.data[order.symbol], order.ts // MS, self.buffer)
-            out.append(self.signer.sign(self.buffer, n))
-            self.refused[self.n_refused] = order.client_id
-            self.n_refused += 1
+            n = encode_order(order, &self.engine.instruments.data[order.symbol], order.ts // MS,
+                             self.signed[self.n_signed])
+            self.lengths[self.n_signed] = sign_behind(self.signer, self.signed[self.n_signed], n)
+            self.ids[self.n_signed] = order.client_id
+            self.n_signed += 1
         return 0
 
-    cdef int decide(self, bytes message, int64_t ts, list out) except -1:
+    cdef int decide(self, bytes message, int64_t ts) except -1:
         cdef Py_ssize_t k
         if self.scanner.read(<const char*> message, len(message), ts) != Status.OK:
             return 0
@@ -191,7 +165,7 @@ cdef class OrderPath:
             self.engine.step(self.scanner.rows.data + k)
             if self.engine.desk.n_approvals:
                 self.decided_ns = clock_ns()
-                self.sign_approvals(out)
+                self.sign_approvals()
         return 0
 
     cdef int refuse(self, int64_t ts) except -1:
@@ -201,10 +175,10 @@ cdef class OrderPath:
         row.kind = Kind.REJECTED
         row.flags = Flag.F_END
         row.ts = ts
-        for k in range(self.n_refused):
-            row.a = self.refused[k]
+        for k in range(self.n_signed):
+            row.a = self.ids[k]
             self.engine.step(&row)
-        self.n_refused = 0
+        self.n_signed = 0
         return 0
 
     def run(self, list messages not None, const int64_t[::1] stamps, int64_t[::1] decided_ns, int64_t[::1] signed_ns):
@@ -227,14 +201,14 @@ cdef class OrderPath:
         """
         cdef int64_t started
         cdef Py_ssize_t k
-        cdef list asked = [], out
+        cdef int order
+        cdef list asked = []
         for k in range(len(messages)):
-            out = []
             self.decided_ns = 0
             started = clock_ns()
-            self.decide(<bytes> messages[k], stamps[k], out)
+            self.decide(<bytes> messages[k], stamps[k])
             signed_ns[k] = clock_ns() - started
             decided_ns[k] = self.decided_ns - started if self.decided_ns else 0
-            asked.append(out)
+            asked.append([self.signed[order][:self.lengths[order]] for order in range(self.n_signed)])
             self.refuse(stamps[k])
         return asked

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import numpy as np
 
 from autotrader.research.replay import sizing
-from benchmarks.contests import Contest, Work
+from benchmarks.contests import Contest
 from benchmarks.order_path import EQUITY_USDT, KEY, core_path
 from benchmarks.pairs import undisturbed
 from benchmarks.recording import Stream
 from core_ext.types import Reason
+from core_ext.wire import Signer
 
-from benchmarks.loops import Signer, check_orders, clock_cost, size_positions  # isort: skip - built by order_path
+from benchmarks.loops import check_orders, clock_cost, sign_often, size_positions  # isort: skip - built by order_path
 
 CALLS, SAMPLES = 100, 2000
 SIGNATURES = 1000
@@ -97,14 +99,29 @@ def position_size(stream: Stream) -> np.ndarray:
 
 
 def signature() -> Contest:
-    """Set a signature with the key hashed once against hmac.new, as the Python stack signs."""
-    signer = Signer(KEY)
+    """Set the core's signature against hashlib with the key's two blocks hashed once."""
+    signer, inner, outer = Signer(KEY), *(hashlib.sha256(bytes(b ^ pad for b in KEY)) for pad in (0x36, 0x5C))
+
+    def by_hashlib() -> str:
+        first, second = inner.copy(), outer.copy()
+        first.update(PARAMETERS)
+        second.update(first.digest())
+        return second.hexdigest()
+
+    return _signature(signer, by_hashlib)
+
+
+def usual_signature() -> Contest:
+    """Set the core's signature against hmac.new, as the Python stack signs."""
+    return _signature(Signer(KEY), lambda: hmac.new(KEY, PARAMETERS, hashlib.sha256).hexdigest())
+
+
+def _signature(signer: Signer, otherwise: Callable[[], str]) -> Contest:
+    if signer.sign(PARAMETERS) != otherwise().encode():
+        raise RuntimeError("the two signatures differ")
 
     def sign_all() -> None:
         for _ in range(SIGNATURES):
-            hmac.new(KEY, PARAMETERS, hashlib.sha256).hexdigest()
+            otherwise()
 
-    def ours() -> Work:
-        return lambda: signer.sign_often(PARAMETERS, SIGNATURES)
-
-    return Contest(ours, lambda: sign_all, SIGNATURES)
+    return Contest(lambda: lambda: sign_often(signer, PARAMETERS, SIGNATURES), lambda: sign_all, SIGNATURES)
