@@ -349,6 +349,7 @@ class Stack:
                 "newClientOrderId": client_id,
                 "price": f"{price:.{self.price_digits}f}",
                 "quantity": f"{quantity:.{self.lot_digits}f}",
+                "selfTradePreventionMode": "EXPIRE_MAKER",
                 "side": side,
                 "symbol": self.symbol,
                 "timeInForce": "GTX",

@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
-from core_ext.fixed cimport magnitude, part_e8, value_e8
+from core_ext.fixed cimport E8, magnitude, mul_div_floor, value_e8
 from core_ext.orders cimport Evidence, Orders, exposure_t, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
@@ -74,7 +74,7 @@ cdef class Desk:
         if m.interval_ns:
             return
         m.depth_lots[side] = m.ask_lots if side == Side.SELL else m.bid_lots
-        if lots <= part_e8(m.depth_lots[side], self.gate.limits.depth_share_e8):
+        if lots <= mul_div_floor(m.depth_lots[side], self.gate.limits.depth_share_e8, E8):
             return
         n = (<Book> self.books[symbol]).top(side, DEPTH_LEVELS, ticks, sizes)
         m.depth_lots[side] = 0

@@ -8,7 +8,8 @@ from core_ext.fixed cimport (
 )
 from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
 from core_ext.types cimport (
-    Flag, Instruments, Kind, OrderType, Rows, Side, Status, TimeInForce, approved_t, event_t, instrument_t,
+    Flag, Instruments, Kind, OrderType, PositionSide, Rows, Side, Status, TimeInForce, approved_t, event_t,
+    instrument_t,
 )
 
 import re
@@ -887,20 +888,40 @@ cdef char* put_client_id(char* out, uint64_t client_id) noexcept nogil:
     return out + 18
 
 
+cdef const char* TIMES_IN_FORCE[5]
+TIMES_IN_FORCE = [b"GTC", b"IOC", b"GTX", b"FOK", b"GTD"]
+cdef const char* SELF_TRADES[4]
+SELF_TRADES = [b"NONE", b"EXPIRE_TAKER", b"EXPIRE_MAKER", b"EXPIRE_BOTH"]
+cdef const char* PRICE_MATCHES[9]
+PRICE_MATCHES = [b"NONE", b"OPPONENT", b"OPPONENT_5", b"OPPONENT_10", b"OPPONENT_20", b"QUEUE", b"QUEUE_5", b"QUEUE_10",
+                 b"QUEUE_20"]
+
+
 cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
                              char* out) noexcept nogil:
-    # The parameters in alphabetical order, as the WebSocket API signs them; REST takes any order.
-    cdef char* p = put_client_id(put(out, b"newClientOrderId="), order.client_id)
-    if order.type == OrderType.LIMIT:
+    # The parameters in alphabetical order, as the WebSocket API signs them; REST takes any order. -1 for what another
+    # endpoint takes (conditional orders, amendments): nothing is ever written as something else.
+    cdef char* p = out
+    if order.type > OrderType.MARKET or order.amends or order.lots <= 0:
+        return -1
+    if order.tif == TimeInForce.GTD:
+        p = put(put_integer(put(p, b"goodTillDate="), order.good_till // 1000000), b"&")
+    p = put_client_id(put(p, b"newClientOrderId="), order.client_id)
+    if order.position_side:
+        p = put(p, b"&positionSide=LONG" if order.position_side == PositionSide.LONG else b"&positionSide=SHORT")
+    if order.price_match:
+        p = put(put(p, b"&priceMatch="), PRICE_MATCHES[order.price_match])
+    elif order.type == OrderType.LIMIT:
         p = put_decimal(put(p, b"&price="), order.price_ticks * i.price_mantissa, i.price_decimals)
     p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
     if order.reduce_only:
         p = put(p, b"&reduceOnly=true")
+    if order.stp:
+        p = put(put(p, b"&selfTradePreventionMode="), SELF_TRADES[order.stp])
     p = put(p, b"&side=BUY" if order.side == Side.BUY else b"&side=SELL")
     p = put(put(p, b"&symbol="), i.name)
     if order.type == OrderType.LIMIT:
-        p = put(p, b"&timeInForce=GTX" if order.tif == TimeInForce.GTX
-                else b"&timeInForce=IOC" if order.tif == TimeInForce.IOC else b"&timeInForce=GTC")
+        p = put(put(p, b"&timeInForce="), TIMES_IN_FORCE[order.tif])
     p = put_integer(put(p, b"&timestamp="), timestamp_ms)
     p = put(p, b"&type=LIMIT" if order.type == OrderType.LIMIT else b"&type=MARKET")
     return p - out
