@@ -72,6 +72,7 @@ cdef class Book:
     cdef void keep(self, const event_t* row) noexcept
     cdef void replay_kept(self) noexcept
     cdef void lose(self) noexcept
+    cdef void run_out(self) noexcept
     cdef const event_t* set_levels(self, const event_t* rows, Py_ssize_t n) noexcept
     cdef bint follows(self, const event_t* row) noexcept nogil
 

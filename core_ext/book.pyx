@@ -396,7 +396,12 @@ cdef class Book:
             self.keeping = True
 
     cdef void on_row(self, const event_t* row) noexcept:
-        self.on_rows(row, 1)
+        # One row at a time is dearer than a run: a side's fields are read and written for each level.
+        cdef bint ask = row.flags & Flag.F_SELL != 0
+        if row.kind != Kind.LEVEL or not self.applying or row.flags & Flag.F_END:
+            self.on_rows(row, 1)
+        elif not ladder_set(&self.sides[ask], -row.a if ask else row.a, row.b):
+            self.run_out()
 
     cdef void on_rows(self, const event_t* rows, Py_ssize_t n) noexcept:
         cdef const event_t* end = rows + n
@@ -417,8 +422,7 @@ cdef class Book:
         cdef bint room
         cdef Py_ssize_t k = ladder_run(&self.sides[rows.flags & Flag.F_SELL != 0], rows, n, &room)
         if not room:
-            self.gaps += 1
-            self.lose()
+            self.run_out()
         elif rows[k - 1].flags & Flag.F_END:
             self.finish(rows + k - 1)
         return rows + k
@@ -442,6 +446,11 @@ cdef class Book:
         self.state = BookState.AWAITING
         self.applying = False
         self.kept.size = 0
+
+    cdef void run_out(self) noexcept:
+        # No room for a level: as good as a level that was missed.
+        self.gaps += 1
+        self.lose()
 
     cdef void keep(self, const event_t* row) noexcept:
         cdef event_t* copy
