@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import contests, parts
 from benchmarks.long_run import long_run
-from benchmarks.order_path import Race, race
+from benchmarks.order_path import Race, Tail, race, tail
 from benchmarks.pairs import Pair, paired, spread
 from benchmarks.recording import FIVE, Bars, Stream, bars
 
@@ -39,6 +39,8 @@ class Goal:
 BOOK = Goal("<=", 1.3)
 PARSE = Goal(">=", 6.0)
 ORDER_PATH = Goal(">=", 60.0)
+TAIL = Goal("<=", 5.0)
+GATE = Goal("<=", 3.0)
 SIGNATURE = Goal(">=", 5.0)
 REPLAY_RATE = Goal(">=", 2.0)
 BAR_RATE = Goal(">=", 300.0)
@@ -109,6 +111,22 @@ def order_path(stream: Stream) -> Iterator[Figure]:
     yield path_figure("bytes -> book -> signed orders: Python stack / core", races, asked & depth, ORDER_PATH)
     yield path_figure("the same, started by the ticker (no book change)", races, asked & ~depth, None)
     yield path_figure("a message that leads to no order", races, ~asked, None)
+
+    yield tail_figure([tail(stream) for _ in range(RACES)])
+
+
+def tail_figure(tails: list[Tail]) -> Figure:
+    """Return the figure of the path's tail: the median over the passes of p99 / p50."""
+    taken = np.concatenate([t.taken_ns for t in tails])
+    slowest = np.concatenate([t.levels for t in tails])[taken >= np.quantile(taken, 0.99)]
+    ratio = median(np.quantile(t.taken_ns, 0.99) / np.median(t.taken_ns) for t in tails)
+    usual = np.median(tails[0].levels)
+    detail = (
+        f"core alone, {_spread_text(taken)}, at most {taken.max() / 1e3:,.0f} us; a message has {usual:.0f} levels, "
+        f"one of the slowest hundredth {np.median(slowest):.0f}; "
+        f"involuntary context switches {[t.switches for t in tails]}"
+    )
+    return Figure("bytes -> book -> signed orders: p99 / p50", "지연 시간 꼬리", ratio, "x", TAIL, detail)
 
 
 def path_figure(name: str, races: list[Race], chosen: np.ndarray, goal: Goal | None) -> Figure:
@@ -190,9 +208,16 @@ def single_steps(stream: Stream) -> Iterator[Figure]:
     """Measure a check, a sizing and a signature."""
     yield _step("risk check of an entry that passes all of them", "리스크 검사", parts.risk_check(stream))
     yield _step("sizing by Kelly and every other cap", "주문 수량 산정", parts.position_size(stream))
+    contest = parts.gate(stream)
+    pair = contest.measure(ROUNDS)
+    ours, theirs = pair.ours / contest.units, pair.theirs / contest.units
+    detail = (
+        f"core {ours:,.0f} ns an order, plain loop {theirs:,.0f} ns; {parts.SYMBOLS} symbols, {parts.WORKING} working"
+    )
+    yield Figure("ten risk checks with hold / plain C loop", "리스크 검사와 보류", 1 / pair.ratio, "x", GATE, detail)
     for name, contest, goal in (
-        ("hashlib with the key hashed once", parts.signature(), SIGNATURE),
-        ("hmac.new", parts.usual_signature(), None),
+        ("hmac.new", parts.usual_signature(), SIGNATURE),
+        ("hashlib with the key hashed once", parts.signature(), None),
     ):
         pair = contest.measure(ROUNDS)
         ours, theirs = pair.ours / contest.units, pair.theirs / contest.units

@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from core_ext.engine cimport Engine
+from core_ext.orders cimport Evidence, Orders
 from core_ext.risk cimport RiskGate, request_t
+from core_ext.signal cimport Markets
 from core_ext.sizing cimport size_lots, sizing_t
 from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t
 from core_ext.wire cimport Scanner, Signer, encode_order
@@ -74,6 +76,52 @@ def check_orders(RiskGate gate not None, int64_t now, int64_t price_ticks, int64
                 return int(verdict)
         taken_ns[k] = (clock_ns() - started) // calls
     return int(verdict)
+
+
+def ask_gate(RiskGate gate not None, Orders orders not None, Markets markets not None, const int64_t[:, ::1] wanted,
+             int64_t now, int64_t step_ns, int working, int64_t[::1] verdicts):
+    """Ask for one order after the other, as the desk does; the venue cancels the oldest of more than ``working``.
+
+    Parameters
+    ----------
+    gate, orders, markets
+        Of one account.
+    wanted : array of int64, shape (n, 4)
+        Symbol, side, price in ticks, lots.
+    now, step_ns : int
+        Stamp of the first, and the time from one to the next; the symbol's market is renewed with each.
+    working : int
+    verdicts : array of int64
+        Filled with reasons.
+    """
+    cdef uint64_t held[512]
+    cdef request_t r
+    cdef approved_t order
+    cdef Py_ssize_t k
+    cdef int64_t first = 0, last = 0, ts
+    if not 0 < working < 512:
+        raise ValueError(f"{working} working orders")
+    memset(&r, 0, sizeof(request_t))
+    r.type = OrderType.LIMIT
+    for k in range(wanted.shape[0]):
+        ts = now + k * step_ns
+        r.symbol = wanted[k, 0]
+        r.side = wanted[k, 1]
+        r.price_ticks = wanted[k, 2]
+        r.lots = wanted[k, 3]
+        markets.data[r.symbol].ts_book = ts
+        markets.data[r.symbol].ts_mark = ts
+        verdicts[k] = gate.approve(&r, ts, &order)
+        if verdicts[k] != Reason.APPROVED:
+            continue
+        held[last & 511] = order.client_id
+        last += 1
+        if last - first > working:
+            orders.on_evidence(orders.find(held[first & 511]), Evidence.E_CANCELED, ts)
+            first += 1
+    while first < last:                            # a run leaves nothing behind
+        orders.on_evidence(orders.find(held[first & 511]), Evidence.E_CANCELED, now)
+        first += 1
 
 
 def size_positions(Instruments instruments not None, int64_t price_e8, dict inputs not None, int calls,

@@ -6,8 +6,11 @@ ask for the same orders, byte for byte. Refuses to know goals and pages.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns
 
 import numpy as np
@@ -86,6 +89,58 @@ def race(stream: Stream) -> Race:
     if not orders.any():
         raise RuntimeError("no message led to an order")
     return Race(decided, ours, theirs, orders, np.array([b'"depthUpdate"' in message[:100] for message in messages]))
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The core's path alone, pinned to a processor.
+
+    Attributes
+    ----------
+    taken_ns : array
+        Bytes to the last signed order, of the messages that changed the book and led to orders.
+    levels : array
+        Level changes of each.
+    switches : int
+        Times that the system took the processor away meanwhile.
+    """
+
+    taken_ns: np.ndarray
+    levels: np.ndarray
+    switches: int
+
+
+def tail(stream: Stream) -> Tail:
+    """Run the core's path alone over a recording, after a run that warms up."""
+    count = len(stream.messages)
+    with undisturbed(), pinned():
+        for _ in range(2):
+            decided, signed = np.zeros(count, np.int64), np.zeros(count, np.int64)
+            path, before = core_path(stream), getrusage(RUSAGE_SELF).ru_nivcsw
+            asked = path.run(stream.messages, stream.stamps, decided, signed)
+            switches = getrusage(RUSAGE_SELF).ru_nivcsw - before
+    levels = np.array(
+        [_levels(message) if orders else 0 for message, orders in zip(stream.messages, asked, strict=True)]
+    )
+    return Tail(signed[levels > 0], levels[levels > 0], switches)
+
+
+def _levels(message: bytes) -> int:
+    return message.count(b'["') if b'"depthUpdate"' in message[:100] else 0
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Keep the process on one processor, where the system lets it choose."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def blocks(count: int) -> Iterator[slice]:

@@ -8,20 +8,42 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from autotrader.research.replay import sizing
 from benchmarks.contests import Contest
-from benchmarks.order_path import EQUITY_USDT, KEY, core_path
+from benchmarks.order_path import E8, EPOCH, EQUITY_USDT, KEY, core_path, gate_limits
 from benchmarks.pairs import undisturbed
-from benchmarks.recording import Stream
-from core_ext.types import Reason
+from benchmarks.recording import Stream, specs
+from core_ext.account import Account
+from core_ext.orders import Orders
+from core_ext.risk import RiskGate
+from core_ext.signal import Markets
+from core_ext.types import Instruments, Reason
 from core_ext.wire import Signer
 
-from benchmarks.loops import check_orders, clock_cost, sign_often, size_positions  # isort: skip - built by order_path
+from benchmarks.loops import (  # isort: skip - built by order_path
+    ask_gate,
+    check_orders,
+    clock_cost,
+    sign_often,
+    size_positions,
+)
+from benchmarks.plain_gate import PlainGate  # isort: skip
 
 CALLS, SAMPLES = 100, 2000
+SYMBOLS, WORKING, GATE_ORDERS = 50, 200, 3000
+# The path's limits, the guard against duplicates on, room for 200 orders.
+GUARDED = {"duplicate_ns": 10**9, "max_orders_total": 1000}
+MARK_TICKS, GATE_DEPTH, GATE_EQUITY_E8 = 600_000, 400, 100_000 * E8
+# Orders come 62 times a second: the guard against duplicates looks at as many, the minute's limit is near.
+NOW, GATE_STEP_NS = 1_723_161_256_000_000_000, 16_000_000
+# One order for each of four checks: above the collar, too much money, more than a fifth of the depth, the same again.
+REFUSED = np.array(
+    [[0, 0, 640_000, 5], [0, 0, 600_000, 90], [0, 0, 600_000, 81], [0, 0, 600_000, 50], [0, 0, 600_000, 50]]
+)
 SIGNATURES = 1000
 PARAMETERS = (
     b"newClientOrderId=at0000000100000001&price=61740.1&quantity=0.001&side=BUY&symbol=BTCUSDT"
@@ -59,6 +81,76 @@ def risk_check(stream: Stream) -> np.ndarray:
     if verdict != Reason.APPROVED:
         raise RuntimeError(f"the entry is refused: {Reason(verdict).name}")
     return taken
+
+
+def gate(stream: Stream) -> Contest:
+    """Set the gate, check and hold, against the same checks in a plain loop over arrays.
+
+    Fifty symbols, half of them with a position, 200 orders working; each order that passes is held, and the oldest
+    is released.
+
+    Raises
+    ------
+    RuntimeError
+        If the two disagree on an order, or what is to pass does not.
+    """
+    rules = gate_limits(stream) | GUARDED
+    tight = rules | {"max_gross_e8": E8 * 3 // 10}
+    require_same_verdicts(gates(rules), np.concatenate([passing_orders(600), REFUSED]))
+    require_same_verdicts(gates(tight, held=0), passing_orders(600))
+    if any(ask(passing_orders(GATE_ORDERS)).any() for ask in gates(rules)):
+        raise RuntimeError("an order is refused that is to pass")
+    wanted = passing_orders(GATE_ORDERS)
+    return Contest(
+        lambda: partial(gates(rules)[0], wanted),
+        lambda: partial(gates(rules)[1], wanted),
+        GATE_ORDERS,
+    )
+
+
+def require_same_verdicts(both: list[Callable[[np.ndarray], np.ndarray]], wanted: np.ndarray) -> None:
+    """Raise if the gates disagree on an order, or refuse none."""
+    core, plain = (ask(wanted) for ask in both)
+    if not np.array_equal(core, plain) or not core.any():
+        raise RuntimeError(f"the gates say {reasons(core)} and {reasons(plain)}")
+
+
+def reasons(verdicts: np.ndarray) -> dict[str, int]:
+    """Return how often each reason was given, by name."""
+    return {
+        Reason(reason).name: int(count) for reason, count in zip(*np.unique(verdicts, return_counts=True), strict=True)
+    }
+
+
+def passing_orders(count: int) -> np.ndarray:
+    """Return orders (symbol, side, price in ticks, lots) that no check refuses and no two of which are alike."""
+    k = np.arange(count)
+    side = k // SYMBOLS % 2
+    return np.stack([7 * k % SYMBOLS, side, MARK_TICKS + (2 * side - 1) * (k % 40), 5 + k % 7], axis=1)
+
+
+def gates(rules: dict[str, float], held: int = 10) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Return the core's gate and the plain one in the same state; each answers orders with its verdicts."""
+    spec = specs(("BTCUSDT",))[0]
+    instruments = Instruments([spec | {"symbol": f"S{k}USDT"} for k in range(SYMBOLS)])
+    account, orders, markets = Account(instruments, GATE_EQUITY_E8), Orders(EPOCH), Markets(SYMBOLS)
+    mark_e8 = MARK_TICKS * spec["tick_e8"]
+    positions = [0 if k % 2 else (k % 4 - 1) * held for k in range(SYMBOLS)]
+    for k, lots in enumerate(positions):
+        account.mark(k, mark_e8)
+        if lots:
+            account.fill(k, lots, MARK_TICKS, 0)
+        touch = {"bid_ticks": MARK_TICKS, "ask_ticks": MARK_TICKS + 1, "book_good": True}
+        markets.set(k, mark_e8=mark_e8, last_e8=mark_e8, depth_lots=(GATE_DEPTH, GATE_DEPTH), **touch)
+    core = RiskGate(instruments, account, orders, markets, rules)
+    plain = PlainGate(rules, spec, account.equity(), positions, [MARK_TICKS] * SYMBOLS, GATE_DEPTH)
+
+    def asked(ask: Callable[..., None], wanted: np.ndarray) -> np.ndarray:
+        verdicts = zeros(len(wanted))
+        ask(wanted, NOW, GATE_STEP_NS, WORKING, verdicts)
+        return verdicts
+
+    return [partial(asked, partial(ask_gate, core, orders, markets)), partial(asked, plain.ask)]
 
 
 def until_first_order(stream: Stream) -> int:

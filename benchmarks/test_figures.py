@@ -5,9 +5,9 @@ Each test also hands our side to pytest-benchmark, for its report.
 
 import pytest
 
-from benchmarks import contests, figures
+from benchmarks import contests, figures, parts
 from benchmarks.long_run import STATM
-from benchmarks.order_path import race
+from benchmarks.order_path import race, tail
 
 # What a goal of so many events a second may cost in passes over the same rows: a core that reads at least
 # 10 GB/s of memory passes a row of 64 bytes in 6.4 ns.
@@ -26,7 +26,7 @@ def reported(benchmark, contest, rounds):
     return pair
 
 
-def test_a_level_change_costs_at_most_twice_a_plain_ladder(benchmark, stream):
+def test_a_level_change_costs_little_more_than_in_a_plain_ladder(benchmark, stream):
     pair = reported(benchmark, contests.book(stream), figures.ROUNDS)
     assert figures.BOOK.is_met_by(1 / pair.ratio)
 
@@ -36,13 +36,31 @@ def test_a_depth_message_is_read_six_times_as_fast_as_by_msgspec(benchmark, stre
     assert figures.PARSE.is_met_by(pair.ratio)
 
 
-def test_bytes_become_signed_orders_twenty_times_as_fast_as_in_the_python_stack(benchmark, stream):
+def test_bytes_become_signed_orders_sixty_times_as_fast_as_in_the_python_stack(benchmark, stream):
     races = []
     benchmark.pedantic(lambda: races.append(race(stream)), rounds=figures.RACES, iterations=1, warmup_rounds=1)
     chosen = (races[0].orders > 0) & races[0].is_depth
     figure = figures.path_figure("path", races[1:], chosen, figures.ORDER_PATH)
     benchmark.extra_info.update(ratio=figure.value, detail=figure.detail)
     assert figures.ORDER_PATH.is_met_by(figure.value)
+
+
+def test_the_slowest_hundredth_of_signed_orders_takes_at_most_five_times_the_usual(benchmark, stream):
+    tails = []
+    benchmark.pedantic(lambda: tails.append(tail(stream)), rounds=figures.RACES, iterations=1)
+    figure = figures.tail_figure(tails)
+    benchmark.extra_info.update(ratio=figure.value, detail=figure.detail)
+    assert figures.TAIL.is_met_by(figure.value)
+
+
+def test_ten_checks_and_a_hold_cost_at_most_three_plain_loops_over_the_same_arrays(benchmark, stream):
+    pair = reported(benchmark, parts.gate(stream), figures.ROUNDS)
+    assert figures.GATE.is_met_by(1 / pair.ratio)
+
+
+def test_a_signature_is_made_five_times_as_fast_as_by_hmac(benchmark):
+    pair = reported(benchmark, parts.usual_signature(), figures.ROUNDS)
+    assert figures.SIGNATURE.is_met_by(pair.ratio)
 
 
 @pytest.mark.parametrize("make", [contests.replay_rows, contests.replay_lines])
