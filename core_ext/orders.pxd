@@ -97,7 +97,7 @@ cdef class Orders:
     cdef readonly uint64_t illegal             # evidence that no state allows
     cdef readonly uint64_t late                # fills of orders believed dead
 
-    cdef void attach(self, Account account)
+    cpdef attach(self, Account account)
     cdef uint64_t next_id(self) noexcept nogil
     cdef order_t* find(self, uint64_t client_id) noexcept nogil
     cdef order_t* insert(self, const approved_t* approved, int64_t hold_ticks) noexcept nogil
@@ -105,6 +105,8 @@ cdef class Orders:
     cdef bint on_evidence(self, order_t* order, int evidence, int64_t ts) noexcept nogil
     cdef bint on_fill(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil
     cdef bint on_amended(self, order_t* order, int64_t price_ticks, int64_t lots, int64_t ts) noexcept nogil
+    cdef bint on_sized(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil
+    cdef order_t* known(self, uint64_t client_id, int64_t price_ticks, int64_t lots) except NULL
     cdef void recount(self, order_t* order) noexcept nogil
     cdef void count(self, order_t* order, int64_t lots, int64_t ticks) noexcept nogil
     cdef void suspend(self, order_t* order) noexcept nogil

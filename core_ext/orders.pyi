@@ -2,6 +2,8 @@
 
 from typing import Any, final
 
+from core_ext.account import Account
+
 @final
 class Orders:
     """Our orders."""
@@ -34,8 +36,30 @@ class Orders:
     def sound(self) -> bool:
         """Return whether the running totals are those of the table."""
 
-    def insert_for_test(self, symbol: int, side: int, price_ticks: int, lots: int, reduce_only: bool = False) -> int:
+    def attach(self, account: Account) -> None:
+        """Keep the margin of open orders in this account from here on."""
+
+    def insert_for_test(
+        self,
+        symbol: int,
+        side: int,
+        price_ticks: int,
+        lots: int,
+        reduce_only: bool = False,
+        position_side: int = 0,
+        type: int = 0,
+        terms: int = 0,
+    ) -> int:
         """Put an order into its place without asking risk and return its client id; tests only."""
+
+    def ask(self, client_id: int, price_ticks: int, lots: int) -> None:
+        """Count an amendment that has been asked for: until it is answered the worse of both is exposure."""
+
+    def amended(self, client_id: int, price_ticks: int, lots: int, ts: int = 0) -> bool:
+        """Apply the venue's new price and quantity; return whether the state allowed it."""
+
+    def sized(self, client_id: int, lots: int, ts: int = 0) -> bool:
+        """Apply the quantity of a close position order; return whether it had none before."""
 
     def evidence(self, client_id: int, evidence: int, ts: int = 0) -> bool:
         """Apply evidence by its number; return whether the state allowed it."""

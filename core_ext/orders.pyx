@@ -5,10 +5,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from core_ext.account cimport Account
-from core_ext.fixed cimport mul
+from core_ext.fixed cimport MAX_STEPS, mul
 from core_ext.types cimport OrderState, PositionSide, Side, Term, approved_t, is_conditional, leg_of
 
 from core_ext.types import OrderState as StateFace
+from core_ext.types import OrderType as OrderTypeFace
 
 cdef uint8_t STAY = 254     # legal, changes nothing
 cdef uint8_t NO = 255       # illegal: counted, changes nothing
@@ -31,6 +32,11 @@ TRANSITIONS = [
     [NO,   NO,   NO,   NO,   STAY, STAY, STAY, STAY, NO,   NO,   NO,   NO,   STAY],   # EXPIRED
     [NO,   STAY, NO,   NO,   NO,   NO,   STAY, STAY, NO,   NO,   NO,   NO,   STAY],   # REJECTED
 ]
+
+
+cdef inline int64_t may_fill(const order_t* order) noexcept nogil:
+    # What is left of the larger of what the order is and what it has been asked to become.
+    return max(0, max(order.lots, order.amend_lots) - order.filled)
 
 
 @cython.final
@@ -59,8 +65,16 @@ cdef class Orders:
     def __dealloc__(self):
         PyMem_Free(self.table)
 
-    cdef void attach(self, Account account):
-        # From here on the margin of open orders is kept in this account.
+    cpdef attach(self, Account account):
+        """Keep the margin of open orders in this account from here on.
+
+        Raises
+        ------
+        ValueError
+            If there are open orders, which the account would not know.
+        """
+        if self.open_orders:
+            raise ValueError(f"{self.open_orders} orders are open: an account is attached to an empty table")
         self.account = account
         self.instruments = account.instruments
 
@@ -127,8 +141,7 @@ cdef class Orders:
 
     cdef void recount(self, order_t* order) noexcept nogil:
         # Bring the totals to what this order is now, or may become.
-        self.count(order, 0 if is_terminal(order.state) else max(order.lots, order.amend_lots) - order.filled,
-                   max(order.hold_ticks, order.amend_ticks))
+        self.count(order, 0 if is_terminal(order.state) else may_fill(order), max(order.hold_ticks, order.amend_ticks))
 
     cdef void suspend(self, order_t* order) noexcept nogil:
         # As if the order were not there, until the next recount.
@@ -165,7 +178,16 @@ cdef class Orders:
         order.lots = lots
         order.amend_ticks = order.amend_lots = 0
         self.recount(order)
-        return True
+        return self.on_evidence(order, E_FULL, ts) if order.filled >= lots else True
+
+    cdef bint on_sized(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil:
+        # Of a close position order, whose quantity the venue tells at its trigger.
+        if order.lots or lots <= 0 or is_terminal(order.state):
+            return False
+        order.lots = lots
+        order.updated = ts
+        self.recount(order)
+        return self.on_evidence(order, E_FULL, ts) if order.filled >= lots else True
 
     cdef bint on_evidence(self, order_t* order, int evidence, int64_t ts) noexcept nogil:
         # False for evidence that the order's state does not allow.
@@ -176,6 +198,8 @@ cdef class Orders:
         order.updated = ts
         if evidence == E_AMEND_REJECTED:
             order.amend_ticks = order.amend_lots = 0
+            if order.lots and order.filled >= order.lots and not is_terminal(order.state):
+                return self.on_evidence(order, E_FULL, ts)     # nothing is left of what it was
             self.recount(order)
         elif (evidence == E_ACCEPTED or evidence == E_TRIGGERING) and not order.triggered:
             order.triggered = True             # of a conditional order: the rest is margin from now on
@@ -210,13 +234,15 @@ cdef class Orders:
 
     cdef bint on_fill(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil:
         # Booked even when it should not be: position follows the venue. False when the order was believed dead
-        # or the fill is larger than what was left.
-        if is_terminal(order.state) or lots > leaves(order):
+        # or the fill is larger than what was left. News of an amendment may come after a fill of what it added.
+        cdef int64_t most = max(order.lots, order.amend_lots)
+        if is_terminal(order.state) or lots <= 0 or (most and lots > most - order.filled):
             self.late += 1
             order.updated = ts
             return False
         order.filled += lots
-        if order.filled == order.lots:
+        order.triggered = True                 # what fills has been triggered, told or not
+        if order.filled == most:
             return self.on_evidence(order, E_FULL, ts)
         self.recount(order)
         return self.on_evidence(order, E_PART, ts)
@@ -241,7 +267,7 @@ cdef class Orders:
             e.orders += 1
             count += 1
             unknown += order.state == OrderState.UNKNOWN
-            if order.counted_lots != max(order.lots, order.amend_lots) - order.filled:
+            if order.counted_lots != may_fill(order):
                 return False
         for k in range(SYMBOL_PLACES):
             for leg in range(2):
@@ -257,22 +283,53 @@ cdef class Orders:
         """Return whether the running totals are those of the table."""
         return self.audit()
 
-    def insert_for_test(self, int symbol, int side, int64_t price_ticks, int64_t lots, bint reduce_only=False):
+    def insert_for_test(self, int symbol, int side, int64_t price_ticks, int64_t lots, bint reduce_only=False,
+                        int position_side=0, int type=0, int terms=0):
         """Put an order into its place without asking risk and return its client id; tests only."""
-        cdef uint64_t client_id = self.next_id()
-        cdef order_t* order = &self.table[client_id & (ORDER_PLACES - 1)]
+        cdef uint64_t client_id
+        cdef order_t* order
+        if not 0 <= symbol < (self.account.instruments.size if self.account is not None else SYMBOL_PLACES):
+            raise IndexError(symbol)
+        if not (0 <= side <= 1 and 0 <= price_ticks <= MAX_STEPS and 0 <= lots <= MAX_STEPS
+                and 0 <= position_side <= 2 and 0 <= type < len(OrderTypeFace) and 0 <= terms < 256):
+            raise ValueError(f"no such order: {side=} {price_ticks=} {lots=} {position_side=} {type=} {terms=}")
+        client_id = self.next_id()
         if client_id == 0:
             return 0                           # every place holds a live order, as for risk
+        order = &self.table[client_id & (ORDER_PLACES - 1)]
         memset(order, 0, sizeof(order_t))
         order.client_id = client_id
         order.symbol = symbol
         order.side = side
+        order.position_side = position_side
+        order.type = type
+        order.terms = terms
         order.price_ticks = price_ticks
         order.hold_ticks = price_ticks
         order.lots = lots
         order.reduce_only = reduce_only
         self.enter(order)
         return client_id
+
+    def ask(self, uint64_t client_id, int64_t price_ticks, int64_t lots):
+        """Count an amendment that has been asked for: until it is answered the worse of both is exposure."""
+        self.amend(self.known(client_id, price_ticks, lots), price_ticks, lots)
+
+    def amended(self, uint64_t client_id, int64_t price_ticks, int64_t lots, int64_t ts=0):
+        """Apply the venue's new price and quantity; return whether the state allowed it."""
+        return self.on_amended(self.known(client_id, price_ticks, lots), price_ticks, lots, ts)
+
+    def sized(self, uint64_t client_id, int64_t lots, int64_t ts=0):
+        """Apply the quantity of a close position order; return whether it had none before."""
+        return self.on_sized(self.known(client_id, 0, lots), lots, ts)
+
+    cdef order_t* known(self, uint64_t client_id, int64_t price_ticks, int64_t lots) except NULL:
+        cdef order_t* order = self.find(client_id)
+        if order == NULL:
+            raise KeyError(client_id)
+        if not (0 <= price_ticks <= MAX_STEPS and 0 <= lots <= MAX_STEPS):
+            raise ValueError(f"price or lots of an order out of range: {price_ticks} ticks, {lots} lots")
+        return order
 
     def evidence(self, uint64_t client_id, int evidence, int64_t ts=0):
         """Apply evidence by its number; return whether the state allowed it."""
