@@ -2,6 +2,9 @@
 
 from typing import Any, final
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from core_ext.types import Instruments
 
 @final
@@ -10,7 +13,7 @@ class Account:
 
     @property
     def hedge(self) -> bool:
-        """Whether long and short legs are kept apart."""
+        """Whether the account has long and short legs."""
 
     @property
     def multi_assets(self) -> bool:
@@ -18,7 +21,7 @@ class Account:
 
     @property
     def fee_coin(self) -> bool:
-        """Whether fees are paid in BNB while there is some."""
+        """Whether fees are paid in the fee coin while there is some."""
 
     @property
     def start_e8(self) -> int:
@@ -65,10 +68,6 @@ class Account:
         """Initial margin of all positions, 1e-8 USDT."""
 
     @property
-    def orders_total_e8(self) -> int:
-        """Margin of the open orders, 1e-8 USDT."""
-
-    @property
     def gross_e8(self) -> int:
         """Sum of the absolute values of all positions, 1e-8 USDT."""
 
@@ -81,12 +80,16 @@ class Account:
         """Notional of all fills so far, 1e-8 USDT."""
 
     @property
+    def orders_total_e8(self) -> int:
+        """Margin of the open orders beyond that of the positions, 1e-8 USDT."""
+
+    @property
     def collateral_e8(self) -> int:
-        """Collateral of the other coins in multi-assets mode, 1e-8 USDT."""
+        """What the other margin coins are worth as collateral, 1e-8 USDT; 0 in single-asset mode."""
 
     @property
     def isolated_total_e8(self) -> int:
-        """Wallets of all isolated legs, 1e-8 USDT."""
+        """Wallets of the isolated legs, 1e-8 USDT."""
 
     @property
     def isolated_unrealised_e8(self) -> int:
@@ -119,16 +122,22 @@ class Account:
     def transfer(self, amount_e8: int, asset: int = 0) -> None:
         """Move an asset (``types.Asset``) from the spot wallet into this one (negative: back)."""
 
-    def move_margin(self, symbol: int, amount_e8: int, leg: int = 0) -> None:
-        """Move USDT from cross into an isolated leg's wallet (negative: back)."""
+    def move_margin(self, symbol: int, amount_e8: int, leg: int = 0) -> int:
+        """Move USDT from cross into an isolated leg (negative: back); return 0, or the exchange's code."""
 
     def index(self, asset: int, price_e8: int) -> None:
         """Set what a margin coin is worth, 1e-8 USDT."""
 
+    def haircut(self, asset: int, ratio_e8: int) -> None:
+        """Set the share of a margin coin's value that counts as collateral, 1e-8."""
+
+    def coin_fee(self, fee_e8: int) -> int:
+        """Return what a USDT fee is in the fee coin, discount included; 0 when it is paid in USDT."""
+
     def set(self, symbol: int, setting: int, value: int) -> int:
         """Change a setting (``types.Setting``); return 0, or the exchange's code for refusing it."""
 
-    def open(self, symbol: int, side: int, notional: int, orders: int = 1, leg: int = 0) -> None:
+    def open(self, symbol: int, side: int, amount_e8: int, orders: int = 1, leg: int = 0) -> None:
         """Count an open order of this notional (negative, with orders -1: it is gone)."""
 
     def order_cost(self, symbol: int, side: int, price_e8: int, lots: int, leg: int = 0) -> int:
@@ -147,7 +156,7 @@ class Account:
         """Return a symbol's leverage, margin type, open orders and initial margin."""
 
     def asset(self, asset: int) -> dict[str, int]:
-        """Return a margin coin's wallet, transfers, fees, price and collateral ratio."""
+        """Return a margin coin's wallet, transfers, fees, price and collateral ratio, and its spot balance."""
 
     def liquidation(self, symbol: int, leg: int = 0) -> int:
         """Return the liquidation price of the leg as it stands, 1e-8 USDT, 0 for none."""
@@ -164,17 +173,32 @@ class Account:
     def cross_maintenance(self) -> int:
         """Return the maintenance margin of the cross positions, 1e-8 USDT."""
 
+    def margin_ratio(self) -> int:
+        """Return the largest maintenance margin over margin balance of what is liquidated together, 1e-8."""
+
     def available(self) -> int:
         """Return what new orders and withdrawals may use, 1e-8 USDT."""
 
     def reconcile(self) -> int:
         """Return the difference that the accounts leave unexplained; 0 always."""
 
+    def recompute(self) -> list[str]:
+        """Return the names of the running figures that differ from the ones worked out anew; none is right."""
+
+    def state(self) -> tuple[Any, ...]:
+        """Return everything that the account remembers, as plain values."""
+
     def check(self, symbol: int, leg: int = 0) -> None:
         """Raise IndexError for a symbol or leg that the account does not have."""
 
+    def check_coin(self, asset: int) -> None:
+        """Raise IndexError for what is no margin coin besides USDT."""
+
 def maintenance_margin(instruments: Instruments, symbol: int, amount_e8: int) -> int:
     """Return the maintenance margin of a notional, 1e-8 USDT (notional * rate - maintenance amount)."""
+
+def max_notional(instruments: Instruments, symbol: int, leverage: int) -> int:
+    """Return the largest notional that a leverage may carry, 1e-8 USDT; 0 for one that no bracket allows."""
 
 def liquidation_price(
     instruments: Instruments,
@@ -187,3 +211,15 @@ def liquidation_price(
     other_maintenance_e8: int = 0,
 ) -> int:
     """Return the liquidation price of a cross or isolated position, hedge legs included, in 1e-8 USDT; 0 for none."""
+
+def margin_table(
+    instruments: Instruments,
+    lots: ArrayLike,
+    cost_e8: ArrayLike,
+    mark_e8: ArrayLike,
+    wallet_e8: ArrayLike,
+    leverage: ArrayLike,
+    isolated: ArrayLike | None = None,
+    isolated_e8: ArrayLike | None = None,
+) -> dict[str, NDArray[np.int64]]:
+    """Return what each of N portfolios needs and where each of its legs is liquidated, as arrays."""
