@@ -12,7 +12,7 @@ import numpy as np
 
 from core_ext.types import Asset as AssetFace
 
-cdef int64_t MOST_E8 = 1 << 60             # money and prices beyond this are absurd and refused at the Python face
+cdef int64_t MOST_E8 = 1 << 62             # money and prices beyond this are absurd and refused at the Python face
 
 cdef int64_t FEE_COIN_SHARE = 90000000     # of a fee, when it is paid in the fee coin: 10 % less
 # Shares of a coin's value that count as collateral where the exchange's index does not say: its tables change.
@@ -689,7 +689,7 @@ cdef class Account:
         """
         self.check(symbol, leg)
         refuse_outside("lots of a fill", lots, -MAX_STEPS, MAX_STEPS)
-        refuse_outside("price of a fill", price_ticks, 1, MAX_STEPS)
+        refuse_outside("price of a fill", price_ticks, 0, MAX_STEPS)
         refuse_outside("fee of a fill", fee_e8, -MOST_E8, MOST_E8)
         return self.book_fill(symbol, leg, lots, price_ticks, fee_e8, in_coin)
 
@@ -924,7 +924,7 @@ def liquidation_price(Instruments instruments not None, int symbol, int64_t long
     for what, amount in (("cost", cost_e8), ("wallet", wallet_e8), ("unrealised profit", other_unrealised_e8),
                          ("maintenance margin", other_maintenance_e8)):
         refuse_outside(what, amount, -MOST_E8, MOST_E8)
-    return liquidation_of(&instruments.data[symbol], wallet_e8 + other_unrealised_e8 - other_maintenance_e8,
+    return liquidation_of(&instruments.data[symbol], plus(plus(wallet_e8, other_unrealised_e8), -other_maintenance_e8),
                           longs, shorts, cost_e8)
 
 

@@ -124,16 +124,6 @@ def test_no_field_differs_on_a_long_random_walk(seed):
     wander(seed, 5_000)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(STEP, max_size=25), st.integers(0, 2))
-def test_initial_margin_is_the_exact_one_within_a_unit_a_position(steps, symbol):
-    account, twin = Account(Instruments(SPECS), START), plain.Account(SPECS, START)
-    for step in steps:
-        apply(step, account, twin)
-    held = sum(position.lots != 0 for position in twin.positions)
-    assert abs(account.initial_total_e8 - twin.exact_initial) < max(held, Fraction(1, 2))
-
-
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(st.lists(STEP, max_size=15))
 def test_the_liquidation_price_is_where_equity_meets_maintenance(steps):
