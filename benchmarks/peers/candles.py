@@ -34,11 +34,12 @@ from benchmarks.peers.crossing import Crossing  # noqa: E402 - exists once it is
 E8 = 10**8
 KOREAN = "봉 백테스트"
 FAST, SLOW = 20, 100
-POSITION_USDT = 100.0
+# Above the exchange's smallest order of every symbol all the way, and far from the loss limits.
+POSITION_USDT = 150.0
 VECTORBT_AIM, NAUTILUS_AIM = 5.0, 30.0
 # A change of sides at the last bar is filled by one side and not by the other.
 LAST_BARS = 1
-LIKENESS = 1e-3
+LIKENESS = 3e-3  # of the equity: filled at the close and without a spread, or at the next open with one
 VECTORBT = (
     "means of {fast} and {slow} closes, always in the market with {usdt:g} USDT after the first cross, filled at the "
     "next open, half a basis point of spread a side and taker fees on both. Theirs: MA.run, the crosses, "
@@ -51,7 +52,8 @@ NAUTILUS = (
     "the same two means in Python on both sides (nautilus_trader has its compiled SimpleMovingAverage, ours is a deque "
     "and two sums); theirs is BacktestEngine.run with bars as the only data, logging off, filled at the bar's "
     "close, one order for a change of sides; ours fills at the next open and closes before it opens. Sides changed "
-    "{ours:,} times in ours, {theirs:,} in theirs"
+    "{ours:,} times in ours, {theirs:,} in theirs; equity at the end {our_equity:,.2f} USDT, their wallet "
+    "{their_equity:,.2f} USDT, without our half a basis point of spread a side"
 )
 
 
@@ -300,7 +302,7 @@ def nautilus(market: Market) -> Iterator[Row]:
     DifferentResultError
         If sides change more or less often than in ours.
     """
-    from benchmarks.peers.nautilus import bar_engine
+    from benchmarks.peers.nautilus import bar_engine, wallet
 
     plan = market.plan(lambda: PythonCrossing(market.lots[0]))
     ours = ran(candle_run(plan, market.rows))
@@ -310,8 +312,10 @@ def nautilus(market: Market) -> Iterator[Row]:
 
     engine = bar_engine(market, FAST, SLOW)
     engine.run()
-    theirs = Ran(len(engine.cache.orders()), 0.0)
+    theirs = Ran(len(engine.cache.orders()), wallet(engine))
     require_like(ours, theirs, 1)
     contest = Contest(lambda: candle_run(plan, market.rows), prepare, market.count, perf_counter_ns)
-    note = NAUTILUS.format(ours=ours.sides, theirs=theirs.sides)
+    note = NAUTILUS.format(
+        ours=ours.sides, theirs=theirs.sides, our_equity=ours.equity, their_equity=theirs.equity
+    )
     yield _row(contest, "candle backtest, Python strategy, one symbol", "nautilus_trader", NAUTILUS_AIM, note)
