@@ -148,7 +148,7 @@ class Node:
         self.risk = RiskEngine(portfolio, self.bus, self.cache, self.clock)
         self.client = Signing(self.bus, self.cache, self.clock, key)
         self.execution.register_client(self.client)
-        self.data.register_client(Feed(ClientId("BINANCE"), BINANCE, self.bus, self.cache, self.clock))
+        self.data.register_client(Feed(ClientId("BINANCE"), self.bus, self.cache, self.clock, BINANCE))
         self.cache.add_account(margin_account(equity_usdt))
         self.quoter = MicropriceQuoter(self.instrument, steps(market), requote_ns, order_usdt, budget_usdt)
         self.quoter.register(trader, portfolio, self.bus, self.cache, self.clock)
@@ -188,10 +188,6 @@ def margin_account(equity_usdt: float) -> Any:
 
 class Feed(MarketDataClient):
     """A data client of which nothing is asked: messages are handed over by the contest."""
-
-    def __init__(self, *parts: Any):
-        client_id, venue, *rest = parts
-        super().__init__(client_id, venue, *rest)
 
     def subscribe_order_book_deltas(self, command: SubscribeOrderBook) -> None:
         """Do nothing: the deltas come anyway."""

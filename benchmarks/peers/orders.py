@@ -65,28 +65,27 @@ class Path(Protocol):
 
 @dataclass(frozen=True)
 class Depth:
-    """The snapshot and the depth messages that follow it.
+    """Places of depth messages among the recording's.
 
     Attributes
     ----------
-    snapshot : int
-        Its place among the recording's messages.
+    start : list of int
+        The diffs that came before the snapshot and go on behind it, then the snapshot.
     chosen : array of int
-        The places of the diffs.
+        The diffs that came after it.
     """
 
-    snapshot: int
+    start: list[int]
     chosen: np.ndarray
 
     @classmethod
-    def of(cls, stream: Stream, most: int) -> Depth:
-        """Choose the first snapshot and so many diffs that it brackets or that follow it."""
-        heads = [b'"lastUpdateId"' in message[:200] for message in stream.messages]
-        snapshot = heads.index(True)
+    def of(cls, stream: Stream) -> Depth:
+        """Choose the first snapshot and the diffs around it."""
+        snapshot = next(k for k, message in enumerate(stream.messages) if b'"lastUpdateId"' in message[:200])
         last_id = int(stream.book_runs[0].array()["a"][0])
-        diffs = (k for k in range(snapshot + 1, len(heads)) if b'"e":"depthUpdate"' in stream.messages[k][:100])
-        following = [k for k in diffs if last_update(stream.messages[k]) >= last_id]
-        return cls(snapshot, np.array(following[:most]))
+        diffs = [k for k, message in enumerate(stream.messages) if b'"e":"depthUpdate"' in message[:100]]
+        kept = [k for k in diffs if k < snapshot and last_update(stream.messages[k]) >= last_id]
+        return cls([*kept, snapshot], np.array([k for k in diffs if k > snapshot][:MOST]))
 
 
 def last_update(message: bytes) -> int:
@@ -102,18 +101,23 @@ def nautilus(stream: Stream) -> Iterator[Row]:
     snapshot = stream.book_runs[0].array()
     for batch in deltas(snapshot[snapshot["kind"] == int(Kind.LEVEL)], stream):
         node.load(batch)
-    yield raced(stream, node, "nautilus_trader", NAUTILUS_AIM, NAUTILUS, MOST)
+    *kept, at = Depth.of(stream).start
+    for k in kept:
+        node.on_message(stream.messages[k], int(stream.stamps[at]))
+    node.on_rejects()
+    yield raced(stream, node, "nautilus_trader", NAUTILUS_AIM, NAUTILUS)
 
 
 def python_binance(stream: Stream) -> Iterator[Row]:
     """Measure the usual stack on python-binance."""
     stack = BinanceStack(stream)
-    depth = Depth.of(stream, 1)
-    stack.on_message(stream.messages[depth.snapshot], int(stream.stamps[depth.snapshot]))
-    yield raced(stream, stack, "python-binance", STACK_AIM, PYTHON_BINANCE, MOST)
+    for k in Depth.of(stream).start:
+        stack.on_message(stream.messages[k], int(stream.stamps[k]))
+    stack.on_rejects()
+    yield raced(stream, stack, "python-binance", STACK_AIM, PYTHON_BINANCE)
 
 
-def raced(stream: Stream, peer: Path, name: str, aim: float, note: str, most: int) -> Row:
+def raced(stream: Stream, peer: Path, name: str, aim: float, note: str) -> Row:
     """Run the core and a peer over the same messages, in turn by blocks, and return the row.
 
     Raises
@@ -121,10 +125,10 @@ def raced(stream: Stream, peer: Path, name: str, aim: float, note: str, most: in
     DifferentResultError
         If a message leads to different orders.
     """
-    depth = Depth.of(stream, most)
+    depth = Depth.of(stream)
     core = core_path(stream)
-    nothing = np.zeros(1, np.int64)
-    core.run([stream.messages[depth.snapshot]], stream.stamps[[depth.snapshot]], nothing, nothing.copy())
+    untimed = (np.zeros(len(depth.start), np.int64) for _ in range(2))
+    core.run([stream.messages[k] for k in depth.start], stream.stamps[depth.start], *untimed)
     count = len(depth.chosen)
     ours, theirs, decided = (np.zeros(count, np.int64) for _ in range(3))
     asked = np.zeros(count, bool)
@@ -183,14 +187,20 @@ class CacheBook(Book):
 
     def load(self, snapshot: Any) -> bool:
         self._store(snapshot["bids"], snapshot["asks"])
-        self.last_id, self.state = snapshot["lastUpdateId"], "synced"
-        return True
+        self.last_id, self.state = snapshot["lastUpdateId"], "loaded"
+        kept, self.kept = self.kept, []
+        for diff in kept:
+            self.update(diff)
+        return self.state == "synced"
 
     def update(self, diff: Any) -> bool:
-        if self.state != "synced" or diff["u"] < self.last_id:
+        if self.state == "awaiting":
+            self.kept.append(diff)
             return False
+        if diff["u"] < self.last_id:
+            return self.state == "synced"
         self._store(diff["b"], diff["a"])
-        self.last_id = diff["u"]
+        self.last_id, self.state = diff["u"], "synced"
         return True
 
     def _store(self, bids: list[Any], asks: list[Any]) -> None:
