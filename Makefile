@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick lint build checked wheel bench clean fast test-313 which-313
+.PHONY: help demo test quick lint build checked wheel bench peers clean fast test-313 which-313
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1 - /p' Makefile | awk -F ' - ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -54,6 +54,17 @@ wheel: build  ## build the wheel, repair it, try it in a throw-away environment
 
 bench: $(STAMP).built  ## measure against plain C, msgspec and the usual Python stack
 	$(BIN)/pytest benchmarks
+
+peers: $(STAMP).built  ## the same jobs on other people's tools, in environments of their own (.venv-peers*)
+	@$(BIN)/python -m benchmarks.build
+	@for list in benchmarks/peers/requirements*.txt; do \
+		name="$$(basename "$$list" .txt | sed 's/requirements/peers/')" && \
+		{ [ -x "$(VENV)-$$name/bin/python" ] || $(BIN)/python -m venv "$(VENV)-$$name"; } && \
+		echo "Installing what $$list names into $(VENV)-$$name (a few minutes the first time)" && \
+		"$(VENV)-$$name/bin/python" -m pip install -qq --requirement "$$list" && \
+		"$(VENV)-$$name/bin/python" -m benchmarks.peers "build/peers/$$name.json" \
+			$$(echo "$$name" | sed 's/^peers-*//') || exit; \
+	done
 
 test-313:  ## the tests that are not slow, on Python 3.13, in .venv313
 	@[ -n "$(PYTHON313)" ] || { echo "make: no python3.13 on PATH or in ~/.pyenv/versions" >&2; exit 2; }

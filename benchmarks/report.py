@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from benchmarks.figures import RACES, ROUNDS, SHORT_ROUNDS, Figure, all_figures
 from benchmarks.machine import machine
+from benchmarks.peers import table as peers
 from benchmarks.recording import CANDLES, ROOT, Stream, first_present, stream
 
 PAGE = ROOT / "docs/performance.md"
@@ -70,7 +71,8 @@ def plain_table(figures: Iterable[Figure]) -> str:
 
 def page(figures: list[Figure], recording: Stream) -> str:
     """Return the page in Markdown."""
-    return "\n".join((*head(figures), *method(recording), *table(figures), *machine_lines()))
+    parts = head(figures), method(recording), table(figures), peers.section(peers.results()), machine_lines()
+    return "\n".join(line for part in parts for line in part)
 
 
 def head(figures: list[Figure]) -> list[str]:

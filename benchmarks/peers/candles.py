@@ -315,7 +315,5 @@ def nautilus(market: Market) -> Iterator[Row]:
     theirs = Ran(len(engine.cache.orders()), wallet(engine))
     require_like(ours, theirs, 1)
     contest = Contest(lambda: candle_run(plan, market.rows), prepare, market.count, perf_counter_ns)
-    note = NAUTILUS.format(
-        ours=ours.sides, theirs=theirs.sides, our_equity=ours.equity, their_equity=theirs.equity
-    )
+    note = NAUTILUS.format(ours=ours.sides, theirs=theirs.sides, our_equity=ours.equity, their_equity=theirs.equity)
     yield _row(contest, "candle backtest, Python strategy, one symbol", "nautilus_trader", NAUTILUS_AIM, note)

@@ -31,7 +31,8 @@ POLL_NS = 10 * MS
 LIKENESS = 0.25
 NOTE = (
     "the recording's level changes and trades ({events:,} events, no ticker), decoded beforehand; constant latencies "
-    "of {order:g} and {response:g} ms, pessimistic queue (its risk-averse model; its orders fill whole, because its model of partial fills stops with an invalid order status here), the same fees; both "
+    "of {order:g} and {response:g} ms, pessimistic queue (its risk-averse model; its orders fill whole, because its "
+    "model of partial fills stops with an invalid order status here), the same fees; both "
     "clocks of its events are the recording's, which is the clock of the core's venue. Its strategy is compiled by "
     "numba and {woken}. The core's side has in its time what the other does not have: the gate's checks "
     "of every order, margin, liquidation and funding, the equity curve and a sealed journal on disk. Ours filled "
@@ -195,9 +196,7 @@ def numba_quoter() -> Callable[..., int]:
         return lots if lots <= int(np.floor(budget / (price * lot) + 1e-9)) - held else 0
 
     @njit
-    def quoter(
-        market: Any, tick: float, lot: float, order: float, budget: float, requote_ns: int, poll_ns: int
-    ) -> int:
+    def quoter(market: Any, tick: float, lot: float, order: float, budget: float, requote_ns: int, poll_ns: int) -> int:
         ids = np.zeros(2, np.int64)
         touched = np.zeros(2, np.int64)
         next_id, asked = 1, 0

@@ -180,9 +180,7 @@ def margin_account(equity_usdt: float) -> Any:
 
     money = Money(equity_usdt, USDT)
     balance = AccountBalance(money, Money(0, USDT), money)
-    state = AccountState(
-        AccountId("BINANCE-001"), AccountType.MARGIN, None, True, [balance], [], {}, UUID4(), 0, 0
-    )
+    state = AccountState(AccountId("BINANCE-001"), AccountType.MARGIN, None, True, [balance], [], {}, UUID4(), 0, 0)
     return AccountFactory.create(state)
 
 
@@ -203,9 +201,7 @@ class Signing(ExecutionClient):
     """
 
     def __init__(self, bus: MessageBus, cache: Cache, clock: TestClock, key: str):
-        super().__init__(
-            ClientId("BINANCE"), BINANCE, OmsType.NETTING, AccountType.MARGIN, None, bus, cache, clock
-        )
+        super().__init__(ClientId("BINANCE"), BINANCE, OmsType.NETTING, AccountType.MARGIN, None, bus, cache, clock)
         self._set_account_id(AccountId("BINANCE-001"))
         self._key, self._time = key, clock
         self._signed: list[str] = []

@@ -228,9 +228,7 @@ class BinanceStack(Stack):
         from binance import Client
 
         quoter = {"order_usdt": ORDER_USDT, "budget_usdt": BUDGET_USDT, "requote_ns": REQUOTE_NS}
-        super().__init__(
-            stream.plan.specs[0], gate_limits(stream), quoter, EQUITY_USDT, EPOCH, SECRET.encode(), True
-        )
+        super().__init__(stream.plan.specs[0], gate_limits(stream), quoter, EQUITY_USDT, EPOCH, SECRET.encode(), True)
         self.book: CacheBook = CacheBook()
         self.client = Client("key", SECRET, ping=False)
 

@@ -155,9 +155,7 @@ class OnDemand:
         totals = self._read(k, 1, self.library.read_integers, self.integer_levels, self.decimals)
         return self.integer_levels[: totals.levels]
 
-    def _read(
-        self, first: int, count: int, read: Callable[..., int], out: np.ndarray, decimals: list[int]
-    ) -> Totals:
+    def _read(self, first: int, count: int, read: Callable[..., int], out: np.ndarray, decimals: list[int]) -> Totals:
         totals = Totals()
         places = (ctypes.c_void_p(array.ctypes.data + 8 * first) for array in (self.starts, self.sizes))
         into = ctypes.c_void_p(out.ctypes.data)

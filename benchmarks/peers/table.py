@@ -15,9 +15,19 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build/peers"
-HOW = "`make peers` makes an environment of its own for them, runs the same jobs and leaves what it measured in `build/`"
+HOW = "`make peers` makes environments of their own for them, runs the same jobs and leaves the result in `build/`"
 # Distribution names; simdjson's On-Demand is no Python package, but a header that the contest is compiled with.
-PEERS = ("hftbacktest", "nautilus_trader", "msgspec", "orjson", "simdjson", "python-binance", "ccxt", "vectorbt")
+PEERS = (
+    "hftbacktest",
+    "nautilus_trader",
+    "msgspec",
+    "orjson",
+    "pysimdjson",
+    "simdjson",
+    "python-binance",
+    "ccxt",
+    "vectorbt",
+)
 HEADER = ("what", "항목", "peer", "ours", "theirs", "ratio", "aim", "")
 
 
@@ -111,7 +121,7 @@ class Result:
 
 def results(folder: Path = RESULTS) -> list[Result]:
     """Return what the environments measured, by name; none where nothing was."""
-    return [Result.read(path) for path in sorted(folder.glob("*.json"))]
+    return [Result.read(path) for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)]
 
 
 def installed(peers: Iterable[str] = PEERS) -> dict[str, str]:
@@ -150,7 +160,7 @@ def section(found: list[Result]) -> list[str]:
     title = ["## Peers · 다른 도구와의 비교", ""]
     if not any(result.rows for result in found):
         return [*title, f"Not measured here. {HOW}.", ""]
-    rows = [(row, result.versions) for result in found for row in result.rows]
+    rows = list({(row.job, row.peer): (row, result.versions) for result in found for row in result.rows}.values())
     return [
         *title,
         *_summary([row for row, _ in rows]),
