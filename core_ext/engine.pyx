@@ -82,6 +82,8 @@ cdef class Engine:
     cdef int audit(self, const event_t* row) except -1:
         # The checked build only: what is kept as running totals is worked out anew.
         self.counts[row.kind] += 1
+        if not self.account.audit():
+            raise RuntimeError(f"event {self.events}: totals of the account differ: {self.account.recompute()}")
         if self.account.reconcile() != 0:
             raise RuntimeError(f"event {self.events}: the accounts do not reconcile by {self.account.reconcile()}")
         if row.kind >= 32 and not self.orders.audit():
@@ -318,7 +320,7 @@ cdef class Engine:
             if row.kind == Kind.ACCEPTED:
                 order.venue_id = row.b
                 if order.terms & Term.CLOSE_POSITION:
-                    order.lots = row.d         # known from the trigger on
+                    self.orders.on_sized(order, row.d, row.ts)     # known from the trigger on
             self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
         self.gate.update(row.symbol, self.desk.now)
         return self.on_ended(order)
@@ -496,12 +498,7 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened,
-            [(self.account.position(k), self.account.position(k, 1), self.account.margins_of(k)) for k in range(count)],
-            [self.account.spot(k) for k in range(count)], self.account.spot(),
-            self.account.hedge, self.account.multi_assets, self.account.fee_coin,
-            [self.account.asset(k) for k in range(1, 8)],
-            self.account.wallet_e8, self.account.unrealised_e8, self.account.fees_e8, self.account.funding_e8,
-            self.account.transfers_e8, self.account.maintenance_total_e8, self.account.gross_e8,
+            self.account.state(),
             [(self.near[k], self.reduced[k]) for k in range(count)],
             self.orders.rows(), self.orders.next_count, self.orders.illegal, self.orders.late,
             self.gate.state(),
