@@ -44,10 +44,7 @@ lint: $(STAMP).dev  ## style, types, and who may import whom
 build: $(STAMP).built  ## compile the core in place (release)
 
 checked: build  ## compile the core with every check on, and run the core's tests against it
-	@mkdir -p build/checked/core_ext && rm -f build/checked/core_ext/*.p[xy]*
-	@cp -p core_ext/*.py core_ext/*.pyx core_ext/*.pxd build/checked/core_ext/
-	cd build/checked && AUTOTRADER_CHECKED=1 "$(CURDIR)/$(BIN)/python" ../../setup.py -q build_ext --inplace
-	AUTOTRADER_CHECKED=1 PYTHONPATH="$(CURDIR)/build/checked" $(BIN)/pytest -n 2 $(CORE_TESTS)
+	deploy/checked pytest -n 2 -m "not slow" $(CORE_TESTS)
 
 wheel: build  ## build the wheel, repair it, try it in a throw-away environment
 	@VENV=$(VENV) deploy/wheel
@@ -77,6 +74,7 @@ clean:  ## remove what was built; .venv stays
 # --- below: what the targets above stand on ---
 
 CORE_TESTS = tests/test_package.py::test_the_checked_run_looks_at_the_checked_build \
+	tests/test_checked.py \
 	$(wildcard $(patsubst core_ext/%.pxd,tests/test_%*.py,$(wildcard core_ext/*.pxd)) tests/scenarios/test_*.py)
 
 fast: build

@@ -1,9 +1,10 @@
 """Build the compiled core.
 
-The release build is the default. ``AUTOTRADER_CHECKED=1`` switches bounds checks and
-initialisation checks on; both builds must pass the same tests. There is no
-``-march=native`` and no fast-math: a journal written by one wheel must replay bit for bit
-on every machine that can install that wheel.
+The release build is the default. ``AUTOTRADER_CHECKED=1`` switches bounds checks, initialisation
+checks, the undefined-behaviour sanitizer and the core's own audits (``AT_CHECKED``) on, and
+``AUTOTRADER_ASAN`` the address sanitizer too, whose runtime must then be preloaded: ``deploy/checked``
+does both. Both builds must pass the same tests. There is no ``-march=native`` and no fast-math: a
+journal written by one wheel must replay bit for bit on every machine that can install that wheel.
 """
 
 import os
@@ -27,12 +28,18 @@ DIRECTIVES = {
     "freethreading_compatible": False,
 }
 
-COMPILE = ["-O3", "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Wno-unreachable-code"]
+COMPILE = [
+    *("-O3", "-ffp-contract=off", "-fno-fast-math", "-std=c11", "-Wno-unreachable-code"),
+    f"-DAT_CHECKED={CHECKED:d}",
+]
 LINK = [] if sys.platform == "darwin" else ["-Wl,-z,relro", "-Wl,-z,now"]
 if CHECKED:
     COMPILE[0] = "-O1"
-    COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
-    LINK += ["-fsanitize=undefined"]
+    SANITIZE = "-fsanitize=" + ("address,undefined" if os.environ.get("AUTOTRADER_ASAN") else "undefined")
+    COMPILE += ["-g", "-fno-omit-frame-pointer", SANITIZE, "-fno-sanitize-recover=all"]
+    # A double that fits no integer is undefined too, and no part of `undefined`.
+    COMPILE += ["-fsanitize=float-cast-overflow"]
+    LINK += [SANITIZE]
 else:
     COMPILE += ["-g0"]
 
