@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick lint build checked wheel bench peers clean fast test-313 which-313
+.PHONY: help demo test quick lint build checked fuzz wheel bench peers clean fast test-313 which-313
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1 - /p' Makefile | awk -F ' - ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ build: $(STAMP).built  ## compile the core in place (release)
 
 checked: build  ## compile the core with every check on, and run the core's tests against it
 	deploy/checked pytest -n 2 -m "not slow" $(CORE_TESTS)
+
+fuzz: build  ## a million hostile messages, recorder lines and journals against the checked build (minutes)
+	PYTHONPATH="$(CURDIR)/tests" deploy/checked python -P -m fuzz --inputs 1000000 --workers 2
 
 wheel: build  ## build the wheel, repair it, try it in a throw-away environment
 	@VENV=$(VENV) deploy/wheel
@@ -74,7 +77,7 @@ clean:  ## remove what was built; .venv stays
 # --- below: what the targets above stand on ---
 
 CORE_TESTS = tests/test_package.py::test_the_checked_run_looks_at_the_checked_build \
-	tests/test_checked.py \
+	tests/test_checked.py tests/test_fuzz.py \
 	$(wildcard $(patsubst core_ext/%.pxd,tests/test_%*.py,$(wildcard core_ext/*.pxd)) tests/scenarios/test_*.py)
 
 fast: build
