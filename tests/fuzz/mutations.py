@@ -29,6 +29,7 @@ KEY_TEXTS = [key.encode() for key in KEYS]
 BYTES = b'"{}[],:\\ 0123456789.-+eEtfnusUabkpx\x00\n\r\x7f\x80\xff'
 GAPS = [b""] * 8 + [b" ", b"  ", b"\n\t"]
 TIMES = [2, 2, 3, 5, 9, 40, 300]
+CROWDS = [1, 9, 100, 1023, 1024, 2500]
 EDITS = [0, 1, 1, 1, 1, 1, 2, 2, 3, 6]
 
 
@@ -97,9 +98,7 @@ def other_leaf(source: Random, leaf: bytes) -> bytes:
     if how < 0.4:
         return leaf[1:-1] if quoted else b'"' + leaf + b'"'
     if how < 0.5 and quoted:
-        return b"".join(b"\\u%04x" % byte if source.random() < 0.3 else bytes([byte]) for byte in leaf[1:-1]).join(
-            [b'"'] * 2
-        )
+        return b'"%s"' % b"".join(b"\\u%04x" % byte if source.random() < 0.3 else b"%c" % byte for byte in leaf[1:-1])
     text = leaf.decode("latin-1").strip('"')
     text = (finer if how < 0.6 else other_digits if how < 0.8 else other_size)(source, text)
     return (f'"{text}"' if quoted else text).encode("latin-1")
@@ -163,16 +162,26 @@ def rename(source: Random, place: Any, at: int, _other: Any) -> None:
 
 
 def add(source: Random, place: Any, at: int, other: Any) -> None:
-    """Put in a field or an item that does not belong here."""
-    value = copied(source.choice(other)[1]) if source.random() < 0.3 else source.choice(LEAVES)
-    place.insert(at, [source.choice(KEY_TEXTS), value] if isinstance(place, Fields) else value)
+    """Put in a field or an item that does not belong here, or a field that belongs to another message."""
+    if not isinstance(place, Fields):
+        place.insert(at, source.choice(LEAVES))
+    elif source.random() < 0.4:
+        place.insert(at, copied(Fields([source.choice(other)]))[0])
+    else:
+        place.insert(at, [source.choice(KEY_TEXTS), source.choice(LEAVES)])
+
+
+def crowd(source: Random, place: Any, at: int, _other: Any) -> None:
+    """Put in so many of the shortest levels that a reader needs more room than it may have."""
+    sides = [at for at, (_, value) in enumerate(place) if isinstance(value, Items)] if isinstance(place, Fields) else []
+    put(place, source.choice(sides or [at]), Items([b'["1","1"]'] * source.choice(CROWDS)))
 
 
 Change = Callable[[Random, Any, int, Any], None]
 CHANGES: Sequence[Change] = (
     *[change_value] * 8,
     *[take_value] * 3,
-    *[drop, repeat, move, reorder, rename, add, add],
+    *[drop, repeat, move, reorder, rename, add, add, crowd],
 )
 
 

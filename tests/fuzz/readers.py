@@ -57,13 +57,19 @@ def drawn(source: Random, data: Path | None) -> Iterator[tuple[Seed, bytes]]:
 
 # ------------------------------------------------------------------ messages
 
+LISTED = {name: Instruments(specs) for name, specs in LISTINGS.items()}
+RENEWAL = 20
+
 
 class Messages:
     """The fast scanner beside the general parser, a pair for each market."""
 
     def __init__(self) -> None:
-        listed = {name: Instruments(specs) for name, specs in LISTINGS.items()}
-        self.pairs = {name: (Scanner(of, 0), Scanner(of, 0)) for name, of in listed.items()}
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin again with the least room: a scanner that met a long message keeps its room for the next."""
+        self.pairs = {name: (Scanner(of, 0), Scanner(of, 0)) for name, of in LISTED.items()}
 
     def judged(self, listing: str, message: bytes, ts: int) -> tuple[Status, bool]:
         """Return the verdict that both give, and whether the fast one needed no help."""
@@ -101,7 +107,9 @@ def read_messages(source: Random, count: int, data: Path | None, note: Note) -> 
     """Feed mutated messages to both parsers; return how many had which verdict."""
     counts: Counts = Counter()
     readers = Messages()
-    for seed, message in islice(drawn(source, data), count):
+    for number, (seed, message) in enumerate(islice(drawn(source, data), count)):
+        if number % RENEWAL == 0:
+            readers.renew()
         note(message)
         status, fast = readers.judged(seed.listing, message, int(seed.stamp) * (1000 if len(seed.stamp) < 17 else 1))
         counts["messages", seed.kind, f"{status.name}{' fast' if fast else ''}"] += 1
@@ -111,7 +119,7 @@ def read_messages(source: Random, count: int, data: Path | None, note: Note) -> 
 # ------------------------------------------------------------------ recorder lines
 
 LINE = re.compile(rb"([0-9]{1,19}) (.*?)\r?\n", re.DOTALL)
-STAMPS = [b"", b"0", b"-1", b"1", b"1.5", b" 1", b"0" * 9 + b"1680652700423575", b"0" * 3 + b"1680652700423575"]
+STAMPS = [b"", b"0", b"-1", b"1", b"1.5", b" 1", *(b"0" * n + b"1680652700423575" for n in (3, 4, 9))]
 STAMPS += [b"1" * 19, b"4611686018427387904", b"4611686018427387", b"4611686018427388", b"9" * 20]
 ENDS = [b"\n"] * 12 + [b"\r\n", b"\r\r\n", b"", b"\n\n", b"\r"]
 MONEY_E8 = 7_700 * E8
@@ -120,7 +128,7 @@ MONEY_E8 = 7_700 * E8
 def engine() -> Engine:
     """Return an engine that trades what the lines say, so that they reach all of it."""
     quoter = Quoter(order_e8=120 * E8, budget_e8=600 * E8, requote_ns=SECOND // 2, join_ticks=0, min_spread_ticks=1)
-    instruments = Instruments(LISTINGS["perpetual"])
+    instruments = LISTED["perpetual"]
     return Engine(instruments, quoter, limits(), SIZING, MONEY_E8, 7, ["stream"] * instruments.size)
 
 
@@ -171,7 +179,7 @@ def read_lines(source: Random, count: int, data: Path | None, note: Note, folder
     path = folder / "lines.seg"
     path.unlink(missing_ok=True)
     journal, fed = JournalWriter(str(path)), []
-    run, general = driver(journal), Scanner(Instruments(LISTINGS["perpetual"]), 0)
+    run, general = driver(journal), Scanner(LISTED["perpetual"], 0)
     messages = ((seed, text) for seed, text in drawn(source, data) if seed.listing == "perpetual")
     run.control(Kind.RUN, 0)
     for number in range(count):
@@ -186,7 +194,7 @@ def read_lines(source: Random, count: int, data: Path | None, note: Note, folder
         counts["lines", "", "taken" if stopped is None else "refused"] += 1
     run.finish()
     journal.close()
-    replay = Verifier(engine(), Scanner(Instruments(LISTINGS["perpetual"]), 0), read_journal(str(path)))
+    replay = Verifier(engine(), Scanner(LISTED["perpetual"], 0), read_journal(str(path)))
     for lines, first_row in fed:
         feed_lines(replay, lines, first_row)
     if (difference := replay.finish()) is not None:
