@@ -336,17 +336,20 @@ class Account:
 
     def set_leverage(self, symbol, leverage):
         notional = sum(self.exposure(symbol))
-        needed = sum(initial(side, leverage) for side in self.exposure(symbol))
         held = any(self.leg(symbol, leg).lots for leg in (0, 1))
         code = first(
             (-4028, not 1 <= leverage <= self.specs[symbol]["brackets"][0][4]),
             (-4161, self.isolated[symbol] and held and leverage < self.leverage[symbol]),
             (-2027, notional > max_notional(self.specs[symbol], leverage)),
-            (-2028, needed - self.needed(symbol) > max(0, self.available)),
+            (-2028, self.more_at(symbol, leverage) > max(0, self.available)),
         )
         if code == 0:
             self.leverage[symbol] = leverage
         return code
+
+    def more_at(self, symbol, leverage):
+        """Return what another leverage would need more than the one of now."""
+        return sum(initial(side, max(1, leverage)) for side in self.exposure(symbol)) - self.needed(symbol)
 
     def set_isolated(self, symbol, isolated):
         code = first(
