@@ -53,7 +53,7 @@ class Orders:
         """Put an order into its place without asking risk and return its client id; tests only."""
 
     def ask(self, client_id: int, price_ticks: int, lots: int) -> None:
-        """Count an amendment that has been asked for: until it is answered the worse of both is exposure."""
+        """Count an amendment that has been asked for: until it is answered the worst is exposure."""
 
     def amended(self, client_id: int, price_ticks: int, lots: int, ts: int = 0) -> bool:
         """Apply the venue's new price and quantity; return whether the state allowed it."""

@@ -165,9 +165,9 @@ cdef class Orders:
             order.counted_margin_e8 = margin
 
     cdef void amend(self, order_t* order, int64_t price_ticks, int64_t lots) noexcept nogil:
-        # Asked for: until the venue answers, the worse of both counts.
-        order.amend_ticks = price_ticks
-        order.amend_lots = lots
+        # Asked for: until the venue answers, the worst of all that it may become counts.
+        order.amend_ticks = max(order.amend_ticks, price_ticks)
+        order.amend_lots = max(order.amend_lots, lots)
         self.recount(order)
 
     cdef bint on_amended(self, order_t* order, int64_t price_ticks, int64_t lots, int64_t ts) noexcept nogil:
@@ -312,7 +312,7 @@ cdef class Orders:
         return client_id
 
     def ask(self, uint64_t client_id, int64_t price_ticks, int64_t lots):
-        """Count an amendment that has been asked for: until it is answered the worse of both is exposure."""
+        """Count an amendment that has been asked for: until it is answered the worst is exposure."""
         self.amend(self.known(client_id, price_ticks, lots), price_ticks, lots)
 
     def amended(self, uint64_t client_id, int64_t price_ticks, int64_t lots, int64_t ts=0):

@@ -102,8 +102,9 @@ class Pair:
         name = self.random.choice(["accepted", "armed", "triggering", "lost", "sent", "cancel refused", "canceled",
                                    "expired", "ask", "ask", "amended", "amend refused"])  # fmt: skip
         if name == "ask":
-            order.asked = self.price(order.symbol), self.random.randint(1, MOST_LOTS[order.symbol])
-            self.orders.ask(client_id, *order.asked)
+            asked = self.price(order.symbol), self.random.randint(1, MOST_LOTS[order.symbol])
+            order.asked = tuple(map(max, order.asked, asked))
+            self.orders.ask(client_id, *asked)
         elif name == "amended":
             self.amended(client_id, order)
         elif name == "amend refused":
