@@ -5,12 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from builders import E8, HISTORY, RECORDING, SIZING, configuration, limits, row, spec
 
+from autotrader.adapters.storage.run_folder import RunFolder, RunTables
 from autotrader.config import load
 from autotrader.research.replay import Session
 from autotrader.run import wiring
+from autotrader.views.equity import Sample
 from autotrader.views.ledger import Ledger
 from core_ext.account import Account
 from core_ext.engine import Engine
@@ -21,8 +24,8 @@ from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind, OrderState, Ord
 
 START = 7_700 * E8
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
-TOTALS = ("wallet_e8", "realised_e8", "fees_e8", "funding_e8", "transfers_e8", "liquidation_fees_e8", "turnover_e8")
-BOOKED = ("lots", "cost_e8", "realised_e8", "fees_e8", "funding_e8")
+TOTALS = ("wallet_e8", "realised_e8", "fees_e8", "funding_e8", "transfers_e8", "liquidation_fees_e8")
+BOOKED = ("cost_e8", "realised_e8", "fees_e8", "funding_e8", "isolated_e8")
 
 
 def instruments() -> Instruments:
@@ -31,21 +34,44 @@ def instruments() -> Instruments:
 
 
 def ledger() -> Ledger:
-    of = instruments()
-    return Ledger(of, Account(of, START))
+    return Ledger(instruments(), START)
 
 
 def of_rows(*rows: np.ndarray) -> Ledger:
     found = ledger()
-    found.apply(np.concatenate(rows))
+    found.apply(0, np.concatenate(rows))
     return found
 
 
-def assert_same_books(found: Account, expected: Account, count: int) -> None:
-    assert {name: getattr(found, name) for name in TOTALS} == {name: getattr(expected, name) for name in TOTALS}
-    for symbol in range(count):
-        mine, theirs = found.position(symbol), expected.position(symbol)
-        assert {name: mine[name] for name in BOOKED} == {name: theirs[name] for name in BOOKED}, symbol
+def last(found: Ledger) -> Sample:
+    *_, sample = found.equity.rows()
+    return sample
+
+
+def assert_same_books(found: Ledger, expected: Account) -> None:
+    sample = last(found)
+    assert {name: getattr(sample, name) for name in TOTALS} == {name: getattr(expected, name) for name in TOTALS}
+    for position in found.positions.rows():
+        symbol = expected_symbol(found, position.symbol)
+        held = expected.position(symbol, position.leg)
+        assert position.quantity_e8 == held["lots"] * found.instruments.spec(symbol)["lot_e8"], position
+        assert {name: getattr(position, name) for name in BOOKED} == {name: held[name] for name in BOOKED}, position
+    used = {(expected_symbol(found, position.symbol), position.leg) for position in found.positions.rows()}
+    for symbol in range(len(found.instruments)):
+        for leg in (0, 1):
+            held = expected.position(symbol, leg)
+            assert (symbol, leg) in used or not any(held[name] for name in ("lots", *BOOKED)), (symbol, leg)
+
+
+def expected_symbol(found: Ledger, name: str) -> int:
+    return found.instruments.names.index(name)
+
+
+def table(found: Ledger, name: str, folder: Path) -> list[dict]:
+    """The rows of a run folder's table, read back from its Parquet file."""
+    tables = RunTables(RunFolder(folder), found)
+    tables.close()
+    return pl.read_parquet(folder / f"{name}.parquet").to_dicts()
 
 
 # --- against the engine
@@ -81,26 +107,45 @@ def test_the_books_equal_the_engines_whatever_the_venue_says(seed):
     engine.feed(rows)
     found = of_rows(rows)
     assert {int(kind) for kind in np.unique(rows["kind"])} == {34, 38, 39, 40}
-    assert_same_books(found.account, engine.account, len(SYMBOLS))
+    assert_same_books(found, engine.account)
     assert engine.account.reconcile() == 0
-    assert len(found.fills) == np.count_nonzero(np.isin(rows["kind"], [Kind.FILL, Kind.LIQUIDATION]))
-    total = round(sum(fill["realised_usdt"] * E8 for fill in found.fills))
-    assert total == engine.account.realised_e8
-    assert (
-        round((found.fees_maker + found.fees_taker) * E8) + engine.account.liquidation_fees_e8 == engine.account.fees_e8
-    )
-    assert round(sum(paid["amount_usdt"] * E8 for paid in found.funding)) == engine.account.funding_e8
-    assert round(sum(amount * E8 for _, amount in found.transfers)) == engine.account.transfers_e8
+    fills, payments, quality = found.fills.drain(), found.payments.drain(), found.quality.figures()
+    assert len(fills) == np.count_nonzero(np.isin(rows["kind"], [Kind.FILL, Kind.LIQUIDATION]))
+    assert sum(fill.realised_e8 for fill in fills) == engine.account.realised_e8
+    assert sum(fill.fee_e8 for fill in fills) == engine.account.fees_e8
+    fees = quality.fees_maker_e8 + quality.fees_taker_e8 + engine.account.liquidation_fees_e8
+    assert fees == engine.account.fees_e8
+    traded = quality.traded_e8
+    assert traded == engine.account.turnover_e8
+    for kind, total in (("FUNDING_PAID", engine.account.funding_e8), ("TRANSFER", engine.account.transfers_e8)):
+        assert sum(paid.amount_e8 for paid in payments if paid.kind == kind) == total
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_rows_may_come_in_pieces_of_any_size(size):
-    rows, piecewise = account_rows(1), ledger()
+    rows, piecewise, whole = account_rows(1), ledger(), of_rows(account_rows(1))
+    drained = {view.name: {} for view in piecewise.views}
     for at in range(0, len(rows), size):
-        piecewise.apply(rows[at : at + size])
-    whole = of_rows(rows)
-    assert (piecewise.fills, piecewise.funding, piecewise.transfers) == (whole.fills, whole.funding, whole.transfers)
-    assert_same_books(piecewise.account, whole.account, len(SYMBOLS))
+        piecewise.apply(at, rows[at : at + size])
+        for view in piecewise.views:
+            for record in view.drain():
+                drained[view.name][tuple(getattr(record, name) for name in view.key)] = record
+    for view in whole.views:
+        assert list(drained[view.name].values()) == view.drain() or view.name in ("positions", "quality")
+    assert list(piecewise.positions.rows()) == list(whole.positions.rows())
+    assert list(piecewise.quality.rows()) == list(whole.quality.rows())
+    assert piecewise.next == whole.next == len(rows)
+
+
+def test_rows_that_were_folded_before_change_nothing_and_missing_ones_are_a_fault():
+    rows, found = account_rows(2), of_rows(account_rows(2))
+    for view in found.views:
+        view.drain()
+    found.apply(0, rows)
+    found.apply(len(rows) - 7, rows[-7:])
+    assert [view.drain() for view in found.views] == [[]] * len(found.views)
+    with pytest.raises(ValueError, match=f"row {len(rows)} of the journal is awaited, {len(rows) + 1} came"):
+        found.apply(len(rows) + 1, rows)
 
 
 def finished(tmp_path: Path, strategy: str, files: list[Path]) -> tuple[Session, Ledger]:
@@ -110,32 +155,41 @@ def finished(tmp_path: Path, strategy: str, files: list[Path]) -> tuple[Session,
     for _ in session.run(run.source):
         pass
     session.finish()
-    found = Ledger(run.plan.instruments(), Account(run.plan.instruments(), run.plan.start_e8))
+    found = Ledger(run.plan.instruments(), run.plan.start_e8)
     for block in read_journal(str(tmp_path / "j.seg")):
-        found.apply(block.array())
+        found.apply(found.next, block.array())
     return session, found
 
 
 @pytest.mark.parametrize(("strategy", "files"), [("quoter", [RECORDING]), ("trend", HISTORY)])
 def test_the_tables_of_a_whole_run_equal_what_its_engine_holds(tmp_path, strategy, files):
     session, found = finished(tmp_path, strategy, files)
-    account, count = session.engine.account, len(session.engine.instruments)
-    assert len(found.fills) > 10 and found.funding
-    assert_same_books(found.account, account, count)
-    after = {fill["symbol"]: fill["position_after"] for fill in found.fills}
-    for symbol, name in enumerate(session.engine.instruments.names):
-        lot = session.engine.instruments.spec(symbol)["lot_e8"] / E8
-        assert after.get(name, 0.0) == account.position(symbol)["lots"] * lot
-    words = {"PENDING_NEW": "PENDING", "EXPIRED_": "EXPIRED", "REJECTED_": "REJECTED", "PENDING_CANCEL": "LIVE"}
-    for held in session.engine.orders.rows():
-        mine, state = found.orders[held["client_id"]], OrderState(held["state"]).name
-        assert (mine.state, mine.filled, mine.lots) == (words.get(state, state), held["filled"], held["lots"])
+    fills, payments = found.fills.drain(), found.payments.drain()
+    assert len(fills) > 10 and any(paid.kind == "FUNDING_PAID" for paid in payments)
+    assert_same_books(found, session.engine.account)
+    assert sum(fill.realised_e8 for fill in fills) == session.engine.account.realised_e8
+    words = {"PENDING_NEW": "PENDING", "EXPIRED_": "EXPIRED", "REJECTED_": "REJECTED"}
+    held = session.engine.orders.rows()
+    assert len(held) > 10
+    for order in held:
+        mine, state = found.orders.find(as_signed(order["client_id"])), OrderState(order["state"]).name
+        lot_e8 = session.engine.instruments.spec(order["symbol"])["lot_e8"]
+        assert (mine.state, mine.venue_id) == (words.get(state, state), order["venue_id"])
+        assert (mine.filled_e8, mine.quantity_e8) == (order["filled"] * lot_e8, order["lots"] * lot_e8)
 
 
-def test_a_run_without_a_fill_has_empty_tables_and_no_ratios():
+def as_signed(client_id: int) -> int:
+    return client_id - 2**64 if client_id >= 2**63 else client_id
+
+
+def test_a_run_without_a_fill_has_empty_tables_and_no_ratios(tmp_path):
     found = of_rows(row(Kind.RUN), row(Kind.SEAL))
-    assert (found.order_rows(), found.fills, found.funding) == ([], [], [])
-    assert (found.slippage_bps(), found.fill_rate(), found.post_only_success()) == (None, None, None)
+    assert [table(found, name, tmp_path) for name in ("orders", "fills", "funding")] == [[], [], []]
+    figures = found.quality.figures()
+    assert (figures.slippage_bps, figures.fill_rate, figures.post_only_success) == (None, None, None)
+    assert (figures.cancel_ratio, figures.maker_share, set(figures.time_to_fill_ns.values())) == (None, None, {None})
+    sample = last(found)
+    assert (sample.wallet_e8, sample.equity_e8, sample.drawdown_e8, sample.priced_ns) == (START, START, 0, 0)
 
 
 # --- known answers
@@ -185,18 +239,17 @@ LIVES = {
 def test_an_order_ends_in_the_state_that_the_venue_told(life):
     evidence, state, filled = LIVES[life]
     found = of_rows(order(), *evidence)
-    (table,) = found.order_rows()
-    assert (table["state"], table["filled"]) == (state, pytest.approx(filled * 1e-3, abs=1e-12))
-    told = [int(part["ts"][0]) for part in (order(), *evidence) if part["kind"][0] != Kind.CANCEL_REJECTED]
-    assert table["updated_ns"] == told[-1]
+    (known,) = found.orders.rows()
+    assert (known.state, known.filled_e8) == (state, filled * 10**5)
+    assert known.updated_ns == int([order(), *evidence][-1]["ts"][0])
 
 
-def test_an_order_row_says_what_was_asked():
+def test_an_order_row_says_what_was_asked(tmp_path):
     found = of_rows(
         order(7, 50, 281_451, sell=True, tif=TimeInForce.GTX, mid=2_814_515 * E8 // 100, flags=Flag.F_REDUCE_ONLY),
         order(8, 20, 0, number=1),
     )
-    post, market = found.order_rows()
+    post, market = table(found, "orders", tmp_path)
     assert post == {
         "client_id": ID,
         "symbol": "BTCUSDT",
@@ -213,13 +266,17 @@ def test_an_order_row_says_what_was_asked():
         "updated_ns": 7,
         "limiting": "KELLY",
         "reference_price": pytest.approx(28_145.15),
+        "short_leg": False,
+        "trigger_price": 0.0,
+        "amendments": 0,
+        "code": 0,
     }
     assert (market["type"], market["tif"], market["price"], market["side"]) == ("MARKET", "GTC", 0.0, "BUY")
     assert market["client_id"] == ID + 1 and not market["reduce_only"]
-    assert found.limiting == {"KELLY": 2}
+    assert found.risk.counts("size_cap") == {"KELLY": 2}
 
 
-def test_a_fill_row_says_what_was_paid_and_what_is_held():
+def test_a_fill_row_says_what_was_paid_and_what_is_held(tmp_path):
     # Buy 0.1 at 28,000.5 against a mid of 28,000; sell 0.04 of it at 28,100 against a mid of 28,101.
     found = of_rows(
         order(),
@@ -227,7 +284,7 @@ def test_a_fill_row_says_what_was_paid_and_what_is_held():
         order(4, 40, 281_000, sell=True, mid=28_101 * E8, number=1),
         fill(5, 40, 281_000, sell=True, maker=True, fee=22_480_000, number=1),
     )
-    bought, sold = found.fills
+    bought, sold = table(found, "fills", tmp_path)
     assert bought["side"] == "BUY" and sold["side"] == "SELL"
     assert (bought["client_id"], bought["trade_id"], bought["ts_ns"]) == (ID, 77, 3)
     assert bought["price"] == pytest.approx(28_000.5) and bought["quantity"] == pytest.approx(0.1)
@@ -239,37 +296,39 @@ def test_a_fill_row_says_what_was_paid_and_what_is_held():
     assert bought["slippage_bps"] == pytest.approx(1e4 * 0.5 / 28_000)
     assert sold["slippage_bps"] == pytest.approx(1e4 * 1 / 28_101)  # sold lower than the mid: paid
     assert (bought["position_after"], sold["position_after"]) == (pytest.approx(0.1), pytest.approx(0.06))
-    assert found.slippage_usdt == pytest.approx(0.1 * 0.5 + 0.04 * 1)
-    assert found.slippage_bps() == pytest.approx(1e4 * 0.09 / (2_800.05 + 0.04 * 28_100))
-    assert (found.fees_maker, found.fees_taker) == (0.2248, 1.400025)
+    figures = found.quality.figures()
+    assert figures.paid_e8 == 5_000_000 + 4_000_000  # 0.1 * 0.5 + 0.04 * 1 USDT
+    assert figures.slippage_bps == pytest.approx(1e4 * 0.09 / (2_800.05 + 0.04 * 28_100))
+    assert (figures.fees_maker_e8, figures.fees_taker_e8) == (22_480_000, 140_002_500)
 
 
 def test_a_better_price_than_the_mid_is_negative_slippage():
     found = of_rows(order(), fill(ticks=279_990, maker=True))
-    assert found.fills[0]["slippage_bps"] == pytest.approx(-1e4 * 1 / 28_000)
-    assert found.slippage_usdt == pytest.approx(-0.1)
+    assert found.fills.drain()[0].paid_e8 == found.quality.figures().paid_e8 == -E8 // 10
+    assert found.quality.figures().slippage_bps == pytest.approx(-1e4 * 1 / 27_999)
 
 
-def test_a_liquidation_closes_the_position_at_its_price_without_an_order():
+def test_a_liquidation_closes_the_position_at_its_price_without_an_order(tmp_path):
     found = of_rows(order(), fill(), row(Kind.LIQUIDATION, 5, a=100, b=2_500_012_345_678, c=3_125_000, d=24_000 * E8))
-    taken = found.fills[1]
+    taken = table(found, "fills", tmp_path)[1]
     assert (taken["side"], taken["liquidation"], taken["client_id"], taken["position_after"]) == ("SELL", True, 0, 0.0)
     assert taken["price"] == 25_000.12345678 and taken["quantity"] == pytest.approx(0.1)
     assert taken["realised_usdt"] == pytest.approx(0.1 * (25_000.12345678 - 28_000), abs=1e-8)
     assert taken["fee_usdt"] == 0.03125 and taken["slippage_bps"] == 0.0
-    assert found.account.liquidation_fees_e8 == 3_125_000
+    assert last(found).liquidation_fees_e8 == 3_125_000
     short = of_rows(order(sell=True), fill(sell=True), row(Kind.LIQUIDATION, 5, a=-100, b=30_000 * E8, c=0, d=1))
-    assert short.fills[1]["side"] == "BUY" and short.fills[1]["realised_usdt"] == pytest.approx(-200.0)
+    bought = short.fills.drain()[1]
+    assert (bought.side, bought.realised_e8, bought.cause) == ("BUY", -200 * E8, 0)
 
 
 def test_a_liquidation_is_no_slippage_of_ours():
     found = of_rows(order(), fill(ticks=280_010), row(Kind.LIQUIDATION, 5, a=100, b=20_000 * E8, c=0, d=1))
-    assert found.slippage_bps() == pytest.approx(1e4 * 1 / 28_001)
+    assert found.quality.figures().slippage_bps == pytest.approx(1e4 * 1 / 28_001)
 
 
-def test_a_funding_row_says_rate_mark_position_and_what_was_received():
+def test_a_funding_row_says_rate_mark_position_and_what_was_received(tmp_path):
     found = of_rows(order(), fill(), row(Kind.FUNDING_PAID, 9, a=-28_500_000, b=10_000, c=28_500 * E8, d=100))
-    assert found.funding == [
+    assert table(found, "funding", tmp_path) == [
         {
             "ts_ns": 9,
             "symbol": "BTCUSDT",
@@ -279,7 +338,7 @@ def test_a_funding_row_says_rate_mark_position_and_what_was_received():
             "amount_usdt": -0.285,
         }
     ]
-    assert found.account.funding_e8 == -28_500_000
+    assert last(found).funding_e8 == -28_500_000
 
 
 def test_refusals_and_rejections_are_counted_by_reason():
@@ -291,9 +350,11 @@ def test_refusals_and_rejections_are_counted_by_reason():
         order(number=1),
         said(Kind.REJECTED, number=1, b=-2019),
     )
-    assert found.refusals == {"R15_DUPLICATE": 3, "R1_PRICE_COLLAR": 1}
-    assert found.rejections == {"VENUE_-5022": 1, "VENUE_-2019": 1}
-    assert len(found.orders) == 2
+    assert found.risk.counts("refusal") == {"R15_DUPLICATE": 3, "R1_PRICE_COLLAR": 1}
+    assert found.quality.figures().rejected["reject_code"] == {-5022: 1, -2019: 1}
+    assert found.quality.figures().rejections == 2
+    refused = [(order.state, order.code, order.client_id) for order in found.orders.drain() if not order.client_id]
+    assert refused == [("REFUSED", Reason.R15_DUPLICATE, 0)] * 3 + [("REFUSED", Reason.R1_PRICE_COLLAR, 0)]
 
 
 def test_the_fill_rate_weighs_orders_by_value_and_post_only_counts_what_was_accepted():
@@ -307,19 +368,31 @@ def test_the_fill_rate_weighs_orders_by_value_and_post_only_counts_what_was_acce
         order(number=3, tif=TimeInForce.GTX),
         said(Kind.ACCEPTED, number=3, b=4),
     )
-    assert found.fill_rate() == pytest.approx(225 / 500)
-    assert found.post_only_success() == pytest.approx(2 / 3)
+    figures = found.quality.figures("BTCUSDT")
+    assert figures.fill_rate == pytest.approx(225 / 500)
+    assert figures.post_only_success == pytest.approx(2 / 3)
+    assert figures == found.quality.figures()
 
 
 def test_a_fill_of_an_order_that_nobody_knows_is_booked_all_the_same():
     found = of_rows(fill(number=9))
-    assert found.account.position(0)["lots"] == 100 and not found.orders
-    assert found.fills[0]["reference_price"] == 0.0 and found.fills[0]["slippage_bps"] == 0.0
+    (position,), (booked,) = found.positions.rows(), found.fills.drain()
+    assert position.quantity_e8 == booked.position_e8 == 100 * 10**5 and not list(found.orders.rows())
+    assert (booked.reference_e8, booked.paid_e8) == (0, 0)
 
 
 def test_what_is_not_the_accounts_is_passed_over():
     market = [row(Kind(kind)) for kind in (Kind.DEPTH, Kind.TRADE, Kind.MARK, Kind.CANDLE, Kind.TIMER, Kind.RANGE)]
     found = of_rows(*market, row(Kind.ALARM, a=1), row(Kind.CANCEL, a=1), row(Kind.SET_TIMER), row(Kind.SEAL))
-    assert not (found.orders or found.fills or found.funding or found.refusals or found.transfers)
-    found.apply(np.zeros(0, EVENT_DTYPE))
-    assert not found.orders
+    kept = {view.name: view.drain() for view in found.views}
+    assert {name for name, records in kept.items() if records} == {"risk"}
+    assert [(watch.topic, watch.name, watch.value) for watch in kept["risk"]] == [("alarm", "BOOK_GAP", 1)]
+    found.apply(found.next, np.zeros(0, EVENT_DTYPE))
+    assert found.next == len(market) + 4
+
+
+def test_a_kind_that_no_view_knows_is_passed_over():
+    strange = row(Kind.ALARM)
+    strange["kind"] = 250
+    found = of_rows(strange)
+    assert (found.next, [view.drain() for view in found.views]) == (1, [[]] * len(found.views))

@@ -6,7 +6,7 @@ None; money is exact to 1e-8 USDT before it becomes a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ def summarise(
     plan: Plan,
     outcome: Outcome,
     ledger: Ledger,
+    transfers: Sequence[tuple[int, int]],
     start_ns: int,
     words: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def summarise(
     outcome : Outcome
     ledger : Ledger
         Folded over the run's journal.
+    transfers : sequence of (ns, 1e-8 USDT)
     start_ns : int
         First stamp of the data.
     words : mapping
@@ -47,6 +49,8 @@ def summarise(
     """
     account, judge = outcome.engine.account, outcome.engine.quality
     config = plan.config
+    quality = ledger.quality.figures()
+    rejections = {f"VENUE_{code}": count for code, count in quality.rejected["reject_code"].items()}
     return {
         "run_id": run_id,
         "mode": config.run.mode,
@@ -60,19 +64,19 @@ def summarise(
         "events": outcome.rows,
         "initial_equity": account.start_e8 / E8,
         "final_equity": account.equity() / E8,
-        **_performance(outcome, ledger, start_ns),
+        **_performance(outcome, transfers, start_ns),
         "fees": account.fees_e8 / E8,
         "funding": account.funding_e8 / E8,
         "realised_pnl": account.realised_e8 / E8,
         "unrealised_pnl": account.unrealised_e8 / E8,
         "transfers": account.transfers_e8 / E8,
-        "orders": len(ledger.orders),
-        "fills": len(ledger.fills),
-        "fill_rate": ledger.fill_rate(),
-        "slippage_bps": ledger.slippage_bps(),
-        "post_only_success": ledger.post_only_success(),
-        "rejects_by_reason": dict(sorted((ledger.refusals + ledger.rejections).items())),
-        "limiting": dict(sorted(ledger.limiting.items())),
+        "orders": quality.orders,
+        "fills": quality.fills + sum(ledger.risk.counts("forced").values()),
+        "fill_rate": quality.fill_rate,
+        "slippage_bps": quality.slippage_bps,
+        "post_only_success": quality.post_only_success,
+        "rejects_by_reason": dict(sorted((ledger.risk.counts("refusal") | rejections).items())),
+        "limiting": ledger.risk.counts("size_cap"),
         "liquidations": outcome.engine.liquidations,
         **_latency(outcome),
         "events_per_second": outcome.rows / outcome.seconds if outcome.seconds > 0 else None,
@@ -83,11 +87,11 @@ def summarise(
         "config": plan.config_values,
         "data": plan.data,
         "costs": {
-            "fees_maker": ledger.fees_maker,
-            "fees_taker": ledger.fees_taker,
+            "fees_maker": quality.fees_maker_e8 / E8,
+            "fees_taker": quality.fees_taker_e8 / E8,
             "liquidation_fees": account.liquidation_fees_e8 / E8,
             "funding": account.funding_e8 / E8,
-            "slippage": ledger.slippage_usdt,
+            "slippage": quality.paid_e8 / E8,
         },
         "alarms": outcome.alarms,
         **words,
@@ -99,13 +103,13 @@ def _iso(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
 
 
-def _performance(outcome: Outcome, ledger: Ledger, start_ns: int) -> dict[str, Any]:
+def _performance(outcome: Outcome, transfers: Sequence[tuple[int, int]], start_ns: int) -> dict[str, Any]:
     start = outcome.engine.account.start_e8 / E8
     ts, equity = outcome.curve["ts"], outcome.curve["a"] / E8
     moved = None
-    if ledger.transfers:
-        stamps, amounts = zip(*ledger.transfers, strict=True)
-        moved = performance.Transfers(np.array(stamps, np.int64), np.array(amounts))
+    if transfers:
+        stamps, amounts = zip(*transfers, strict=True)
+        moved = performance.Transfers(np.array(stamps, np.int64), np.array(amounts) / E8)
     # Two calendar days of a few seconds each are no two daily returns.
     whole = outcome.end_ns - start_ns >= 2 * performance.DAY_NS
     returns = performance.daily_returns(ts, equity, start, moved) if whole else np.empty(0)

@@ -19,7 +19,7 @@ from autotrader import instruments as facts
 from autotrader.adapters.storage import run_folder
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
-from autotrader.adapters.storage.run_folder import RunFolder
+from autotrader.adapters.storage.run_folder import RunFolder, RunTables
 from autotrader.adapters.web import report
 from autotrader.config import Config
 from autotrader.errors import AutotraderError, OperatorError
@@ -29,7 +29,6 @@ from autotrader.research.replay import FORMAT, Outcome, Plan, Progress, Session,
 from autotrader.research.summary import summarise
 from autotrader.run.online import paced
 from autotrader.views.ledger import Ledger
-from core_ext.account import Account
 from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
@@ -189,9 +188,11 @@ class _Run:
 
     def _leave(self, run_id: str, folder: RunFolder, outcome: Outcome) -> dict[str, Any]:
         self.progress(1.0, say("run.progress_write"))
-        ledger = Ledger(outcome.engine.instruments, Account(outcome.engine.instruments, self.plan.start_e8))
+        ledger = Ledger(outcome.engine.instruments, self.plan.start_e8)
+        tables = RunTables(folder, ledger)
         for block in read_journal(str(folder.journal_file)):
-            ledger.apply(block.array())
+            ledger.apply(ledger.next, block.array())
+            tables.take()
         words = {
             "mark_source": self.mark_words,
             "config_sha256": configuration.sha256(self.config),
@@ -200,12 +201,10 @@ class _Run:
             "notes": list(self._notes()),
             "language": language(),
         }
-        summary = summarise(run_id, self.plan, outcome, ledger, self.source.start_ns, words)
+        summary = summarise(run_id, self.plan, outcome, ledger, tables.transfers, self.source.start_ns, words)
         if isinstance(self.source, Candles):
             summary["history"] = {name: asdict(checks) for name, checks in self.source.history.checks.items()}
-        folder.table("orders", run_folder.ORDERS, ledger.order_rows())
-        folder.table("fills", run_folder.FILLS, ledger.fills)
-        folder.table("funding", run_folder.FUNDING, ledger.funding)
+        tables.close()
         folder.table("equity", run_folder.EQUITY, _equity(outcome))
         folder.summary(summary)
         report.render(folder.path, language())

@@ -1,1 +1,1 @@
-"""Read models: tables that can be thrown away and rebuilt from the journal at will."""
+"""Read models: each view is a pure function of the journal's rows, and can be thrown away and folded anew."""

@@ -10,6 +10,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,12 @@ import polars as pl
 
 from autotrader.errors import OperatorError
 from autotrader.messages import say
+from autotrader.views.fills import Fill
+from autotrader.views.ledger import Ledger
+from autotrader.views.orders import REFUSED, Order
+from autotrader.views.payments import Payment
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "RunTables"]
 
 INCOMPLETE = "INCOMPLETE"
 ORDERS = {
@@ -37,6 +43,10 @@ ORDERS = {
     "updated_ns": pl.Int64,
     "limiting": pl.String,
     "reference_price": pl.Float64,
+    "short_leg": pl.Boolean,
+    "trigger_price": pl.Float64,
+    "amendments": pl.Int64,
+    "code": pl.Int64,
 }
 FILLS = {
     "ts_ns": pl.Int64,
@@ -54,6 +64,8 @@ FILLS = {
     "reference_price": pl.Float64,
     "slippage_bps": pl.Float64,
     "position_after": pl.Float64,
+    "short_leg": pl.Boolean,
+    "fee_coin": pl.Float64,
 }
 EQUITY = {
     "ts_ns": pl.Int64,
@@ -71,6 +83,10 @@ FUNDING = {
     "quantity": pl.Float64,
     "amount_usdt": pl.Float64,
 }
+PART_ROWS = 1 << 16
+"""Rows of a table that wait in memory; more of them go to parts on the disk."""
+POLARS = {"int": pl.Int64, "str": pl.String, "bool": pl.Boolean}
+E8 = 1e8
 
 
 class RunFolder:
@@ -118,12 +134,11 @@ class RunFolder:
             with suppress(OSError):  # it was never made, or somebody else uses it by now
                 folder.rmdir()
 
-    def table(self, name: str, columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> None:
+    def table(self, name: str, columns: Mapping[str, Any], frame: pl.DataFrame | pl.LazyFrame) -> None:
         """Write one Parquet table, whole or not at all."""
-        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, schema=dict(columns), orient="row")
         fresh = self.path / f".{name}.parquet.part"
         try:
-            frame.write_parquet(fresh, compression="zstd")
+            frame.lazy().select(*columns).sink_parquet(fresh, compression="zstd")
             fresh.replace(self.path / f"{name}.parquet")
         except OSError as error:
             raise OperatorError(say("run.cannot_write", path=self.path, reason=error.strerror)) from None
@@ -173,3 +188,143 @@ class RunFolder:
             fresh.replace(file)
         except OSError as error:
             raise OperatorError(say("run.cannot_write", path=file, reason=error.strerror)) from None
+
+
+class RunTables:
+    """The tables of orders, fills and funding, written while the ledger reads the journal.
+
+    Memory holds the orders that the ledger remembers and a part's rows, however long the run.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    ledger : Ledger
+
+    Attributes
+    ----------
+    transfers : list of (ns, 1e-8 USDT)
+    """
+
+    def __init__(self, folder: RunFolder, ledger: Ledger):
+        self.ledger = ledger
+        self.transfers: list[tuple[int, int]] = []
+        self._orders = _Table(folder, "orders", ORDERS)
+        self._fills = _Table(folder, "fills", FILLS)
+        self._funding = _Table(folder, "funding", FUNDING)
+        self._open: dict[int, Order] = {}
+
+    def take(self) -> None:
+        """Take what the ledger's views have that is new."""
+        drained = {view.name: view.drain() for view in self.ledger.views}
+        self._open.update((order.sequence, order) for order in drained["orders"] if order.state != REFUSED)
+        gone = [at for at, order in self._open.items() if not self.ledger.orders.remembers(order)]
+        self._orders.add(_orders([self._open.pop(at) for at in gone]))
+        self._fills.add(_fills(drained["fills"]))
+        payments: list[Payment] = drained["payments"]
+        self._funding.add(_funding([paid for paid in payments if paid.kind == "FUNDING_PAID"]))
+        self.transfers += [(paid.ts_ns, paid.amount_e8) for paid in payments if _is_transfer(paid)]
+
+    def close(self) -> None:
+        """Write the tables."""
+        self.take()
+        self._orders.add(_orders(list(self._open.values())))
+        self._orders.close("client_id")  # an order that stood long was late to leave
+        self._fills.close()
+        self._funding.close()
+
+
+class _Table:
+    # One table in the making: frames in memory, beyond a bound parts on the disk.
+    def __init__(self, folder: RunFolder, name: str, columns: Mapping[str, Any]):
+        self.folder, self.name, self.columns = folder, name, columns
+        self.frames = [pl.DataFrame(schema=dict(columns))]
+        self.rows = 0
+        self.parts: list[Path] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        self.frames.append(frame)
+        self.rows += frame.height
+        if self.rows > PART_ROWS:
+            self.parts.append(self.folder.path / f".{self.name}.{len(self.parts):06}.part")
+            try:
+                pl.concat(self.frames).write_parquet(self.parts[-1], compression="lz4")
+            except OSError as error:
+                raise OperatorError(say("run.cannot_write", path=self.folder.path, reason=error.strerror)) from None
+            self.frames, self.rows = self.frames[:1], 0
+
+    def close(self, order: str | None = None) -> None:
+        whole = pl.concat([*(pl.scan_parquet(part) for part in self.parts), pl.concat(self.frames).lazy()])
+        self.folder.table(self.name, self.columns, whole.sort(order) if order else whole)
+        for part in self.parts:
+            part.unlink()
+
+
+def _is_transfer(payment: Payment) -> bool:
+    return payment.kind == "TRANSFER" and payment.asset == "USDT"
+
+
+def _frame(record: type, records: Sequence[object]) -> pl.DataFrame:
+    # What has eight decimals becomes a float, by NumPy: Polars multiplies by 1e-8, which is not the nearest one.
+    schema = {field.name: POLARS[str(field.type)] for field in fields(record)}
+    frame = pl.DataFrame(list(map(attrgetter(*schema), records)), schema=schema, orient="row")
+    return frame.with_columns(pl.Series(name, frame[name].to_numpy() / E8) for name in schema if name.endswith("_e8"))
+
+
+def _orders(records: Sequence[Order]) -> pl.DataFrame:
+    filled = pl.col("filled_e8") > 0
+    return _frame(Order, records).select(
+        pl.col("client_id").reinterpret(signed=False),
+        "symbol",
+        "side",
+        "type",
+        "tif",
+        "reduce_only",
+        pl.col("price_e8").alias("price"),
+        pl.col("quantity_e8").alias("quantity"),
+        pl.col("filled_e8").alias("filled"),
+        pl.when(filled).then(pl.col("filled_value_e8") / pl.col("filled_e8")).otherwise(0.0).alias("average_price"),
+        "state",
+        "created_ns",
+        "updated_ns",
+        "limiting",
+        pl.col("reference_e8").alias("reference_price"),
+        (pl.col("leg") == 1).alias("short_leg"),
+        pl.col("trigger_e8").alias("trigger_price"),
+        "amendments",
+        "code",
+    )
+
+
+def _fills(records: Sequence[Fill]) -> pl.DataFrame:
+    price, reference = pl.col("price_e8"), pl.col("reference_e8")
+    worse = pl.when(pl.col("side") == "SELL").then(reference - price).otherwise(price - reference)
+    return _frame(Fill, records).select(
+        "ts_ns",
+        "symbol",
+        "side",
+        pl.col("client_id").reinterpret(signed=False),
+        "trade_id",
+        pl.col("price_e8").alias("price"),
+        pl.col("quantity_e8").alias("quantity"),
+        pl.col("notional_e8").alias("notional_usdt"),
+        pl.col("fee_e8").alias("fee_usdt"),
+        "maker",
+        (pl.col("cause") >= 0).alias("liquidation"),
+        pl.col("realised_e8").alias("realised_usdt"),
+        pl.col("reference_e8").alias("reference_price"),
+        pl.when(reference > 0).then(1e4 * worse / reference).otherwise(0.0).alias("slippage_bps"),
+        pl.col("position_e8").alias("position_after"),
+        (pl.col("leg") == 1).alias("short_leg"),
+        pl.col("fee_coin_e8").alias("fee_coin"),
+    )
+
+
+def _funding(records: Sequence[Payment]) -> pl.DataFrame:
+    return _frame(Payment, records).select(
+        "ts_ns",
+        "symbol",
+        pl.col("rate_e8").alias("rate"),
+        pl.col("mark_e8").alias("mark"),
+        pl.col("quantity_e8").alias("quantity"),
+        pl.col("amount_e8").alias("amount_usdt"),
+    )
