@@ -8,7 +8,9 @@ from core_ext.fixed cimport magnitude, ticks_down, ticks_up
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
 from core_ext.quality cimport Quality
 from core_ext.risk cimport RiskGate
-from core_ext.signal cimport Markets, market_t, microprice_e8, on_candle, on_touch, on_trade
+from core_ext.signal cimport (
+    Markets, market_t, microprice_e8, on_candle, on_gap, on_own_fill, on_touch, on_trade,
+)
 from core_ext.strategy cimport Desk, Hook, Strategy
 from core_ext.types cimport (
     CHECKED, Alarm, AlgoStatus, Cause, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, Term, event_t,
@@ -170,6 +172,7 @@ cdef class Engine:
             self.alarm(Alarm.BOOK_RECOVERED if m.book_good else Alarm.BOOK_CROSSED if book.crossings != crossings
                        else Alarm.BOOK_GAP, row.symbol)
             if not m.book_good:
+                on_gap(m)
                 self.desk.cancel_all(row.symbol, True)
         if row.flags & Flag.F_END and m.book_good and book.last_id >= m.touch_id:
             m.touch_id = book.last_id
@@ -368,6 +371,7 @@ cdef class Engine:
             self.orders.on_fill(order, row.d, row.ts)
         self.account.book_fill(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, lots, row.c, row.e,
                                row.flags & Flag.F_FEE_COIN)
+        on_own_fill(&self.markets.data[row.symbol], Side.SELL if lots < 0 else Side.BUY, row.c, row.d)
         self.gate.update(row.symbol, self.desk.now)
         if order != NULL:
             self.on_ended(order)
