@@ -137,6 +137,9 @@ class Account:
     def set(self, symbol: int, setting: int, value: int) -> int:
         """Change a setting (``types.Setting``); return 0, or the exchange's code for refusing it."""
 
+    def told(self, symbol: int, setting: int, value: int) -> None:
+        """Take over a setting that the venue reports, whatever stands; one that makes no sense is ignored."""
+
     def open(self, symbol: int, side: int, amount_e8: int, orders: int = 1, leg: int = 0) -> None:
         """Count an open order of this notional (negative, with orders -1: it is gone)."""
 

@@ -762,6 +762,11 @@ cdef class Account:
             self.apply_setting(symbol, setting, value)
         return code
 
+    def told(self, int symbol, int setting, int64_t value):
+        """Take over a setting that the venue reports, whatever stands; one that makes no sense is ignored."""
+        self.check(symbol)
+        self.apply_setting(symbol, setting, value)
+
     def open(self, int symbol, int side, int64_t amount_e8, int orders=1, int leg=0):
         """Count an open order of this notional (negative, with orders -1: it is gone)."""
         self.check(symbol, leg)

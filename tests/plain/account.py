@@ -381,6 +381,17 @@ class Account:
             self.multi_assets = multi
         return code
 
+    def told(self, symbol, name, value):
+        """Take over a setting that the venue reports: leverage, isolated, or else multi-assets mode."""
+        if name == "leverage":
+            self.leverage[symbol] = value or self.leverage[symbol]
+        elif name == "isolated":
+            self.isolated[symbol] = bool(value)
+            for leg in (0, 1):
+                self.leg(symbol, leg).isolated *= value
+        else:
+            self.multi_assets = bool(value)
+
     # What it comes to.
 
     def total(self, name):

@@ -8,9 +8,10 @@ import pytest
 from builders import E8, row, spec
 
 from autotrader.adapters.storage.history import History
+from autotrader.instruments import load, specs
 from core_ext.account import Account
 from core_ext.exchange import Exchange
-from core_ext.types import Flag, Instruments, Kind
+from core_ext.types import Asset, Flag, Instruments, Kind, Setting
 
 HOUR = 3600 * 10**9
 T0 = 1_700_000_000 * 10**9 // HOUR * HOUR
@@ -136,6 +137,78 @@ def test_an_account_is_liquidated_alone():
     exchange.feed(mark(57_000 * E8))
     assert (exchange.liquidations, is_closed(poor), rich.position(0)["lots"]) == (1, True, ONE_BTC)
     assert rich.equity() == 27_000 * E8
+
+
+# The worked examples of the exchange page, as an account that got there by trading. Positions are (symbol, coins, price
+# in USDT), a negative amount of the short leg in hedge mode; the shipped brackets are those of the page's day.
+
+TABLE = load()
+PAGE = specs(["BTCUSDT", "ETHUSDT", "SOLUSDT"], table=TABLE, fees=(0, 0), leverage=10)[0]
+B, E, S = 0, 1, 2
+WORKED = [
+    ("isolated long", True, [(B, 1, 60_000)], 3_000, 57228_91566265, 57_000),
+    ("isolated short", True, [(E, -200, 3_000)], 60_000, 3285_07462687, 3_300),
+    ("cross long beside a losing short", False, [(S, 5_000, 150), (E, -10, 3_000)], 50_000, 141_34323232, None),
+    ("cross hedge", False, [(B, 3, 60_000), (B, -1, 61_000)], 20_000, 49899_19354839, None),
+    ("isolated long in the third bracket", True, [(B, 20, 60_000)], 120_000, 54277_80573729, 54_000),
+    ("isolated long that falls into the second bracket", True, [(B, 14, 60_000)], 84_000, 54249_82053123, 54_000),
+]
+
+
+def traded(isolated, positions, wallet):
+    """Return an account that holds the positions, an isolated one with the wallet of the example."""
+    instruments = Instruments(PAGE)
+    account = Account(instruments, (10**7 if isolated else wallet) * E8)
+    hedge = len({symbol for symbol, *_ in positions}) < len(positions)
+    assert account.set(0, Setting.HEDGE_MODE, hedge) == (0 if hedge else -4059)
+    for symbol, coins, price in positions:
+        if isolated:
+            assert account.set(symbol, Setting.ISOLATED, 1) == 0
+        one, leg = PAGE[symbol], int(hedge and coins < 0)
+        account.fill(symbol, coins * E8 // one["lot_e8"], price * E8 // one["tick_e8"], 0, leg)
+        if isolated:
+            moved = wallet * E8 - account.position(symbol)["isolated_e8"]
+            assert moved == 0 or account.set(symbol, Setting.LEVERAGE, 20) == account.move_margin(symbol, moved) == 0
+    return account
+
+
+@pytest.mark.parametrize(("isolated", "positions", "wallet", "price", "bankrupt"), [row[1:] for row in WORKED],
+                         ids=[row[0] for row in WORKED])  # fmt: skip
+def test_a_worked_example_of_the_exchange_page_is_liquidated_at_its_price(isolated, positions, wallet, price, bankrupt):
+    account = traded(isolated, positions, wallet)
+    if len(positions) == 2 and positions[1][0] == E:
+        account.mark(E, 3_100 * E8)
+    symbol = positions[0][0]
+    assert abs(account.liquidation(symbol) - price) <= 1
+    assert bankrupt is None or account.bankruptcy(symbol) == bankrupt * E8
+    beyond = -2 if positions[0][1] > 0 else 2
+    account.mark(symbol, price - beyond)
+    assert account.margin_ratio() <= E8  # at the price to eight decimals
+    account.mark(symbol, price + beyond * 10**6)
+    assert account.margin_ratio() > E8
+    assert account.recompute() == []
+
+
+def test_both_legs_of_a_hedge_are_liquidated_at_one_price():
+    account = traded(*WORKED[3][1:4])
+    assert account.liquidation(B, 0) == account.liquidation(B, 1)
+
+
+def test_what_lies_in_other_wallets_does_not_move_an_isolated_liquidation_price():
+    account = traded(*WORKED[0][1:4])
+    account.transfer(10**6 * E8)
+    account.fill(S, 1_000, 1_500, 0)
+    assert abs(account.liquidation(B) - WORKED[0][4]) <= 1
+
+
+def test_collateral_in_another_coin_lowers_a_cross_liquidation_price():
+    account = Account(Instruments(PAGE), 3_000 * E8)
+    assert account.set(0, Setting.MULTI_ASSETS, 1) == 0
+    account.index(Asset.BNB, 600 * E8)
+    account.transfer(10 * E8, Asset.BNB)
+    account.fill(B, 1_000, 600_000, 0)
+    # 6,000 of coins count 5,700: (8,700 - 60,000) / (0.004 - 1).
+    assert abs(account.liquidation(B) - 51506_02409639) <= 1
 
 
 # Beyond the bankruptcy price.
