@@ -59,7 +59,7 @@ cdef struct margin_t:
     uint8_t isolated
     int64_t open_e8[2][2]  # notional of open orders that can open more, by leg and side
     int64_t open_orders
-    int64_t initial_e8     # initial margin of the legs at the mark
+    int64_t initial_e8     # initial margin of the legs at the mark, each rounded down to a unit
     int64_t orders_e8      # what the open orders need beyond that
     # What of it is in the account's isolated totals: nothing in cross margin.
     int64_t counted_unrealised_e8
