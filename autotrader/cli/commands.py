@@ -16,6 +16,7 @@ import click
 from autotrader import config as configuration
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
+from autotrader.cli.tables import VIEWS
 from autotrader.config import Config
 from autotrader.errors import OperatorError
 from autotrader.messages import detect, language, say, set_language
@@ -41,7 +42,7 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
         The group of commands; invoking it returns the exit code.
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
-    rest = (_replay(screen), _report(screen), _bench(screen))
+    rest = (_replay(screen), _report(screen), _views(screen), _bench(screen))
     settings = {"help_option_names": ["-h", "--help"]}
     return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
 
@@ -109,6 +110,22 @@ def _report(screen: Screen) -> Page:
         arguments={"RUN_DIR": say("help.run_dir")},
         callback=partial(_render, screen),
         params=[_run_dir()],
+    )
+
+
+def _views(screen: Screen) -> Page:
+    return Page(
+        "views",
+        help=say("help.views"),
+        usage="RUN_DIR [VIEW] [--last N] [--rebuild]",
+        arguments={"RUN_DIR": say("help.run_dir"), "VIEW": say("help.view", views=", ".join(VIEWS))},
+        callback=partial(_show_view, screen),
+        params=[
+            _run_dir(),
+            click.Argument(["view"], metavar="VIEW", default=next(iter(VIEWS))),
+            click.Option(["--last"], metavar="N", default="20", help=say("help.last")),
+            click.Option(["--rebuild"], is_flag=True, help=say("help.rebuild")),
+        ],
     )
 
 
@@ -209,6 +226,19 @@ def _render(screen: Screen, run_dir: str) -> int:
     from autotrader.run.wiring import render_report
 
     screen.report(render_report(folder))
+    return GOOD
+
+
+def _show_view(screen: Screen, run_dir: str, view: str, last: str, rebuild: bool) -> int:
+    if view not in VIEWS:
+        raise OperatorError(say("views.bad_view", found=view, choices=", ".join(VIEWS)))
+    if not last.isascii() or not last.isdecimal() or not 0 < int(last[:10]) < 10**9:
+        raise OperatorError(say("views.bad_last", found=last))
+    from autotrader.run.wiring import read_view
+
+    with screen.progress() as progress:
+        found = read_view(Path(run_dir), view, int(last), rebuild, progress)
+    screen.view(found)
     return GOOD
 
 

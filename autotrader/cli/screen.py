@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from autotrader.cli.tables import table
 from autotrader.messages import say
 
 __all__ = ["BAD_INPUT", "FAILED", "GOOD", "Screen"]
@@ -132,6 +134,27 @@ class Screen:
             return
         self._line(say("result.wrote", path=path))
         self._next(say("result.next_report", path=path))
+
+    def view(self, found: Mapping[str, Any]) -> None:
+        """Show records of a view of a run; a machine gets them as they are stored, money in integers of 1e-8."""
+        if self.machine:
+            records = [asdict(record) for record in found["records"]]
+            self._answer({"exit_code": GOOD, **found, "records": records})
+            return
+        title = say(
+            "views.title",
+            view=say(f"views.{found['view']}"),
+            shown=_count(len(found["records"])),
+            total=_count(found["total"]),
+            sequence=found["sequence"],
+        )
+        self._line(title)
+        if found["records"]:
+            self._out.print(table(found["view"], found["records"]))
+        else:
+            self._line(f"  {say('views.nothing')}")
+        if not found["complete"]:
+            self._line(say("result.warning", text=say("views.incomplete")))
 
     def bench(self, measured: Mapping[str, Any]) -> None:
         """Show measured latencies beside their budgets, in nanoseconds, and the bench's own words."""

@@ -6,13 +6,14 @@ The only place that knows all names. Refuses to know how anything is done: every
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from autotrader import config as configuration
 from autotrader import instruments as facts
@@ -20,6 +21,7 @@ from autotrader.adapters.storage import run_folder
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
+from autotrader.adapters.storage.store import Store
 from autotrader.adapters.web import report
 from autotrader.config import Config
 from autotrader.errors import AutotraderError, OperatorError
@@ -33,10 +35,11 @@ from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
-__all__ = ["render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+__all__ = ["read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
 
 E8 = 10**8
 MAX_FOLDERS = 10_000
+STREAMS = frozenset({"orders", "fills", "payments", "equity"})
 
 
 def run_backtest(config: Config, data: list[Path], out: Path | None, progress: Progress) -> dict[str, Any]:
@@ -449,6 +452,68 @@ def _hashes(folder: RunFolder, plan: Plan) -> dict[str, str]:
 
 def _words(row: Any) -> str:
     return np.array([row[word] for word in "abcd"], "<i8").tobytes().hex()
+
+
+def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Progress) -> dict[str, Any]:
+    """Bring a run's views up to its journal's end, in the store beside it, and return records of one of them.
+
+    Parameters
+    ----------
+    run_dir : Path
+        A finished run, or one that broke off: what its journal's whole blocks tell.
+    view : str
+        The view's name.
+    last : int
+        At most so many orders, fills, payments or samples, the newest, oldest of them first; other views come whole.
+    rebuild : bool
+        Fold the whole journal anew.
+    progress : callable
+
+    Returns
+    -------
+    dict
+        ``run_dir``, ``view``, ``complete`` (whether the run ended well), ``sequence`` (of the journal's last row),
+        ``total`` (records of the view) and ``records``; of execution quality one record of figures a symbol.
+
+    Raises
+    ------
+    OperatorError
+        If the folder is no run, its journal is damaged, or its store cannot be used.
+    """
+    folder = RunFolder(run_dir)
+    plan = _plan_of(folder)
+    progress(0.0, say("views.progress"))
+    store = Store(folder.views_file, plan.instruments(), plan.start_e8, plan.fingerprint().hex(), rebuild=rebuild)
+    try:
+        store.follow(lambda: _blocks(folder, plan))
+        if view == "quality":
+            quality = store.ledger.quality
+            found: list[Any] = [quality.figures(name) for name in quality.symbols]
+            found += [quality.figures()] if len(found) > 1 else []
+        else:
+            found = list(store.newest(view, last if view in STREAMS else -1))[::-1]
+        total = store.count(view) if view in STREAMS else len(found)
+        return {
+            "run_dir": str(run_dir),
+            "view": view,
+            "complete": folder.is_complete,
+            "sequence": store.sequence,
+            "total": total,
+            "records": found,
+        }
+    except JournalDamaged as damage:
+        raise OperatorError(say("run.damaged_journal", reason=damage)) from None
+    finally:
+        store.close()
+
+
+def _blocks(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
+    # Of a journal that is this plan's.
+    for at, block in enumerate(read_journal(str(folder.journal_file))):
+        rows = block.array()
+        if at == 0 and _words(rows[0]) != plan.fingerprint().hex():
+            raise OperatorError(say("run.other_journal", path=folder.journal_file))
+        yield rows
 
 
 def render_report(run_dir: Path) -> Path:

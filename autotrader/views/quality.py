@@ -51,6 +51,8 @@ class Figures:
 
     Attributes
     ----------
+    symbol : str or None
+        None: all of them.
     fill_rate : float or None
         Filled over asked, by value at the mids of the decisions.
     post_only_success : float or None
@@ -67,6 +69,7 @@ class Figures:
         Counts of the venue's codes: of orders, cancels and amendments.
     """
 
+    symbol: str | None
     orders: int
     filled: int
     cancelled: int
@@ -205,6 +208,7 @@ class ExecutionQuality(View[Tally]):
         posted, orders = sums["posted"], sums["orders"]
         mean = _ratio(sums["paid_e8"], sums["traded_e8"])
         return Figures(
+            symbol=symbol,
             orders=orders,
             filled=sums["filled"],
             cancelled=sums["cancelled"],

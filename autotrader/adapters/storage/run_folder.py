@@ -103,6 +103,7 @@ class RunFolder:
         self.manifest_file = path / "journal" / "manifest.json"
         self.journal_file = path / "journal" / "000000.seg"
         self.summary_file = path / "summary.json"
+        self.views_file = path / "views.sqlite"
         self._made: list[Path] = []
 
     def create(self, manifest: Mapping[str, Any]) -> None:
@@ -150,6 +151,11 @@ class RunFolder:
     def complete(self) -> None:
         """Take the mark away: everything is there."""
         (self.path / INCOMPLETE).unlink()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run ended and left everything."""
+        return self.summary_file.is_file() and not (self.path / INCOMPLETE).exists()
 
     def read_manifest(self) -> dict[str, Any]:
         """Return the manifest.

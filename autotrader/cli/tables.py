@@ -1,0 +1,264 @@
+"""The views of a run as tables: which columns, how a figure is written.
+
+Knows how records of 1e-8 look to a person. Refuses to know where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from autotrader.messages import say
+from core_ext.types import Cause, Reason
+
+__all__ = ["VIEWS", "table"]
+
+E8 = 10**8
+LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
+UNITS = ((3_600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us"))
+
+Write = Callable[[Any], str]
+
+
+def table(view: str, records: Sequence[Any]) -> Table:
+    """Return the records of a view as a table, headed in the operator's language.
+
+    Parameters
+    ----------
+    view : str
+        A key of `VIEWS`.
+    records : sequence
+        Of that view.
+    """
+    columns = VIEWS[view]
+    drawn = Table(*(say(f"views.{name}") for name in columns), box=SIMPLE_HEAD)
+    for name, column in zip(columns, drawn.columns, strict=True):
+        column.justify = "left" if name in LEFT else "right"
+        column.overflow = "fold"  # a narrow terminal shows every digit
+    for record in records:
+        drawn.add_row(*(Text(write(record)) for write in columns.values()))
+    return drawn
+
+
+def _amount(name: str, decimals: int = 2) -> Write:
+    return lambda record: f"{getattr(record, name) / E8:,.{decimals}f}"
+
+
+def _exact(name: str) -> Write:
+    # All eight decimals but for the zeros at the end: prices, quantities and coins.
+    return lambda record: _decimal(getattr(record, name))
+
+
+def _decimal(value: int) -> str:
+    whole, part = divmod(abs(value), E8)
+    text = f"{whole:,}.{part:08}".rstrip("0").rstrip(".")
+    return f"-{text}" if value < 0 else text
+
+
+def _plain(name: str) -> Write:
+    return lambda record: str(getattr(record, name))
+
+
+def _time(name: str) -> Write:
+    return lambda record: _stamp(getattr(record, name))
+
+
+def _stamp(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{ns % 10**9 // 10**6:03}"
+
+
+def _span(ns: float | None) -> str:
+    if ns is None:
+        return say("result.undefined")
+    for size, unit in UNITS:
+        if ns >= size:
+            return f"{ns / size:,.3g} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def _share(name: str) -> Write:
+    return lambda record: _percent(getattr(record, name))
+
+
+def _percent(value: float | None) -> str:
+    return say("result.undefined") if value is None else f"{value:.2%}"
+
+
+def _bps(value: float | None) -> str:
+    return say("result.undefined") if value is None else f"{value:.3f}"
+
+
+def _leg(record: Any) -> str:
+    if record.quantity_e8 == 0 and not record.leg:
+        return say("views.flat")
+    return say("views.short" if record.leg or record.quantity_e8 < 0 else "views.long")
+
+
+def _margin(record: Any) -> str:
+    return say("views.isolated", amount=_decimal(record.isolated_e8)) if record.isolated else say("views.cross")
+
+
+def _forced(record: Any) -> str:
+    return f"{record.liquidations} {Cause(record.cause).name}" if record.liquidations else "0"
+
+
+def _type(record: Any) -> str:
+    reduces = " RO" if record.reduce_only else ""
+    return f"{record.type} {record.tif}{reduces}"
+
+
+def _limit(record: Any) -> str:
+    price = record.price_e8 or record.trigger_e8
+    return _decimal(price) if price else record.type
+
+
+def _average(record: Any) -> str:
+    if not record.filled_e8:
+        return "-"
+    return f"{record.filled_value_e8 / record.filled_e8:,.10g}"
+
+
+def _code(record: Any) -> str:
+    if record.state == "REFUSED":
+        return Reason(record.code).name or str(record.code)
+    return str(record.code) if record.code else ""
+
+
+def _client_id(record: Any) -> str:
+    return f"{record.client_id % 2**64:016x}" if record.client_id else "-"
+
+
+def _fee(record: Any) -> str:
+    return f"{_decimal(record.fee_coin_e8)} BNB" if record.fee_coin_e8 else _decimal(record.fee_e8)
+
+
+def _maker(record: Any) -> str:
+    return Cause(record.cause).name if record.cause >= 0 else "M" if record.maker else "T"
+
+
+def _slippage(record: Any) -> str:
+    return f"{1e4 * record.paid_e8 / record.notional_e8:.3f}" if record.reference_e8 and record.notional_e8 else "-"
+
+
+def _rate(record: Any) -> str:
+    return f"{record.rate_e8 / E8:.4%}" if record.kind == "FUNDING_PAID" else "-"
+
+
+def _price_age(record: Any) -> str:
+    return _span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
+
+
+def _drawdown(record: Any) -> str:
+    return f"{record.drawdown_e8 / E8:.2%}"
+
+
+def _whose(record: Any) -> str:
+    return record.symbol or say("views.all")
+
+
+def _quantiles(record: Any) -> str:
+    found = record.slippage_bps_quantiles
+    return f"{_bps(found[0.5])} / {_bps(found[0.99])}"
+
+
+def _times(record: Any) -> str:
+    found = record.time_to_fill_ns
+    return f"{_span(found[0.5])} / {_span(found[0.99])}"
+
+
+def _rejections(record: Any) -> str:
+    counts: dict[int, int] = {}
+    for by_code in record.rejected.values():
+        for code, count in by_code.items():
+            counts[code] = counts.get(code, 0) + count
+    return ", ".join(f"{code}: {count:,}" for code, count in sorted(counts.items())) or "0"
+
+
+def _topic(record: Any) -> str:
+    return say(f"views.{record.topic}")
+
+
+VIEWS: dict[str, dict[str, Write]] = {
+    "positions": {
+        "symbol": _plain("symbol"),
+        "leg": _leg,
+        "quantity": _exact("quantity_e8"),
+        "entry": _exact("entry_e8"),
+        "price": _exact("price_e8"),
+        "unrealised": _amount("unrealised_e8"),
+        "realised": _amount("realised_e8"),
+        "fees": _amount("fees_e8"),
+        "funding": _amount("funding_e8"),
+        "leverage": _plain("leverage"),
+        "margin": _margin,
+        "forced": _forced,
+    },
+    "orders": {
+        "time": _time("created_ns"),
+        "symbol": _plain("symbol"),
+        "side": _plain("side"),
+        "type": _type,
+        "price": _limit,
+        "quantity": _exact("quantity_e8"),
+        "filled": _exact("filled_e8"),
+        "average": _average,
+        "state": _plain("state"),
+        "code": _code,
+        "client_id": _client_id,
+    },
+    "fills": {
+        "time": _time("ts_ns"),
+        "symbol": _plain("symbol"),
+        "side": _plain("side"),
+        "price": _exact("price_e8"),
+        "quantity": _exact("quantity_e8"),
+        "fee": _fee,
+        "maker": _maker,
+        "realised": _amount("realised_e8", 4),
+        "slippage": _slippage,
+        "position": _exact("position_e8"),
+    },
+    "payments": {
+        "time": _time("ts_ns"),
+        "kind": _plain("kind"),
+        "symbol": _plain("symbol"),
+        "amount": _exact("amount_e8"),
+        "asset": _plain("asset"),
+        "rate": _rate,
+    },
+    "equity": {
+        "time": _time("ts_ns"),
+        "equity": _amount("equity_e8"),
+        "wallet": _amount("wallet_e8"),
+        "unrealised": _amount("unrealised_e8"),
+        "gross": _amount("gross_e8"),
+        "drawdown": _drawdown,
+        "price_age": _price_age,
+    },
+    "quality": {
+        "symbol": _whose,
+        "orders": _plain("orders"),
+        "fills": _plain("fills"),
+        "fill_rate": _share("fill_rate"),
+        "post_only": _share("post_only_success"),
+        "cancel_ratio": _share("cancel_ratio"),
+        "maker": _share("maker_share"),
+        "slippage": lambda record: _bps(record.slippage_bps),
+        "slippage_quantiles": _quantiles,
+        "time_to_fill": _times,
+        "rejections": _rejections,
+    },
+    "risk": {
+        "topic": _topic,
+        "name": _plain("name"),
+        "symbol": _plain("symbol"),
+        "value": _plain("value"),
+        "last": _time("last_ns"),
+    },
+}
+"""The columns of each view: how a record's cell is written, by the key of its heading."""
