@@ -8,30 +8,27 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from builders import E8, HISTORY, RECORDING, SIZING, configuration, limits, row, spec
+from builders import E8, HISTORY, RECORDING, SIZING, configuration, limits, row
+from journals import START, instruments, journal
 
+from autotrader.adapters.storage import run_folder
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
 from autotrader.config import load
 from autotrader.research.replay import Session
 from autotrader.run import wiring
 from autotrader.views.equity import Sample
 from autotrader.views.ledger import Ledger
+from autotrader.views.orders import PLACES
 from core_ext.account import Account
 from core_ext.engine import Engine
 from core_ext.journal import read_journal
 from core_ext.sizing import Factor
 from core_ext.strategy import Strategy
-from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind, OrderState, OrderType, Reason, TimeInForce
+from core_ext.types import EVENT_DTYPE, Flag, Kind, OrderState, OrderType, Reason, TimeInForce
 
-START = 7_700 * E8
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT")
 TOTALS = ("wallet_e8", "realised_e8", "fees_e8", "funding_e8", "transfers_e8", "liquidation_fees_e8")
 BOOKED = ("cost_e8", "realised_e8", "fees_e8", "funding_e8", "isolated_e8")
-
-
-def instruments() -> Instruments:
-    coarse = spec("ETHUSDT", tick_e8=10**6, lot_e8=10**5), spec("BNBUSDT", tick_e8=10**6, lot_e8=10**6)
-    return Instruments([spec(), *coarse])
 
 
 def ledger() -> Ledger:
@@ -397,3 +394,45 @@ def test_a_kind_that_no_view_knows_is_passed_over():
     strange["kind"] = 250
     found = of_rows(strange)
     assert (found.next, [view.drain() for view in found.views]) == (1, [[]] * len(found.views))
+
+
+# --- the run folder's tables
+
+
+@pytest.mark.parametrize("block", [3, 100])
+def test_tables_are_the_same_in_memory_and_in_parts(tmp_path, monkeypatch, block):
+    rows = journal(4, 1_500)
+    whole = Ledger(instruments(), START)
+    whole.apply(0, rows)
+    RunTables(RunFolder(tmp_path), whole).close()
+    expected = {
+        name: pl.read_parquet(tmp_path / f"{name}.parquet").to_dicts() for name in ("orders", "fills", "funding")
+    }
+    assert all(len(records) > 20 for records in expected.values())
+    monkeypatch.setattr(run_folder, "PART_ROWS", 10)
+    (tmp_path / "parts").mkdir()
+    found = Ledger(instruments(), START)
+    tables = RunTables(RunFolder(tmp_path / "parts"), found)
+    for at in range(0, len(rows), block):
+        found.apply(at, rows[at : at + block])
+        tables.take()
+    assert any(path.suffix == ".part" for path in (tmp_path / "parts").iterdir())
+    tables.close()
+    for name, records in expected.items():
+        assert pl.read_parquet(tmp_path / "parts" / f"{name}.parquet").to_dicts() == records, name
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {f"{name}.parquet" for name in expected}
+    transfers = rows[(rows["kind"] == Kind.TRANSFER) & (rows["b"] == 0)]
+    assert tables.transfers == list(zip(transfers["ts"].tolist(), transfers["a"].tolist(), strict=True))
+
+
+def test_a_table_writer_holds_no_more_orders_than_the_ledger_remembers(tmp_path):
+    rows = np.concatenate([order()] * (PLACES + 300))
+    rows["a"] += np.arange(len(rows))
+    found = ledger()
+    tables = RunTables(RunFolder(tmp_path), found)
+    for at in range(0, len(rows), 1_000):
+        found.apply(at, rows[at : at + 1_000])
+        tables.take()
+    assert len(tables._open) == PLACES
+    tables.close()
+    assert pl.read_parquet(tmp_path / "orders.parquet")["client_id"].to_list() == [ID + at for at in range(len(rows))]
