@@ -14,7 +14,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -210,8 +210,9 @@ class Store:
         return self._open(False)
 
     def _opened(self, rebuild: bool) -> sqlite3.Connection:
-        self._file = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-        try:
+        with ExitStack() as failing:
+            self._file = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+            failing.callback(self._file.close)
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")
             self._file.execute("BEGIN IMMEDIATE")
@@ -219,9 +220,7 @@ class Store:
                 self._create()
             self._restart()
             self._file.execute("COMMIT")
-        except BaseException:
-            self._file.close()
-            raise
+            failing.pop_all()
         return self._file
 
     def _require_ours(self) -> None:
@@ -276,11 +275,10 @@ class Store:
             self._file.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
-                if self._file.in_transaction:  # SQLite itself rolls back on a full disk
+                self._file.execute("COMMIT")
+            finally:
+                if self._file.in_transaction:  # what failed may have ended it: SQLite does on a full disk
                     self._file.execute("ROLLBACK")
-                raise
-            self._file.execute("COMMIT")
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
