@@ -104,8 +104,7 @@ def venue_rows(seed: int, account: Account) -> list[np.ndarray]:
             value = chance.randint(1, 20) if setting == Setting.LEVERAGE else chance.randrange(2)
             if account.set(symbol, setting, value) == 0:
                 rows.append(row(Kind.SETTING, at, symbol, a=setting, b=value))
-        elif account.margins_of(symbol)["isolated"] and held:
-            account.move_margin(symbol, amount, leg)
+        elif account.move_margin(symbol, amount, leg) == 0:
             rows.append(row(Kind.MARGIN_MOVED, at, symbol, flags(short=short), a=amount))
     return rows
 
