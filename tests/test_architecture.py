@@ -30,8 +30,14 @@ BELOW = {name: set().union(*ROWS[i + 1 :]) for i, row in enumerate(ROWS) for nam
 MAY_KNOW = {
     **BELOW,
     "feed": BELOW["feed"] | {"journal"},
-    "driver": BELOW["driver"] | {"journal", "exchange"},
-    "exchange": {"orders", "account", "book", "fixed", "types"},
+    "driver": BELOW["driver"] | {"journal", "exchange", "latency", "fault"},
+    "exchange": {"fault", "perpetual", "queue", "request", "orders", "account", "book", "fixed", "types"},
+    "perpetual": {"book", "fixed", "types"},
+    "request": {"fixed", "types"},
+    "queue": {"fixed"},
+    "fault": {"chance", "types"},
+    "latency": {"chance", "fixed"},
+    "chance": set(),
     "journal": {"types"},
     "quoter": BELOW["strategy"] | {"strategy"},
 }

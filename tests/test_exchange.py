@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import account as plain_account
 from plain.book import Diff, Snapshot
-from plain.matching import BUY, GTC, GTX, IOC, SELL, Bars, Order, Replay
+from plain.matching import BUY, FOK, GTC, GTX, IOC, SELL, Bars, Order, Replay
 
 from core_ext.account import Account
 from core_ext.driver import Driver
@@ -48,6 +48,7 @@ class Ask:
     tif: int = GTC
     reduce_only: bool = False
     cancels: int | None = None
+    stp: int = 2  # the desk's own default: the maker expires
 
 
 class Script(Strategy):
@@ -65,7 +66,8 @@ class Script(Strategy):
     def on_timer(self, k):
         ask = self.asks[k]
         if ask.cancels is None:
-            client_id = self.desk.submit(0, ask.side, ask.lots, ask.ticks, ask.tif, ask.reduce_only)
+            terms = {"price_ticks": ask.ticks, "tif": ask.tif, "reduce_only": ask.reduce_only, "stp": ask.stp}
+            client_id = self.desk.order(0, ask.side, 0 if ask.ticks else 1, ask.lots, **terms)
         else:
             wanted = self.ids.get(ask.cancels, 0)
             client_id = wanted if self.desk.cancel(wanted) else 0
@@ -130,7 +132,7 @@ class Session:
             while market and market[0].ts <= ts:
                 market.pop(0).tell(twin)
             if ask is not None:
-                twin.submit(Order(client_id, ask.side, ask.lots, ask.ticks, ask.tif, ask.reduce_only), ts)
+                twin.submit(Order(client_id, ask.side, ask.lots, ask.ticks, ask.tif, ask.reduce_only, ask.stp), ts)
             else:
                 twin.cancel(client_id, ts)
         for event in market:
@@ -326,9 +328,9 @@ def asks_of(dice, moments, count):
 def order_of(dice, ts):
     side = dice.randrange(2)
     ticks = 0 if dice.random() < 0.25 else MIDDLE + dice.randint(-6, 6)
-    tif = dice.choice((GTC, GTC, IOC, GTX)) if ticks else GTC
+    tif = dice.choice((GTC, GTC, IOC, GTX, FOK)) if ticks else GTC
     lots = dice.choice((dice.randint(51, 120), dice.randint(51, 900), dice.randint(40, 60)))
-    return Ask(ts, side, lots, ticks, tif, dice.random() < 0.2)
+    return Ask(ts, side, lots, ticks, tif, dice.random() < 0.2, stp=dice.randrange(4))
 
 
 def l2_session(seed, folder, venue=SPEC, asks=14, weather=60):

@@ -13,7 +13,8 @@ from plain.account import E8, booked, value
 from plain.book import Book
 
 BUY, SELL = 0, 1
-GTC, IOC, GTX = 0, 1, 2
+GTC, IOC, GTX, FOK = 0, 1, 2, 3
+EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Order:
     ticks: int = 0  # 0: a market order
     tif: int = GTC
     reduce_only: bool = False
+    stp: int = EXPIRE_MAKER
 
     @property
     def sign(self):
@@ -79,6 +81,7 @@ class Venue:
             -2025: len(self.resting) >= spec["max_orders"],
             -4116: any(one.order.client_id == order.client_id for one in self.resting),
             -5022: order.tif == GTX and self.would_take(order),
+            -5021: order.tif == FOK and not self.fits(order),
             -4131: not limit and self.is_out_of_bounds(order),
             -2019: not order.reduce_only and self.cost(order, price) > self.account.equity,
         }
@@ -221,12 +224,25 @@ class Replay(Venue):
 
     # ------------------------------------------------------------------ orders
 
+    def fits(self, order):
+        """Whether all of it would fill at once."""
+        there = sum(lots for ticks, lots in self.against(order) if order.reaches(ticks))
+        return min(there, abs(self.position) if order.reduce_only else there) >= order.lots
+
     def submit(self, order, now):
         if not self.accept(order, now):
             return
-        one = Resting(order, order.lots, self.displayed(order.side, order.ticks), now)
+        self.enter(Resting(order, order.lots, self.displayed(order.side, order.ticks), now), now)
+
+    def enter(self, one, now):
+        """Take what the order reaches; what is left rests or expires."""
+        order = one.order
         if order.tif != GTX and self.would_take(order):
             self.eat(one, now, is_maker=False)
+        if order.ticks:
+            for own in self.own_reached(order, order.ticks):
+                self.self_trade(one, own, now)
+        self.sweep()
         if one.leaves and order.ticks == 0:
             self.expire(one, 9, now)
         elif one.leaves and order.tif == IOC:
@@ -239,14 +255,40 @@ class Replay(Venue):
         order, levels = one.order, self.against(one.order)
         touch = order.ticks if is_maker else levels[0][0]
         for ticks, lots in levels:
-            if not one.leaves or not order.reaches(ticks) or (order.ticks == 0 and self.is_beyond(ticks)):
+            if not order.reaches(ticks) or (order.ticks == 0 and self.is_beyond(ticks)):
                 return
-            if self.is_futile(order):
-                self.expire(one, 4, now)
-                return
-            taken = self.fill(one, min(one.leaves, lots), order.ticks if is_maker else ticks, is_maker, touch, now)
-            key = (1 - order.side, ticks)
-            self.eaten[key] = self.eaten.get(key, 0) + taken
+            for own in [] if is_maker else self.own_reached(order, ticks):
+                in_front = min(lots, own.ahead) if own.order.ticks == ticks else 0
+                lots -= self.bite(one, ticks, in_front, touch, is_maker, now)
+                self.self_trade(one, own, now)
+            self.bite(one, ticks, lots, touch, is_maker, now)
+
+    def bite(self, one, ticks, lots, touch, is_maker, now):
+        """Take up to so many lots of a level; return how many were taken."""
+        if one.leaves and self.is_futile(one.order):
+            self.expire(one, 4, now)
+        price = one.order.ticks if is_maker else ticks
+        taken = self.fill(one, min(one.leaves, lots), price, is_maker, touch, now)
+        key = (1 - one.order.side, ticks)
+        self.eaten[key] = self.eaten.get(key, 0) + taken
+        return taken
+
+    def own_reached(self, order, ticks):
+        """Our own orders of the other side at this price or a better one, if self-trade prevention looks for them."""
+        if not order.stp or order.tif in (FOK, GTX):
+            return []
+        return [
+            own for own in self.waiting(1 - order.side) if own.leaves and order.sign * (ticks - own.order.ticks) >= 0
+        ]
+
+    def self_trade(self, one, own, now):
+        """The taker's mode says whose order ends."""
+        if not one.leaves or not own.leaves:
+            return
+        if one.order.stp != EXPIRE_TAKER:
+            self.expire(own, 1, now)
+        if one.order.stp != EXPIRE_MAKER:
+            self.expire(one, 3 if one.order.tif == IOC else 1, now)
 
 
 @dataclass
@@ -267,6 +309,9 @@ class Bars(Venue):
 
     def is_out_of_bounds(self, order):
         return False
+
+    def fits(self, order):
+        raise NotImplementedError("fill-or-kill on candles is tried by hand")
 
     def least(self, order):
         """The best that a taker can pay, 1e-8 USDT and exact: open, half a spread and square-root impact worse."""
@@ -335,3 +380,77 @@ class Bars(Venue):
         else:
             self.volume = volume
         self.close = close
+
+
+@dataclass
+class Crowd:
+    """A market of many accounts without a recording: price, then time; no margin, no filters, one symbol."""
+
+    resting: list = field(default_factory=list)  # (account, Resting), oldest first
+    said: list = field(default_factory=list)  # (what, client id, words)
+
+    def best(self, order):
+        """The resting orders of the other side that the order reaches, best price and then oldest first."""
+        found = [pair for pair in self.resting if pair[1].order.side != order.side and pair[1].leaves]
+        return sorted((pair for pair in found if order.reaches(pair[1].order.ticks)), key=lambda pair: pair[1].priority)
+
+    def submit(self, account, order):
+        reached = self.best(order)
+        if order.tif == GTX and reached:
+            self.said.append(("REJECTED", order.client_id, -5022))
+        elif order.tif == FOK and sum(maker.leaves for _, maker in reached) < order.lots:
+            self.said.append(("REJECTED", order.client_id, -5021))
+        else:
+            self.said.append(("ACCEPTED", order.client_id, (order.ticks, order.lots)))
+            self.enter(account, Resting(order, order.lots))
+
+    def enter(self, account, one):
+        order = one.order
+        for whose, maker in self.best(order):
+            if not one.leaves:
+                break
+            if whose == account and order.stp and order.tif not in (FOK, GTX):
+                if order.stp != EXPIRE_TAKER:
+                    self.expire(maker, 1)
+                if order.stp != EXPIRE_MAKER:
+                    self.expire(one, 3 if order.tif == IOC else 1)
+                continue
+            lots = min(one.leaves, maker.leaves)
+            for side in (maker, one):
+                side.leaves -= lots
+                self.said.append(("FILL", side.order.client_id, (maker.order.ticks, lots)))
+        if one.leaves and order.ticks == 0:
+            self.expire(one, 9)
+        elif one.leaves and order.tif in (IOC, FOK):
+            self.expire(one, 2)
+        elif one.leaves:
+            self.resting.append((account, one))
+        self.resting = [pair for pair in self.resting if pair[1].leaves]
+
+    def expire(self, one, reason):
+        self.said.append(("EXPIRED", one.order.client_id, (one.leaves, reason)))
+        one.leaves = 0
+
+    def take_out(self, account, client_id):
+        found = [pair for pair in self.resting if pair[0] == account and pair[1].order.client_id == client_id]
+        self.resting = [pair for pair in self.resting if pair not in found]
+        return found[0][1] if found else None
+
+    def cancel(self, account, client_id):
+        one = self.take_out(account, client_id)
+        self.said.append(("CANCELED", client_id, one.leaves) if one else ("CANCEL_REJECTED", client_id, -2011))
+
+    def amend(self, account, client_id, lots, ticks):
+        """A new price and quantity, behind everybody; cancelled when so much is done or a post-only one would take."""
+        found = [one for whose, one in self.resting if whose == account and one.order.client_id == client_id]
+        if not found or (found[0].order.lots, found[0].order.ticks) == (lots, ticks):
+            self.said.append(("AMEND_REJECTED", client_id, -5027 if found else -2013))
+            return
+        one = self.take_out(account, client_id)
+        done = one.order.lots - one.leaves
+        order = Order(client_id, one.order.side, lots, ticks, one.order.tif, stp=0)
+        if lots <= done or (order.tif == GTX and self.best(order)):
+            self.said.append(("CANCELED", client_id, one.leaves))
+            return
+        self.said.append(("AMENDED", client_id, (ticks, lots)))
+        self.enter(account, Resting(order, lots - done))

@@ -1,0 +1,1 @@
+"""Requests at the venue: the rules that need no state."""

@@ -1,0 +1,91 @@
+"""Mark price and funding rate by the exchange's formulas: known answers."""
+
+import numpy as np
+import pytest
+from builders import E8, row, spec
+
+from core_ext.account import Account
+from core_ext.exchange import Exchange
+from core_ext.perpetual import Perpetual, funding_rate, mark_price, next_interval
+from core_ext.types import Instruments, Kind
+
+HOUR = 3600 * 10**9
+BTC_CAP = 300_000  # 0.75 of 0.4 %
+
+
+@pytest.mark.parametrize(
+    ("premium", "hours", "rate"),
+    [
+        (42_900, 8, 10_000),  # the exchange's own example: 0.0429 % gives 0.0100 %
+        (-40_000, 8, 10_000),  # the edges of the dead zone
+        (60_000, 8, 10_000),
+        (-40_001, 8, 9_999),
+        (60_001, 8, 10_001),
+        (0, 4, 5_000),
+        (0, 1, 1_250),
+        (100_000, 8, 50_000),
+        (100_000, 4, 25_000),
+        (10**6, 8, BTC_CAP),
+        (-(10**6), 8, -BTC_CAP),
+        (350_000, 8, BTC_CAP),
+        (-350_001, 8, -BTC_CAP),
+    ],
+)
+def test_the_funding_rate_of_a_premium(premium, hours, rate):
+    assert funding_rate(premium, hours, 10_000, BTC_CAP) == rate
+
+
+def test_some_pairs_have_no_interest_and_others_a_wider_cap():
+    assert funding_rate(42_900, 8, 0, 2_000_000) == 0
+    assert funding_rate(3_000_000, 8, 10_000, 2_000_000) == 2_000_000
+
+
+def test_the_cap_is_three_quarters_of_the_lowest_maintenance_ratio():
+    assert Perpetual(Instruments([spec()]), 0).cap_e8 == BTC_CAP
+
+
+def test_the_mark_is_the_median_of_three():
+    # Index 100; half of 0.01 % still to come: 100.005; basis 0.2: 100.2.
+    words = (100 * E8, 10_000, 4 * HOUR, 8 * HOUR, 20_000_000)
+    assert mark_price(*words, 99 * E8) == 100_00500000
+    assert mark_price(*words, 100_10000000) == 100_10000000
+    assert mark_price(*words, 101 * E8) == 100_20000000
+
+
+def test_an_interval_at_the_cap_becomes_an_hour_and_seventeen_calm_ones_four():
+    assert next_interval(8, BTC_CAP, BTC_CAP, 0) == (1, 0)
+    assert next_interval(4, -BTC_CAP, BTC_CAP, 0) == (1, 0)
+    assert next_interval(8, BTC_CAP - 1, BTC_CAP, 0) == (8, 0)
+    hours, calm, lasted = 1, 0, 0
+    while hours == 1:
+        hours, calm = next_interval(hours, 25_000, BTC_CAP, calm)
+        lasted += 1
+    assert (hours, lasted) == (4, 16)  # the seventeenth interval is one of four hours
+    assert next_interval(1, 25_001, BTC_CAP, 15) == (1, 0)
+
+
+def test_a_synthetic_market_settles_the_rate_that_its_premiums_weighted_by_time_come_to():
+    """Two premiums, 0.1 % and 0.4 %: the later weighs twice, so 0.3 %, and 0.25 % after the dead zone."""
+    instruments = Instruments([spec(min_notional_e8=1, max_lots=10**9, leverage=10)])
+    accounts = [Account(instruments, 10**7 * E8) for _ in range(2)]
+    venue = Exchange(instruments, accounts, ["stream"], 0.0, 0.0, 0, synthetic=True)
+    start = 1_700_000_000 * 10**9 // (8 * HOUR) * 8 * HOUR + HOUR
+    venue.feed(row(Kind.MARK, start, a=1_000 * E8))
+    venue.place_order(start, 1, 0, 0, 10**6, 10_000, 0)  # deeper than the impact notional of 30,000 USDT
+    venue.place_order(start, 2, 0, 1, 10**6, 10_010, 1)
+    perpetual = venue.perpetuals[0]
+    index = [int(1_000 * E8 / 1.001), int(1_000 * E8 / 1.004)]
+    venue.feed(row(Kind.MARK, start + 1, b=index[0]))
+    assert perpetual.rate_e8 == pytest.approx(50_000, abs=2)
+    venue.feed(row(Kind.MARK, start + 5 * 10**9, b=index[1]))
+    assert perpetual.rate_e8 == pytest.approx(250_000, abs=2)
+    venue.place_order(start + 6 * 10**9, 3, 0, 0, 1_000, 10_010, 0)
+    assert venue.accounts[0].position(0)["lots"] == 1_000
+    stamp, rate = perpetual.next_stamp, perpetual.rate_e8
+    assert stamp == start + 7 * HOUR
+    rows = venue.feed(row(Kind.MARK, stamp, b=index[1]))
+    paid = rows[rows["kind"] == Kind.FUNDING_PAID]
+    assert set(np.abs(paid["b"]).tolist()) == {rate}
+    assert int(paid["a"].sum()) == 0
+    assert int(paid["a"].min()) < 0
+    assert (perpetual.last_rate_e8, perpetual.next_stamp) == (rate, stamp + 8 * HOUR)
