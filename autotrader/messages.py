@@ -196,6 +196,15 @@ ENGLISH = {
     "help.replay": "Re-run a finished run from its journal and compare every order.",
     "help.report": "Write report.html of a finished run again.",
     "help.bench": "Measure latencies against their budgets.",
+    "help.stress": "Hold a leveraged long through a window of history and report its margin.",
+    "help.stress_data": "Candle, mark candle and funding files; several may follow.",
+    "help.stress_symbol": "Symbol of the position.",
+    "help.stress_leverage": "Leverages, separated by commas (default: {default}).",
+    "help.stress_from": "First bar, UTC.",
+    "help.stress_to": "Last stamp, UTC.",
+    "help.stress_margin": "Margin of the whole account or of the position alone (default: cross).",
+    "help.stress_equity": "Equity before the entry, USDT (default: {default}).",
+    "help.stress_out": "Folder of the report (default: runs/stress-SYMBOL-DATE-MARGIN).",
     "help.config": "Configuration file (TOML).",
     "help.run_dir": "Folder of a finished run.",
     "help.strategy": "Strategy of the configuration (default: trend).",
@@ -494,6 +503,56 @@ ENGLISH = {
     "instruments.cap": (
         "{symbol}: the cap of {cap:,.2f} USDT is below the exchange's minimum of {least:,.2f} USDT: it gets no orders"
     ),
+    # Stress runs.
+    "stress.refused": (
+        "{symbol} at {leverage}x: the position cannot be opened ({reason}); use a smaller --equity or --leverage, or "
+        "another --from"
+    ),
+    "stress.not_opened": (
+        "{symbol} at {leverage}x: no position was opened; let --from and --to hold two bars or more, and --equity one "
+        "order"
+    ),
+    "stress.disagree": "the journal's equity of {booked} USDT is not the venue's of {truth} USDT; report this",
+    "stress.leverage": "--leverage {found}: {symbol} may have 1 to {most}",
+    "stress.no_bars": (
+        "{symbol}: fewer than two bars from {start} to {end}; check --from, --to and which dates --data holds"
+    ),
+    "stress.bad_leverage": '--leverage "{found}" is not allowed; use up to {most} whole numbers, such as 2,3,5,10,20',
+    "stress.bad_time": '{option} "{found}" is no time; use UTC, such as 2020-03-12 or 2020-03-12T08:00',
+    "stress.bad_window": "--to {end} is not after --from {start}; swap them",
+    "stress.bad_equity": '--equity "{found}" is not allowed; use a number of USDT, {least} to {most}',
+    "stress.note_gate": (
+        "The risk gate stands aside, its forced reduction (R9, R10) too: this judges the position, not a strategy. "
+        "In a "
+        "real run the gate refuses a position like this or makes it smaller."
+    ),
+    "stress.note_entry": (
+        "The whole equity is the margin of one long, bought in one order at the open after the first bar, without "
+        "spread and impact. The fee and the loss against the mark are kept back, so that the notional is a little less "
+        "than leverage times equity."
+    ),
+    "stress.note_filters": (
+        "Ticks, lots, leverage brackets and fees are those of the table of {date}, not of the day that is replayed."
+    ),
+    "stress.note_mark": (
+        "Mark: {interval} mark candles of the files. Within a bar the adverse extreme comes first: a liquidation is "
+        "decided at the mark's low and bears the stamp at which its bar closes."
+    ),
+    "stress.note_some_marks": "For {missing} of {bars} bars the files have no mark: there the candle stands in.",
+    "stress.note_no_mark": (
+        "The files have no mark of this window at the interval of the bars ({interval}): the candle of the last price "
+        "stands in. A wick that the exchange's mark would not have followed liquidates here."
+    ),
+    "stress.note_no_funding": "The files have no funding in this window: none was paid.",
+    "stress.title": "STRESS · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
+    "stress.column.leverage": "leverage",
+    "stress.column.outcome": "outcome",
+    "stress.column.lowest": "lowest equity, USDT",
+    "stress.column.nearest": "nearest liquidation",
+    "stress.column.funding": "funding, USDT",
+    "stress.column.gap": "largest mark-last gap",
+    "stress.survived": "survived",
+    "stress.liquidated": "liquidated {time}",
     # Views and their store.
     "store.cannot_write": "{path}: the views store cannot be used ({reason}); check the disk and the permissions",
     "store.damaged": "{path}: the views store is damaged ({reason}); fold it anew with --rebuild",
@@ -751,6 +810,15 @@ KOREAN = {
     "help.replay": "끝난 실행을 저널에서 다시 돌려 모든 주문을 대조합니다.",
     "help.report": "끝난 실행의 report.html을 다시 만듭니다.",
     "help.bench": "지연 시간을 재어 허용치와 비교합니다.",
+    "help.stress": "과거 구간 동안 레버리지 롱 하나를 들고 증거금이 어떻게 되는지 보고합니다.",
+    "help.stress_data": "체결가 봉, 마크 봉, 펀딩 파일. 여러 개를 이어 적을 수 있습니다.",
+    "help.stress_symbol": "포지션의 심볼.",
+    "help.stress_leverage": "쉼표로 구분한 레버리지(기본값: {default}).",
+    "help.stress_from": "첫 봉의 시각(UTC).",
+    "help.stress_to": "마지막 시각(UTC).",
+    "help.stress_margin": "계좌 전체(cross) 또는 포지션별(isolated) 증거금(기본값: cross).",
+    "help.stress_equity": "진입 전 자산, USDT(기본값: {default}).",
+    "help.stress_out": "보고서 폴더(기본값: runs/stress-심볼-날짜-증거금).",
     "help.config": "설정 파일(TOML).",
     "help.run_dir": "끝난 실행의 폴더.",
     "help.strategy": "설정에 쓸 전략(기본값: trend).",
@@ -1061,6 +1129,56 @@ KOREAN = {
     "instruments.cap": (
         "{symbol}: 포지션 한도 {cap:,.2f} USDT가 거래소 최소 주문금액 {least:,.2f} USDT보다 작아 주문을 내지 않습니다"
     ),
+    # 스트레스 실행.
+    "stress.refused": (
+        "{symbol} {leverage}배: 포지션을 열 수 없습니다({reason}). --equity나 --leverage를 줄이거나 --from을 바꾸십시오"
+    ),
+    "stress.not_opened": (
+        "{symbol} {leverage}배: 포지션이 열리지 않았습니다. --from과 --to 사이에 봉이 두 개 이상 있고 --equity가 최소 "
+        "주문 금액을 넘어야 합니다"
+    ),
+    "stress.disagree": "저널의 자산 {booked} USDT가 거래소 계좌의 {truth} USDT와 다릅니다. 이 결함을 신고해 주십시오",
+    "stress.leverage": "--leverage {found}: {symbol}의 레버리지는 1에서 {most}까지입니다",
+    "stress.no_bars": (
+        "{symbol}: {start}부터 {end}까지 봉이 두 개보다 적습니다. --from과 --to, --data에 담긴 날짜를 확인하십시오"
+    ),
+    "stress.bad_leverage": '--leverage "{found}": 허용되지 않는 값입니다. 2,3,5,10,20처럼 정수를 최대 {most}개 '
+    "쓰십시오",
+    "stress.bad_time": '{option} "{found}": 시각이 아닙니다. 2020-03-12 또는 2020-03-12T08:00처럼 UTC로 쓰십시오',
+    "stress.bad_window": "--to {end} 시각이 --from {start} 이후가 아닙니다. 두 값을 바꾸십시오",
+    "stress.bad_equity": '--equity "{found}": 허용되지 않는 값입니다. {least}에서 {most} 사이의 USDT 금액을 쓰십시오',
+    "stress.note_gate": (
+        "위험 게이트는 강제 축소(R9, R10)까지 물러나 있습니다. 전략이 아니라 포지션을 시험하는 실행이며, 실제 "
+        "실행에서는 "
+        "게이트가 이런 포지션을 거부하거나 줄입니다."
+    ),
+    "stress.note_entry": (
+        "자산 전부를 증거금으로 삼아 첫 봉 다음 시가에 롱 하나를 주문 한 건으로 삽니다. 스프레드와 시장 충격은 "
+        "없습니다. "
+        "수수료와 마크 가격 대비 손실만큼은 남겨 두므로 명목 금액은 레버리지 곱하기 자산보다 조금 작습니다."
+    ),
+    "stress.note_filters": ("틱, 랏, 레버리지 구간, 수수료는 재생하는 날의 값이 아니라 {date} 표의 값입니다."),
+    "stress.note_mark": (
+        "마크 가격: 파일의 {interval} 마크 봉. 봉 안에서는 불리한 극값이 먼저 옵니다. 청산은 마크 저가에서 "
+        "판정하고 그 봉이 "
+        "닫히는 시각으로 적습니다."
+    ),
+    "stress.note_some_marks": "봉 {bars}개 가운데 {missing}개는 파일에 마크 가격이 없어 체결가 봉으로 대신했습니다.",
+    "stress.note_no_mark": (
+        "이 구간에는 봉과 같은 간격({interval})의 마크 가격이 파일에 없어 체결가 봉으로 대신했습니다. 거래소의 "
+        "마크 가격이 "
+        "따라가지 않았을 꼬리에도 여기서는 청산됩니다."
+    ),
+    "stress.note_no_funding": "이 구간의 펀딩이 파일에 없어 펀딩을 치르지 않았습니다.",
+    "stress.title": "스트레스 · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
+    "stress.column.leverage": "레버리지",
+    "stress.column.outcome": "결과",
+    "stress.column.lowest": "최저 자산, USDT",
+    "stress.column.nearest": "청산까지 최단 거리",
+    "stress.column.funding": "펀딩, USDT",
+    "stress.column.gap": "마크·체결가 최대 차이",
+    "stress.survived": "생존",
+    "stress.liquidated": "청산 {time}",
     # 조회 화면과 그 저장소.
     "store.cannot_write": "{path}: 조회 저장소를 사용할 수 없습니다({reason}). 디스크와 폴더 권한을 확인하십시오",
     "store.damaged": "{path}: 조회 저장소가 손상되었습니다({reason}). --rebuild로 다시 만드십시오",

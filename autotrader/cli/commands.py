@@ -8,6 +8,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from autotrader.messages import detect, language, say, set_language
 
 __all__ = ["cover"]
 
+_LEVERAGES = "2,3,5,10,20"
+_MOST_LEVERAGES = 6
+_EQUITY = (100.0, 1e9)
 _SYMBOLS = {"quoter": "BTCUSDT", "trend": "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,SUIUSDT"}
 
 
@@ -42,7 +46,7 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
         The group of commands; invoking it returns the exit code.
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
-    rest = (_replay(screen), _report(screen), _views(screen), _bench(screen))
+    rest = (_replay(screen), _report(screen), _views(screen), _stress(screen), _bench(screen))
     settings = {"help_option_names": ["-h", "--help"]}
     return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
 
@@ -110,6 +114,33 @@ def _report(screen: Screen) -> Page:
         arguments={"RUN_DIR": say("help.run_dir")},
         callback=partial(_render, screen),
         params=[_run_dir()],
+    )
+
+
+def _stress(screen: Screen) -> Page:
+    return Page(
+        "stress",
+        help=say("help.stress"),
+        usage="--data FILE ... --symbol S --from ISO --to ISO [--leverage L,L] [--margin cross|isolated] [--out DIR]",
+        arguments={},
+        callback=partial(_run_stress, screen),
+        params=[
+            click.Argument(["more"], nargs=-1),
+            click.Option(
+                ["--data", "files"], multiple=True, metavar="FILE", help=say("help.stress_data"), required=True
+            ),
+            click.Option(["--symbol"], metavar="S", help=say("help.stress_symbol"), required=True),
+            click.Option(["--from", "start"], metavar="ISO", help=say("help.stress_from"), required=True),
+            click.Option(["--to", "end"], metavar="ISO", help=say("help.stress_to"), required=True),
+            click.Option(
+                ["--leverage"], metavar="L,L", help=say("help.stress_leverage", default=_LEVERAGES), default=_LEVERAGES
+            ),
+            choice("--margin", ("cross", "isolated"), "cross", say("help.stress_margin")),
+            click.Option(
+                ["--equity"], metavar="USDT", help=say("help.stress_equity", default="10000"), default="10000"
+            ),
+            click.Option(["--out"], metavar="DIR", help=say("help.stress_out")),
+        ],
     )
 
 
@@ -227,6 +258,62 @@ def _render(screen: Screen, run_dir: str) -> int:
 
     screen.report(render_report(folder))
     return GOOD
+
+
+def _run_stress(
+    screen: Screen,
+    more: Sequence[str],
+    files: Sequence[str],
+    symbol: str,
+    start: str,
+    end: str,
+    leverage: str,
+    margin: str,
+    equity: str,
+    out: str | None,
+) -> int:
+    data = _files("--data", files, more)
+    window = (_stamp("--from", start), _stamp("--to", end))
+    if window[0] >= window[1]:
+        raise OperatorError(say("stress.bad_window", start=start, end=end))
+    leverages, usdt = _leverages(leverage), _usdt(equity)
+    named = f"runs/stress-{symbol}-{start.replace(':', '')}-{margin}"
+    folder = Path(named) if out is None else Path(out)
+    _fresh(str(folder))
+    from autotrader.run.stress import run_stress
+
+    with screen.progress() as progress:
+        summary = run_stress(symbol, leverages, margin == "isolated", usdt, window, data, folder, progress)
+    screen.stress(summary, folder)
+    return GOOD
+
+
+def _stamp(option: str, text: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise OperatorError(say("stress.bad_time", option=option, found=text)) from None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return int(time.timestamp()) * 1_000_000_000
+
+
+def _leverages(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",")]
+    if len(words) > _MOST_LEVERAGES or not all(word.isascii() and word.isdigit() and len(word) < 4 for word in words):
+        raise OperatorError(say("stress.bad_leverage", found=text, most=_MOST_LEVERAGES))
+    return sorted({int(word) for word in words})
+
+
+def _usdt(text: str) -> float:
+    least, most = _EQUITY
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not least <= value <= most:
+        raise OperatorError(say("stress.bad_equity", found=text, least=f"{least:,.0f}", most=f"{most:,.0f}"))
+    return value
 
 
 def _show_view(screen: Screen, run_dir: str, view: str, last: str, rebuild: bool) -> int:

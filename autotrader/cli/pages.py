@@ -120,6 +120,8 @@ def blame(error: click.UsageError) -> str:
             return say("cli.unknown_option", found=found, command=command, nearest=nearest)
         case click.NoSuchOption(option_name=found):
             return say("cli.unknown_option_far", found=found, command=command)
+        case click.MissingParameter(param=click.Option() as missing):
+            return say("cli.missing", name=missing.opts[0], command=command)
         case click.MissingParameter(param=click.Parameter() as missing):
             return say("cli.missing", name=missing.human_readable_name, command=command)
         case click.BadOptionUsage(option_name=found):

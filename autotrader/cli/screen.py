@@ -135,6 +135,24 @@ class Screen:
         self._line(say("result.wrote", path=path))
         self._next(say("result.next_report", path=path))
 
+    def stress(self, summary: Mapping[str, Any], folder: Path) -> None:
+        """Show what became of a leveraged long at each leverage, and where the report is."""
+        report = folder / "report.html"
+        if self.machine:
+            self._answer({"exit_code": GOOD, "run_dir": str(folder), "report": str(report), "summary": summary})
+            return
+        said = {"symbol": summary["symbol"], "margin": summary["margin"], "equity": summary["equity"]}
+        self._line(say("stress.title", **said, start=summary["from"], end=summary["to"]))
+        heads = ("leverage", "outcome", "lowest", "nearest", "funding", "gap")
+        table = Table(*(say(f"stress.column.{name}") for name in heads), box=SIMPLE_HEAD)
+        for row in summary["rows"]:
+            table.add_row(*_stressed(row))
+        self._out.print(table)
+        for kind in ("warning", "note"):
+            for text in summary[f"{kind}s"]:
+                self._line(say(f"result.{kind}", text=text))
+        self._next(say("result.next_report", path=report))
+
     def view(self, found: Mapping[str, Any]) -> None:
         """Show records of a view of a run; a machine gets them as they are stored, money in integers of 1e-8."""
         if self.machine:
@@ -191,6 +209,18 @@ class Screen:
 
     def _answer(self, payload: Mapping[str, Any]) -> None:
         print(json.dumps(payload, ensure_ascii=False, allow_nan=False))
+
+
+def _stressed(row: Mapping[str, Any]) -> tuple[str, ...]:
+    gone = row["liquidated_at"]
+    return (
+        f"{row['leverage']}x",
+        say("stress.liquidated", time=gone[:16].replace("T", " ")) if gone else say("stress.survived"),
+        f"{round(row['lowest_equity'], 2) + 0.0:,.2f}",  # dust of rounding has no sign
+        _share(row["nearest_distance"]),
+        f"{row['funding']:,.2f}",
+        _share(row["largest_gap"]),
+    )
 
 
 def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -43,18 +43,21 @@ def equity_figure(run: Run, kept: Integers) -> dict[str, Any]:
     equity = run.equity["equity_usdt"].to_numpy()[kept]
     drawdown = -100.0 * run.equity["drawdown"].to_numpy()[kept]
     lines = [
-        _trace(say("performance.equity"), times, equity, "var(--ink)", "%{y:,.2f} USDT"),
-        _trace(say("performance.drawdown"), times, drawdown, "var(--loss)", "%{y:.2f} %", yaxis="y2")
+        line_trace(say("performance.equity"), times, equity, "var(--ink)", "%{y:,.2f} USDT"),
+        line_trace(say("performance.drawdown"), times, drawdown, "var(--loss)", "%{y:.2f} %", yaxis="y2")
         | {"fill": "tozeroy", "fillcolor": "var(--fill)"},
     ]
     ladder, start = _ladder(run), run.summary.initial_equity
-    named = _level_name(say("performance.start"), start, "y")
-    layout = _layout(
-        xaxis=_time_axis(run) | {"anchor": "y2"},
-        yaxis=_axis("USDT") | {"domain": [0.40, 1.0], "tickformat": ","},
-        yaxis2=_axis("%") | {"domain": [0.0, 0.33], "range": [_floor(ladder, float(drawdown.min())), 0.0]},
-        shapes=[_level(start, "y", "var(--soft)"), *(_level(depth, "y2", "var(--caution)") for depth, _ in ladder)],
-        annotations=[named, *(_level_name(f"{number(depth)} % {step}", depth, "y2") for depth, step in ladder)],
+    named = level_name(say("performance.start"), start, "y")
+    layout = base_layout(
+        xaxis=time_axis(run.summary.start_ns, run.summary.end_ns) | {"anchor": "y2"},
+        yaxis=base_axis("USDT") | {"domain": [0.40, 1.0], "tickformat": ","},
+        yaxis2=base_axis("%") | {"domain": [0.0, 0.33], "range": [_floor(ladder, float(drawdown.min())), 0.0]},
+        shapes=[
+            level_line(start, "y", "var(--soft)"),
+            *(level_line(depth, "y2", "var(--caution)") for depth, _ in ladder),
+        ],
+        annotations=[named, *(level_name(f"{number(depth)} % {step}", depth, "y2") for depth, step in ladder)],
     )
     return {"data": lines, "layout": layout}
 
@@ -73,7 +76,10 @@ def _floor(ladder: Sequence[tuple[float, str]], deepest: float) -> float:
 
 def position_figure(run: Run) -> dict[str, Any]:
     """Return the value of each position in USDT, short negative; there must be a fill."""
-    layout = _layout(xaxis=_time_axis(run), yaxis=_axis("USDT") | {"tickformat": ",", "zerolinewidth": 1.5})
+    layout = base_layout(
+        xaxis=time_axis(run.summary.start_ns, run.summary.end_ns),
+        yaxis=base_axis("USDT") | {"tickformat": ",", "zerolinewidth": 1.5},
+    )
     layout |= {"showlegend": True, "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}}
     return {"data": _position_traces(run), "layout": layout}
 
@@ -90,7 +96,7 @@ def _position_trace(run: Run, fills: pl.DataFrame, at: int, most: int) -> dict[s
     value = np.concatenate(([0.0], value, value[-1:]))
     kept = thinned(max(most, 4), value)
     colour = f"var(--c{at % SERIES_COLOURS + 1})"
-    trace = _trace(escape(fills["symbol"][0]), times[kept], value[kept], colour, "%{y:,.2f} USDT")
+    trace = line_trace(escape(fills["symbol"][0]), times[kept], value[kept], colour, "%{y:,.2f} USDT")
     line = {"color": colour, "width": 1.4, "shape": "hv", "dash": "solid" if at < SERIES_COLOURS else "dot"}
     return trace | {"line": line}
 
@@ -117,9 +123,9 @@ def waterfall(steps: Sequence[tuple[str, float]]) -> dict[str, Any]:
     # Room for the amounts, which stand outside the bars on the side that they point to.
     room = 0.28 * float(np.ptp(sums)) or 1.0
     ends = [sums.min() - room * (sums.min() < 0.0), sums.max() + room * (sums.max() > 0.0)]
-    xaxis = _axis("USDT") | {"tickformat": ",", "range": ends}
-    yaxis = _axis("") | {"autorange": "reversed", "showgrid": False, "fixedrange": True}
-    return {"data": [trace], "layout": _layout(xaxis=xaxis, yaxis=yaxis, hovermode="closest")}
+    xaxis = base_axis("USDT") | {"tickformat": ",", "range": ends}
+    yaxis = base_axis("") | {"autorange": "reversed", "showgrid": False, "fixedrange": True}
+    return {"data": [trace], "layout": base_layout(xaxis=xaxis, yaxis=yaxis, hovermode="closest")}
 
 
 def latency_figure(run: Run, budget_ns: int) -> dict[str, Any]:
@@ -138,9 +144,9 @@ def latency_figure(run: Run, budget_ns: int) -> dict[str, Any]:
     budget = (say("latency.budget"), float(budget_ns))
     named = (("p50", q.p50), ("p99", q.p99), ("p99.9", q.p999), (say("latency.worst"), q.max), budget)
     marks = [(name, value) for name, value in named if value]
-    layout = _layout(
-        xaxis=_axis(say("latency.axis")) | _decades(edges, budget_ns),
-        yaxis=_axis(say("latency.orders")) | {"type": "log", "dtick": 1, "tickformat": ","},
+    layout = base_layout(
+        xaxis=base_axis(say("latency.axis")) | _decades(edges, budget_ns),
+        yaxis=base_axis(say("latency.orders")) | {"type": "log", "dtick": 1, "tickformat": ","},
         shapes=[_upright(value, name == budget[0]) for name, value in marks],
         annotations=[
             _upright_name(f"{name} {latency(value)}", value, len(marks) - at) for at, (name, value) in enumerate(marks)
@@ -167,7 +173,8 @@ def _decades(edges: Floats, budget: float) -> dict[str, Any]:
     return {"type": "log", "range": [low, high], "tickvals": ticks, "ticktext": [latency(tick) for tick in ticks]}
 
 
-def _layout(**parts: Any) -> dict[str, Any]:
+def base_layout(**parts: Any) -> dict[str, Any]:
+    """Return the layout of every chart, with parts of its own."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -180,7 +187,8 @@ def _layout(**parts: Any) -> dict[str, Any]:
     } | parts
 
 
-def _axis(title: str) -> dict[str, Any]:
+def base_axis(title: str) -> dict[str, Any]:
+    """Return an axis with a title."""
     return {
         "title": {"text": title, "standoff": 8},
         "automargin": True,
@@ -191,7 +199,8 @@ def _axis(title: str) -> dict[str, Any]:
     }
 
 
-def _time_axis(run: Run) -> dict[str, Any]:
+def time_axis(start_ns: int, end_ns: int) -> dict[str, Any]:
+    """Return an axis of UTC times from one stamp to another."""
     # Digits only, so that the axis needs no language.
     stops = (
         (None, 1_000, "%H:%M:%S.%L"),
@@ -201,12 +210,13 @@ def _time_axis(run: Run) -> dict[str, Any]:
         ("M1", None, "%Y-%m"),
     )
     formats = [{"dtickrange": [low, high], "value": text} for low, high, text in stops]
-    span = [run.summary.start_ns // MILLISECOND_NS, run.summary.end_ns // MILLISECOND_NS]
+    span = [start_ns // MILLISECOND_NS, end_ns // MILLISECOND_NS]
     shape = {"type": "date", "range": span, "tickformatstops": formats, "hoverformat": "%Y-%m-%d %H:%M:%S UTC"}
-    return _axis("") | shape
+    return base_axis("") | shape
 
 
-def _trace(name: str, x: Integers, y: Floats, colour: str, hover: str, yaxis: str = "y") -> dict[str, Any]:
+def line_trace(name: str, x: Integers, y: Floats, colour: str, hover: str, yaxis: str = "y") -> dict[str, Any]:
+    """Return a line through values over times in ms."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -219,12 +229,14 @@ def _trace(name: str, x: Integers, y: Floats, colour: str, hover: str, yaxis: st
     }
 
 
-def _level(value: float, axis: str, colour: str) -> dict[str, Any]:
+def level_line(value: float, axis: str, colour: str) -> dict[str, Any]:
+    """Return a dashed line at a value, across the whole chart."""
     line = {"color": colour, "width": 1, "dash": "dash"}
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": axis, "y0": value, "y1": value, "line": line}
 
 
-def _level_name(text: str, value: float, axis: str) -> dict[str, Any]:
+def level_name(text: str, value: float, axis: str) -> dict[str, Any]:
+    """Return the words above such a line."""
     place = {"xref": "paper", "x": 0.005, "xanchor": "left", "yref": axis, "y": value, "yanchor": "bottom"}
     return place | {"text": text, "showarrow": False, "font": {"size": 11, "color": "var(--soft)"}}
 

@@ -13,7 +13,7 @@ from string import Template
 from plotly.offline import get_plotlyjs
 
 from autotrader.adapters.web.cover import caveats, disclaimers, header
-from autotrader.adapters.web.markup import h, joined
+from autotrader.adapters.web.markup import Markup, h, joined
 from autotrader.adapters.web.reading import Run, read
 from autotrader.adapters.web.sections import SECTIONS
 from autotrader.adapters.web.words import Words
@@ -42,25 +42,32 @@ def render(run_dir: Path, language: str) -> Path:
         the text names the file and what to do.
     """
     words = Words(language)
-    return _write(run_dir / "report.html", page(read(run_dir, words)), words)
+    return write(run_dir / "report.html", page(read(run_dir, words)), words)
 
 
 def page(run: Run) -> str:
     """Return the whole report as HTML; the same folder gives the same bytes."""
-    own = files("autotrader.adapters.web")
     sections = [
         h("section", h("h2", run.words(f"{name}.title"), id=name), *build(run)) for name, build in SECTIONS.items()
     ]
+    body = joined([header(run, SECTIONS), caveats(run), *sections, disclaimers(run)])
+    return document(f"{run.summary.strategy} {run.summary.run_id}", body, run.words)
+
+
+def document(title: str, body: Markup, words: Words) -> str:
+    """Return a whole page around its body: style, charts and the script that draws them, no network."""
+    own = files("autotrader.adapters.web")
     return Template(own.joinpath("report.html").read_text(encoding="utf-8")).substitute(
-        language=run.words.language,
-        title=escape(f"{run.summary.strategy} {run.summary.run_id} · autotrader"),
+        language=words.language,
+        title=escape(f"{title} · autotrader"),
         css=own.joinpath("report.css").read_text(encoding="utf-8"),
-        body=joined([header(run, SECTIONS), caveats(run), *sections, disclaimers(run)]),
+        body=body,
         plotly=get_plotlyjs(),
     )
 
 
-def _write(path: Path, text: str, words: Words) -> Path:
+def write(path: Path, text: str, words: Words) -> Path:
+    """Write a page, whole or not at all; raise OperatorError where it cannot be written."""
     # The reader of an old report keeps a whole one until the new one is whole.
     draft = path.with_name(f".{path.name}.draft")
     try:
