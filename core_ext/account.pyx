@@ -163,14 +163,15 @@ cdef class Account:
         return realised
 
     cdef int64_t close_part(self, int symbol, int leg, int64_t lots, int64_t value) noexcept nogil:
-        # Profit goes to the isolated wallet first; then the closed share of what was in it goes back to cross.
+        # The closed share of an isolated wallet goes back to cross with what was won or lost on it: the rest of the leg
+        # keeps its share, and so its liquidation price.
         cdef position_t* p = &self.positions[symbol + leg * ACCOUNT_SYMBOLS]
         cdef int64_t closing = magnitude(lots), held = magnitude(p.lots)
         cdef int64_t removed = p.cost_e8 if closing == held else mul_div(p.cost_e8, closing, held)
         cdef int64_t realised = plus(-value, -removed)
         cdef int64_t kept
         if self.margins[symbol].isolated:
-            kept = 0 if closing == held else plus(p.isolated_e8 - mul_div(p.isolated_e8, closing, held), realised)
+            kept = 0 if closing == held else p.isolated_e8 - mul_div(p.isolated_e8, closing, held)
             self.book_margin(symbol, leg, plus(kept, -p.isolated_e8))
         p.cost_e8 -= removed
         self.cost_e8 = plus(self.cost_e8, -removed)

@@ -431,10 +431,23 @@ def test_opening_an_isolated_position_moves_its_margin_and_takes_the_fee_from_th
     assert account.available() == 59_940 * E8
 
 
-def test_a_partial_close_books_its_profit_in_the_isolated_wallet_and_releases_its_share():
+@pytest.mark.parametrize("ticks", [990_000, 1_000_000, 1_050_000])
+def test_a_partial_close_leaves_the_rest_of_an_isolated_leg_as_safe_as_it_was(ticks):
+    account = Account(Instruments([spec(leverage=10)]), 10_000 * E8)
+    account.set(0, Setting.ISOLATED, 1)
+    account.fill(0, 20, 1_000_000, 0)
+    before = account.liquidation(0)
+    account.fill(0, -10, ticks, 0)
+    assert account.liquidation(0) == before
+    assert account.position(0)["isolated_e8"] == 100 * E8  # half of 200
+    assert account.cross_equity() == 10_000 * E8 - 100 * E8 + 10 * (ticks - 1_000_000) * 10**4
+
+
+def test_a_partial_close_releases_its_share_of_the_isolated_wallet_and_its_profit():
     account = isolated_btc()
     account.fill(0, -ONE_BTC, 610_000, 0)
-    assert account.position(0)["isolated_e8"] == 21_000 * E8
+    assert account.position(0)["isolated_e8"] == 20_000 * E8
+    assert account.cross_equity() == 80_940 * E8
     account.fill(0, -ONE_BTC, 590_000, 0)
     assert (account.position(0)["isolated_e8"], account.cross_equity()) == (0, 99_940 * E8)
 

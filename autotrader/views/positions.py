@@ -234,13 +234,13 @@ def _book(position: Position, quantity_e8: int, value_e8: int) -> None:
 
 
 def _close(position: Position, quantity_e8: int, value_e8: int) -> None:
-    # The closed share of an isolated wallet goes back to cross with it.
+    # The closed share of an isolated wallet goes back to cross, with the profit or loss.
     closing, held = abs(quantity_e8), abs(position.quantity_e8)
     removed = rounded(position.cost_e8 * closing, held)
     realised = -value_e8 - removed
     if position.isolated:
         share = rounded(position.isolated_e8 * closing, held)
-        position.isolated_e8 = 0 if closing == held else position.isolated_e8 - share + realised
+        position.isolated_e8 = 0 if closing == held else position.isolated_e8 - share
     position.cost_e8 -= removed
     position.quantity_e8 += quantity_e8
     position.realised_e8 += realised

@@ -141,8 +141,8 @@ class Position:
     def add(self, lots, price_e8, leverage=None):
         """Trade lots; one that passes zero is a closing trade and an opening one.
 
-        With a leverage the leg is isolated: opening moves initial margin in; closing books the profit in it and
-        then gives the closed share of what was in it back.
+        With a leverage the leg is isolated: opening moves initial margin in; closing gives the closed share of it
+        back, with the profit or loss.
         """
         if self.lots * lots < 0 and abs(lots) > abs(self.lots):
             rest = lots + self.lots
@@ -167,7 +167,7 @@ class Position:
         profit = -amount - removed
         if leverage:
             released = share(self.isolated, abs(lots), abs(self.lots))
-            self.isolated = self.isolated - released + profit if lots + self.lots else 0
+            self.isolated = self.isolated - released if lots + self.lots else 0
         self.realised += profit
         self.cost -= removed
         self.lots += lots
