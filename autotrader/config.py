@@ -219,6 +219,7 @@ class Run:
 
     mode: Literal["backtest", "paper"]
     symbols: Annotated[tuple[str, ...], _SYMBOLS]
+    margin: Literal["cross", "isolated"] = "cross"
     initial_equity_usdt: Annotated[float, _Between(1, 1_000_000_000)] = 7700.0
     leverage: Annotated[int, _Whole(1, 10)] = 3
     seed: Annotated[int, _Whole(0, 2**63 - 1)] = 1
@@ -389,6 +390,11 @@ class Venue:
 
     order_latency_ms: Annotated[float, _Between(0, 10_000)] = 20.0
     response_latency_ms: Annotated[float, _Between(0, 10_000)] = 5.0
+    latency: Literal["constant", "lognormal", "feed"] = "constant"
+    latency_sigma: Annotated[float, _Between(0, 3)] = 0.5
+    queue: Literal["pessimistic", "linear", "square", "cube", "logarithm"] = "pessimistic"
+    error_share: Annotated[float, _Between(0, 0.5)] = 0.0
+    lost_share: Annotated[float, _Between(0, 0.5)] = 0.0
     fee_tier: Literal["VIP0", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5", "VIP6", "VIP7", "VIP8", "VIP9"] = "VIP0"
     half_spread_bps: Annotated[float, _Between(0, 100)] = 1.0
     impact_coefficient: Annotated[float, _Between(0, 5)] = 0.8

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.journal cimport JournalWriter
+from core_ext.latency cimport Latency
 from core_ext.signal cimport CandleBuilder
 from core_ext.types cimport Rows, approved_t, event_t
 from core_ext.wire cimport Scanner
@@ -24,6 +25,7 @@ cdef enum Parcel:
     TO_VENUE = 1
     CANCEL_AT_VENUE = 2
     CONTROL = 3
+    QUERY_AT_VENUE = 4
 
 
 cdef struct parcel_t:
@@ -54,8 +56,7 @@ cdef class Driver(Feed):
     cdef Py_ssize_t heap_size
     cdef Py_ssize_t heap_room
     cdef uint64_t parcels
-    cdef int64_t order_latency
-    cdef int64_t response_latency
+    cdef Latency way                       # to the venue and back
     cdef event_t span                      # the RANGE row under way
     cdef uint64_t latency[LATENCY_BUCKETS]
     cdef readonly int64_t latency_max

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter
+from core_ext.latency import Latency
 from core_ext.signal import CandleBuilder
 from core_ext.types import Rows
 from core_ext.wire import Scanner
@@ -76,6 +77,7 @@ class Driver(Feed):
         order_latency_ns: int,
         response_latency_ns: int,
         sample_ns: int,
+        latency: Latency | None = None,
     ) -> None: ...
     def control(self, kind: int, ts: int, words: Iterable[int] = (), symbol: int = 0) -> None:
         """Put an event that neither market nor order brings (RUN, COMMAND, TRANSFER, SETTING) into the stream, now."""

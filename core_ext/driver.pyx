@@ -4,11 +4,11 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from core_ext.account cimport Account
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
 from core_ext.journal cimport JournalWriter
+from core_ext.latency cimport Latency
 from core_ext.types cimport Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox
 from core_ext.wire cimport Scanner
 
@@ -173,6 +173,8 @@ cdef class Driver(Feed):
         Decision to matching, and matching to our knowing of it.
     sample_ns : int
         Spacing of the equity curve; doubled when the curve grows beyond its bound.
+    latency : Latency, optional
+        Of requests and answers, in place of the two constants.
     """
 
     def __cinit__(self, *args):
@@ -186,15 +188,14 @@ cdef class Driver(Feed):
 
     def __init__(self, Engine engine not None, Exchange exchange not None, Scanner scanner,
                  JournalWriter journal not None, int64_t order_latency_ns, int64_t response_latency_ns,
-                 int64_t sample_ns):
+                 int64_t sample_ns, Latency latency=None):
         if order_latency_ns < 0 or response_latency_ns < 0 or sample_ns <= 0:
             raise ValueError("latencies are not negative, the sampling interval is positive")
         self.engine = engine
         self.exchange = exchange
         self.scanner = scanner
         self.journal = journal
-        self.order_latency = order_latency_ns
-        self.response_latency = response_latency_ns
+        self.way = latency or Latency("constant", [order_latency_ns], [response_latency_ns])
         self.samples = Rows()
         self.sample_ns = sample_ns
 
@@ -274,7 +275,10 @@ cdef class Driver(Feed):
             self.exchange.submit(&parcel.order, 0, parcel.due)
             self.drain_venue()
         else:
-            self.exchange.cancel(parcel.row.a, parcel.row.symbol, 0, parcel.due)
+            if parcel.kind == Parcel.QUERY_AT_VENUE:
+                self.exchange.query(parcel.row.a, parcel.row.symbol, 0, parcel.due)
+            else:
+                self.exchange.cancel(parcel.row.a, parcel.row.symbol, 0, parcel.due)
             self.drain_venue()
         return 0
 
@@ -286,6 +290,7 @@ cdef class Driver(Feed):
                 self.advance(row.ts)
                 self.started_ns = 0                 # the wait was not this message's
             self.now = max(self.now, row.ts)
+            self.way.observe(<int64_t> row.lag_us * 1000)
         self.rows += 1
         if self.span.c and self.span.a == source and self.span.b + self.span.c == index:
             self.span.c += 1
@@ -317,15 +322,19 @@ cdef class Driver(Feed):
         return 0
 
     cdef int apply(self, const event_t* row) except -1:
-        # What happens to the account outside of trading happens at the venue too.
-        cdef Account account = <Account> self.exchange.accounts[0]
+        # What happens to the account outside of trading is asked of the venue; its answer reaches the engine.
+        cdef int code
         if row.kind == Kind.TRANSFER:
-            account.book_transfer(row.b, row.a)
+            code = self.exchange.transfer(row.b, row.a, 0, row.ts)
         elif row.kind == Kind.SETTING:
-            account.apply_setting(row.symbol, row.a, row.b)
+            code = self.exchange.change_setting(row.symbol, row.a, row.b, 0, row.ts)
         elif row.kind == Kind.MARGIN_MOVED:
-            account.book_margin(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, row.a)
-        return self.to_engine(row)
+            code = self.exchange.move_margin(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, row.a, 0, row.ts)
+        else:
+            return self.to_engine(row)
+        if code:
+            raise ValueError(f"the venue refuses {KindFace(row.kind).name} at {row.ts} with {code}")
+        return self.drain_venue()
 
     cdef int to_engine(self, const event_t* row) except -1:
         self.journal.append(row)
@@ -347,10 +356,13 @@ cdef class Driver(Feed):
             row = outbox.data + k
             self.journal.append(row)
             if row.kind == Kind.ORDER or row.kind == Kind.AMEND:
-                self.post(self.now + self.order_latency, Parcel.TO_VENUE, NULL, &self.engine.desk.approvals[order])
+                self.post(self.now + self.way.request(self.now), Parcel.TO_VENUE, NULL,
+                          &self.engine.desk.approvals[order])
                 order += 1
             elif row.kind == Kind.CANCEL:
-                self.post(self.now + self.order_latency, Parcel.CANCEL_AT_VENUE, row, NULL)
+                self.post(self.now + self.way.request(self.now), Parcel.CANCEL_AT_VENUE, row, NULL)
+            elif row.kind == Kind.QUERY:
+                self.post(self.now + self.way.request(self.now), Parcel.QUERY_AT_VENUE, row, NULL)
             elif row.kind == Kind.SET_TIMER:
                 wake = row[0]
                 wake.kind = Kind.TIMER
@@ -362,12 +374,14 @@ cdef class Driver(Feed):
 
     cdef int drain_venue(self) except -1:
         cdef event_t answer
+        cdef int64_t delay
         cdef Py_ssize_t k
         for k in range(self.exchange.out.size):
             if self.exchange.to.data[k].a == 0:
                 answer = self.exchange.out.data[k]
-                answer.lag_us = self.response_latency // 1000
-                answer.ts += self.response_latency
+                delay = self.way.response(answer.ts)
+                answer.lag_us = delay // 1000
+                answer.ts += delay
                 self.post(answer.ts, Parcel.TO_ENGINE, &answer, NULL)
         self.exchange.out.size = 0
         self.exchange.to.size = 0

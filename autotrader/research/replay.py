@@ -27,12 +27,14 @@ from core_ext.account import Account
 from core_ext.driver import Driver, Verifier
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
+from core_ext.fault import Faults
 from core_ext.journal import JournalWriter, read_journal
+from core_ext.latency import Latency, lognormal_quantiles
 from core_ext.quality import Quality
 from core_ext.quoter import Quoter
 from core_ext.signal import CandleBuilder
 from core_ext.strategy import Strategy
-from core_ext.types import Instruments, Kind
+from core_ext.types import Instruments, Kind, Setting
 from core_ext.wire import Scanner
 
 __all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verify"]
@@ -43,6 +45,7 @@ FORMAT = 1
 SECOND_NS = 1_000_000_000
 YEAR_HOURS = 8760.0
 MINUTE_NS = 60 * SECOND_NS
+ALWAYS_NS = 1 << 62
 HOUR_NS = 60 * MINUTE_NS
 
 Progress = Callable[[float, str], None]
@@ -315,6 +318,8 @@ class Session:
             config.venue.impact_coefficient,
             _grace_ns(config),
             config.sources.funding == "stream",
+            queue=config.venue.queue,
+            faults=faults(config),
         )
         self.scanner = Scanner(self.engine.instruments)
         self.journal = JournalWriter(str(journal))
@@ -326,6 +331,7 @@ class Session:
             round(config.venue.order_latency_ms * 1e6),
             round(config.venue.response_latency_ms * 1e6),
             SECOND_NS if config.sources.book != "candle" else config.data.interval_ns,
+            latency(config),
         )
         self.driver.candles = candles(plan, self.engine)
         if config.risk.headroom == "on":
@@ -339,6 +345,10 @@ class Session:
         if "offset_ns" in self.plan.source:
             offset = (self.plan.source["offset_ns"], self.plan.source["offset_lines"])
             self.driver.control(int(Kind.CLOCK_OFFSET), start_ns, offset)
+
+        if self.plan.config.run.margin == "isolated":
+            for symbol in range(len(self.engine.instruments)):
+                self.driver.control(int(Kind.SETTING), start_ns, (int(Setting.ISOLATED), 1), symbol)
 
     def finish(self) -> Outcome:
         """Deliver what is on its way, seal and close the journal."""
@@ -365,6 +375,30 @@ class Session:
         """Run through a whole source; yields the share that is done."""
         self.start(source.start_ns)
         yield from source.feed(self.driver)
+
+
+def latency(config: Config) -> Latency:
+    """Return the way to the simulated venue and back."""
+    venue = config.venue
+    there, back = (round(ms * 1e6) for ms in (venue.order_latency_ms, venue.response_latency_ms))
+    if venue.latency == "lognormal":
+        there_ns, back_ns = (lognormal_quantiles(median, venue.latency_sigma) for median in (there, back))
+        return Latency("quantiles", there_ns, back_ns, seed=config.run.seed)
+    if venue.latency == "feed":
+        return Latency("feed", [E8], [E8])
+    return Latency("constant", [there], [back])
+
+
+def faults(config: Config) -> Faults | None:
+    """Return what goes wrong at the simulated venue, None for nothing."""
+    venue = config.venue
+    if not venue.error_share and not venue.lost_share:
+        return None
+    plan: list[tuple[int, int, int | str, float, int]] = [
+        (0, ALWAYS_NS, -1001, venue.error_share, 0),
+        (0, ALWAYS_NS, "lost", venue.lost_share, 0),
+    ]
+    return Faults(plan, seed=config.run.seed)
 
 
 def slow_layer(config: Config) -> tuple[Headroom, int, int]:

@@ -1,0 +1,153 @@
+"""The engine and the venue together: conditional orders, amendments, lost answers and isolated margin on real rows."""
+
+import numpy as np
+import pytest
+from builders import E8, RECORDING, STAND_ASIDE, configuration, limits, spec
+from test_engine import BUY, MIDDLE, SECOND, SELL, SIZING, Tape
+
+from autotrader.cli import main
+from core_ext.account import Account
+from core_ext.driver import Driver, Verifier
+from core_ext.engine import Engine
+from core_ext.exchange import Exchange
+from core_ext.fault import Faults
+from core_ext.journal import JournalWriter, read_journal
+from core_ext.latency import Latency
+from core_ext.strategy import Strategy
+from core_ext.types import Instruments, Kind, OrderType, Setting
+
+EQUITY = 100_000 * E8
+STOP = OrderType.STOP_MARKET
+
+
+class Steps(Strategy):
+    """Does the n-th thing at the n-th touch."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.steps, self.seen = list(steps), 0
+
+    def on_book(self, symbol):
+        self.seen += 1
+        if self.seen <= len(self.steps) and self.steps[self.seen - 1]:
+            self.steps[self.seen - 1](self.desk)
+
+    def snapshot(self):
+        return (self.seen,)
+
+
+class Run:
+    """A strategy's steps against the venue, one touch a second."""
+
+    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=()):
+        tape = Tape()
+        rows = [tape.opening] + [tape.touch(ns=SECOND) for _ in range(len(steps) + 2)]
+        for ticks in marks:
+            rows += [tape.mark(ticks), tape.touch(ns=SECOND)]
+        self.rows = np.concatenate(rows)
+        self.make = lambda: Engine(
+            Instruments([spec()]), Steps(*steps), limits(**STAND_ASIDE), SIZING, EQUITY, 5, ["stream"], 12
+        )
+        self.engine = self.make()
+        self.account = Account(self.engine.instruments, EQUITY)
+        venue = Exchange(self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=faults)
+        self.path = folder / "journal"
+        journal = JournalWriter(str(self.path))
+        driver = Driver(self.engine, venue, None, journal, 20_000_000, 5_000_000, SECOND, latency)
+        driver.control(Kind.RUN, tape.opening["ts"][0] - 1)
+        if isolated:
+            driver.control(Kind.SETTING, tape.opening["ts"][0] - 1, (int(Setting.ISOLATED), 1))
+        driver.feed_rows(self.rows, 0, 0)
+        self.digest = driver.finish()
+        journal.close()
+
+    def states(self):
+        return [self.engine.orders.order(one["client_id"])["state"] for one in self.engine.orders.rows()]
+
+    def agrees(self):
+        """Say whether both sides hold the same, and a replay of the journal does the same again."""
+        verifier = Verifier(self.make(), None, read_journal(self.path))
+        verifier.feed_rows(self.rows, 0, 0)
+        mine, theirs = self.engine.account, self.account
+        return (
+            verifier.finish() is None and mine.position(0) == theirs.position(0) and mine.wallet_e8 == theirs.wallet_e8
+        )
+
+
+def buy(lots):
+    return lambda desk: desk.submit(0, BUY, lots)
+
+
+def stop(lots, ticks):
+    return lambda desk: desk.order(0, SELL, STOP, lots, trigger_ticks=ticks, reduce_only=True, terms=4)
+
+
+def test_a_stop_waits_for_the_mark_and_closes_the_position(tmp_path):
+    waiting = Run(tmp_path, buy(10), None, stop(10, MIDDLE - 500))
+    assert waiting.states() == ["FILLED", "ARMED"]
+    (tmp_path / "journal").unlink()
+    run = Run(tmp_path, buy(10), None, stop(10, MIDDLE - 500), marks=(MIDDLE - 400, MIDDLE - 500))
+    assert run.states() == ["FILLED", "FILLED"]
+    assert run.engine.account.position(0)["lots"] == 0
+    assert run.agrees()
+
+
+def test_an_amendment_reaches_the_venue_and_comes_back(tmp_path):
+    def change(desk):
+        assert desk.amend(desk.orders.rows()[0]["client_id"], MIDDLE - 2, 7)
+
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), None, change)
+    (order,) = run.engine.orders.rows()
+    assert (order["price_ticks"], order["lots"], run.states()) == (MIDDLE - 2, 7, ["LIVE"])
+    assert run.agrees()
+
+
+@pytest.mark.parametrize(
+    ("what", "end", "asked"), [("lost, carried out", "LIVE", False), ("lost, not carried out", "REJECTED_", True)]
+)
+def test_only_the_venue_ends_an_order_whose_answer_was_lost(tmp_path, what, end, asked):
+    # What was carried out tells it by itself; of what was not, the venue says so when it is asked.
+    first = int(Tape().opening["ts"][-1]) + SECOND
+    faults = Faults([(0, first + SECOND, what, 1.0, 0)])
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), None, None, None, faults=faults)
+    kinds = {Kind(int(kind)) for block in read_journal(run.path) for kind in block.array()["kind"]}
+    assert Kind.LOST in kinds
+    assert (Kind.QUERY in kinds) == asked
+    assert run.states() == [end]
+    assert run.agrees()
+
+
+def test_isolated_margin_is_the_same_on_both_sides(tmp_path):
+    run = Run(tmp_path, buy(10), None, lambda desk: desk.close(0, 0, 4), isolated=True)
+    assert run.engine.account.position(0)["lots"] == 6
+    assert run.engine.account.position(0)["isolated_e8"] > 0
+    assert run.agrees()
+
+
+def test_drawn_latencies_are_drawn_again_the_same(tmp_path):
+    digests = []
+    for k in range(2):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        way = Latency("quantiles", [10**7, 9 * 10**7], [10**6, 10**7], seed=3)
+        run = Run(folder, buy(10), None, lambda desk: desk.close(0, 0, 4), latency=way)
+        assert run.agrees()
+        digests.append(run.digest)
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latency": '"lognormal"'},
+        {"latency": '"feed"'},
+        {"queue": '"square"'},
+        {"error_share": "0.1", "lost_share": "0.1"},
+        {"margin": '"isolated"'},
+    ],
+    ids=lambda changes: "+".join(changes),
+)
+def test_a_configured_venue_runs_and_replays_to_the_same_state(tmp_path, changes, capsys):
+    file = configuration(tmp_path / "quoter.toml", **changes)
+    assert main(["paper", str(file), "--replay", str(RECORDING), "--out", str(tmp_path / "run")]) == 0
+    assert main(["replay", str(tmp_path / "run"), "--verify"]) == 0
