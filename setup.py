@@ -37,8 +37,9 @@ if CHECKED:
     COMPILE[0] = "-O1"
     SANITIZE = "-fsanitize=" + ("address,undefined" if os.environ.get("AUTOTRADER_ASAN") else "undefined")
     COMPILE += ["-g", "-fno-omit-frame-pointer", SANITIZE, "-fno-sanitize-recover=all"]
-    # A double that fits no integer is undefined too, and no part of `undefined`.
-    COMPILE += ["-fsanitize=float-cast-overflow"]
+    # The interpreter's own flags make signed overflow wrap, which hides it; a double that fits no integer is
+    # undefined too, and no part of `undefined`.
+    COMPILE += ["-fno-wrapv", "-fsanitize=float-cast-overflow"]
     LINK += [SANITIZE]
 else:
     COMPILE += ["-g0"]

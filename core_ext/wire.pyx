@@ -414,6 +414,8 @@ cdef Py_ssize_t trade_row(scan_t* s, const instrument_t* i, int64_t ts, bint agg
         row.d = row.a
         row.e = row.a
         if s.seen >> 24 & 1 and not named(&s.v[24], b"MARKET", 6):   # "X"
+            if named(&s.v[24], b"NA", 2):                        # no trade: the general parser says so
+                return 0
             row.f = 1
     if s.v[45].opener == c"t":
         row.flags |= Flag.F_SELL

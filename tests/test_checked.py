@@ -115,6 +115,7 @@ def test_what_has_no_fault_is_let_through(faulty, call, answer):
         pytest.param("touch(16, -1)", "AddressSanitizer: heap-buffer-overflow", marks=needs_asan),
         pytest.param("touch(16, 0, True)", "AddressSanitizer: heap-use-after-free", marks=needs_asan),
         pytest.param("local(16)", "out of bounds", id="past a local array"),
+        ("add(2**63 - 1, 1)", "signed integer overflow"),
         ("shift(1, 64)", "shift exponent 64 is too large"),
         ("whole(float('nan'))", "outside the range of representable values"),
         ("whole(1e19)", "outside the range of representable values"),

@@ -58,3 +58,11 @@ def test_a_run_that_does_not_reach_a_verdict_is_found_out():
     assert {"messages kline OFF_GRID", "messages depthUpdate OK fast", "lines refused"} <= set(everything)
     counts = Counter({tuple(name.split(" ", 2)): 1 for name in everything if name.startswith("messages")})
     assert missing(counts) == [name for name in everything if not name.startswith("messages")]
+
+
+# ------------------------------------------------------------------ found by fuzzing
+
+
+def test_what_is_announced_as_no_trade_is_none_even_with_a_price():
+    message = b'{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":1,"p":"10.1","q":"1","X":"NA","m":true}'
+    assert Messages().judged("perpetual", message, 1) == (Status.IGNORED, False)

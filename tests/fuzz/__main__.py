@@ -20,10 +20,12 @@ BLOCK = 10_000
 
 
 def one_block(seed: int, number: int, inputs: int, data: Path | None) -> Counts:
-    """Feed one block, in a folder of this process."""
-    folder = PLACE / str(os.getpid())
-    folder.mkdir(parents=True, exist_ok=True)
-    return read_block(seed, number, inputs, folder, data)
+    """Feed one block, in a folder that is gone when it ends well."""
+    folder = PLACE / str(number)
+    folder.mkdir(parents=True)
+    counts = read_block(seed, number, inputs, folder, data)
+    shutil.rmtree(folder)
+    return counts
 
 
 def fuzz(seed: int, blocks: list[int], workers: int, data: Path | None) -> Counts:
@@ -35,8 +37,8 @@ def fuzz(seed: int, blocks: list[int], workers: int, data: Path | None) -> Count
             try:
                 counts += done.result()
             except BrokenProcessPool:
-                lasts = "\n".join(f"{path}: {path.read_bytes()[:4000]!r}" for path in sorted(PLACE.glob("*/last")))
-                sys.exit(f"fuzz: a reader ended its process (seed {seed}); each process was looking at\n{lasts}")
+                inputs = "\n".join(f"{path}: {path.read_bytes()[:4000]!r}" for path in sorted(PLACE.glob("*/last")))
+                sys.exit(f"fuzz: a process ended (seed {seed}); these were open, by block:\n{inputs}")
             except Disagreement as difference:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"fuzz: seed {seed}, block {running[done]}: {difference}")

@@ -29,7 +29,8 @@ KEY_TEXTS = [key.encode() for key in KEYS]
 BYTES = b'"{}[],:\\ 0123456789.-+eEtfnusUabkpx\x00\n\r\x7f\x80\xff'
 GAPS = [b""] * 8 + [b" ", b"  ", b"\n\t"]
 TIMES = [2, 2, 3, 5, 9, 40, 300]
-CROWDS = [1, 9, 100, 1023, 1024, 2500]
+CROWDS = [1, 9, 9, 9, 40, 40, 100, 100, 1023, 1100]
+MOST_REPEATED = 2_000
 EDITS = [0, 1, 1, 1, 1, 1, 2, 2, 3, 6]
 
 
@@ -137,8 +138,8 @@ def drop(_source: Random, place: Any, at: int, _other: Any) -> None:
 
 
 def repeat(source: Random, place: Any, at: int, _other: Any) -> None:
-    """Put one in again, perhaps many times."""
-    times = source.choice(TIMES) if isinstance(place, Items) else 1
+    """Put one in again, perhaps many times, but not so often that repeated repetitions fill the memory."""
+    times = source.choice(TIMES) if isinstance(place, Items) and len(written(place, b"")) < MOST_REPEATED else 1
     place[at:at] = [item for _ in range(times) for item in copied(type(place)(place[at : at + 1]))]
 
 

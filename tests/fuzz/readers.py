@@ -40,8 +40,9 @@ Counts = Counter[tuple[str, str, str]]  # reader, kind of the seed, verdict
 class Disagreement(AssertionError):
     """A reader and its judge differ over an input."""
 
-    def __init__(self, what: str, given: bytes):
-        super().__init__(f"{what}: {given[:KEPT]!r}")
+    def __str__(self) -> str:
+        what, given = self.args
+        return f"{what}: {given[:KEPT]!r}"
 
 
 def drawn(source: Random, data: Path | None) -> Iterator[tuple[Seed, bytes]]:
