@@ -209,6 +209,7 @@ def _is_longer(hours: object, before: list[Any]) -> bool:
 
 
 _SYMBOLS = _List("rule.symbols", 1, 25, _is_new_symbol)
+_CLUSTERS = _List("rule.clusters", 0, 12, lambda names, _: isinstance(names, str) and len(names.split()) > 1)
 _LOOKBACKS = _List("rule.hours", 1, 8, _is_longer)
 _PATHS = _List("rule.paths", 0, 1000, lambda path, _: _is_path(path))
 
@@ -315,6 +316,7 @@ class Risk:
     max_drift: Annotated[float, _Between(0.0001, 0.2)] = 0.01
     max_net: Annotated[float, _Between(0.1, 10)] = 3.0
     max_cluster: Annotated[float, _Between(0.1, 10)] = 1.5
+    clusters: Annotated[tuple[str, ...], _CLUSTERS] = ()
     max_symbol_leverage: Annotated[int, _Whole(1, 125)] = 5
     bracket_share: Annotated[float, _Between(0.01, 1)] = 0.8
     liquidation_alarm: Annotated[float, _Between(0.01, 0.9)] = 0.2
@@ -702,6 +704,10 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield "sources.book", say("config.book", strategy=strategy.name, needed=needed, found=book)
     if config.run.leverage > config.risk.max_symbol_leverage:
         yield "risk.max_symbol_leverage", say("config.leverage", least=config.run.leverage)
+    clustered = [name for names in config.risk.clusters for name in names.split()]
+    for name in clustered:
+        if name not in config.run.symbols or clustered.count(name) > 1:
+            yield "risk.clusters", say("config.cluster", symbol=name)
     if config.risk.price_collar_exit < config.risk.price_collar:
         yield "risk.price_collar_exit", say("config.exit_collar", least=config.risk.price_collar)
     if strategy.quoter and strategy.quoter.inventory_budget_usdt < strategy.quoter.order_notional_usdt:

@@ -215,6 +215,7 @@ cdef class RiskGate:
     cdef readonly bint killed              # latched
     cdef readonly bint day_lost
     cdef public int quality_level          # R13: 0 fine, 1 alarm, 2 stop
+    cdef int tripped                       # alarms of the breakers that the next look tells, one bit each
     cdef readonly int ladder               # 0 full, 1 half size, 2 reduce-only
     cdef uint64_t refusals[64]
 

@@ -363,6 +363,7 @@ cdef class RiskGate:
                      or <double> (m.ask_ticks - m.bid_ticks) <= self.limits.spread_floor * m.bid_ticks):
             return False
         self.watched[symbol].paused_until = now + self.limits.volatility_pause_ns
+        self.tripped |= 1 << Alarm.VOLATILITY
         return True
 
     cdef Reason check_price(self, const request_t* r, const instrument_t* i, const market_t* m,
@@ -625,6 +626,7 @@ cdef class RiskGate:
                 and now - w.entries[r.side][(w.entry_count[r.side] - self.limits.repeated_entries) % ENTRY_PLACES] \
                 < ENTRY_NS:
             self.watched[r.symbol].disabled[r.side] = True
+            self.tripped |= 1 << Alarm.REPEATED
             return Reason.R14_REPEATED
         if r.reprice:
             chase = &self.chases[r.intent % CHASES]
@@ -717,6 +719,7 @@ cdef class RiskGate:
         if w.trip_count >= self.limits.losing_trips \
                 and now - w.lost_trips[(w.trip_count - self.limits.losing_trips) % 8] <= HOUR:
             w.disabled[0] = w.disabled[1] = True
+            self.tripped |= 1 << Alarm.REPEATED
 
     cdef void on_ended(self, const order_t* order, int64_t now) noexcept nogil:
         # R13: count how an order ended, by the minute in which it did.
@@ -815,8 +818,9 @@ cdef class RiskGate:
         # Update the loss limits from the equity; returns one bit an alarm that is new.
         cdef int64_t equity = self.worst_equity_e8(now, True)
         cdef int64_t moved = self.account.transfers_e8 - self.transfers_seen_e8
-        cdef int alarms = 0
+        cdef int alarms = self.tripped
         cdef int ladder
+        self.tripped = 0
         if moved:                              # a deposit is no profit, a withdrawal no loss: shares stay
             self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
             self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
@@ -1081,7 +1085,7 @@ cdef class RiskGate:
     def state(self):
         """Return what the state hash covers."""
         return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.armed,
-                self.halted, self.killed, self.day_lost, self.quality_level, self.ladder,
+                self.halted, self.killed, self.day_lost, self.quality_level, self.tripped, self.ladder,
                 self.paused_until, self.weight, self.weight_limit, self.last_intent,
                 self.account_rate.level_ns, self.account_rate.ts, self.strategy_rate.level_ns, self.strategy_rate.ts,
                 self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),

@@ -105,6 +105,15 @@ def test_a_default_above_the_ceiling_of_the_mode_becomes_the_ceiling():
     assert type(paper.risk.max_gross) is float and type(paper.run.leverage) is int
 
 
+def test_clusters_name_symbols_of_the_run_once(tmp_path):
+    def with_clusters(text):
+        return written(tmp_path, edited("clusters", text)[0])
+
+    assert load(with_clusters('["BTCUSDT ETHUSDT"]')).risk.clusters == ("BTCUSDT ETHUSDT",)
+    for wrong in ('["BTCUSDT DOGEUSDT"]', '["BTCUSDT ETHUSDT", "ETHUSDT BNBUSDT"]', '["BTCUSDT"]'):
+        assert "risk.clusters" in refusal(with_clusters(wrong))
+
+
 @pytest.mark.parametrize("mode", list(CEILINGS))
 @pytest.mark.parametrize("key", list(CEILINGS["backtest"]))
 def test_at_the_ceiling_of_the_mode_is_allowed_and_beyond_it_is_refused_by_name(tmp_path, mode, key):

@@ -264,6 +264,13 @@ def test_a_position_near_liquidation_says_so_and_is_halved_once_a_second():
     assert len(of(machine.feed(tape.mark(550_000, SECOND)), Kind.ORDER)) == 1
 
 
+def test_a_breaker_that_trips_says_so_at_the_next_look():
+    machine, tape, _ = asked_for(*[order(BUY, 1, MIDDLE - 5 - k) for k in range(3)], repeated_entries=2)
+    assert machine.desk.last_reason == Reason.R14_REPEATED
+    assert Alarm.REPEATED in of(machine.feed(tape.mark(MIDDLE)), Kind.ALARM)["a"]
+    assert len(machine.feed(tape.mark(MIDDLE))) == 0
+
+
 def test_deleveraging_closes_a_part_and_halts():
     machine, tape = with_position(10)
     asked = machine.feed(tape.said(Kind.LIQUIDATION, a=4, b=99_000 * E8, c=0, d=99_000 * E8, e=int(Cause.DELEVERAGED)))

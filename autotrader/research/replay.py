@@ -123,7 +123,7 @@ class Plan:
 
     def engine(self) -> Engine:
         """Return a fresh engine."""
-        return Engine(
+        engine = Engine(
             self.instruments(),
             strategy(self.config),
             limits(self.config),
@@ -133,6 +133,10 @@ class Plan:
             self.mark_sources,
             quality=self.quality(),
         )
+        for number, names in enumerate(self.config.risk.clusters, start=1):
+            for name in names.split():
+                engine.gate.tell(engine.instruments.index(name), cluster=number)
+        return engine
 
     def quality(self) -> Quality:
         """Return a fresh judge of the market data."""

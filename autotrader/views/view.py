@@ -6,6 +6,7 @@ what any row means, and where records are kept.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
@@ -61,7 +62,7 @@ class Scales:
         self.leverage: list[int] = [spec["leverage"] for spec in specs]
 
 
-class View(Generic[R]):
+class View(ABC, Generic[R]):
     """One read model; subclasses say what it reads and keep its records.
 
     Attributes
@@ -94,17 +95,17 @@ class View(Generic[R]):
         """Fold one row, the one after the last; its kind is one of `kinds`."""
         self.steps[row.kind](sequence, row)
 
+    @abstractmethod
     def rows(self) -> Iterator[R]:
         """Return the records that the view holds in memory, oldest first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drain(self) -> list[R]:
         """Return the records that are new or changed since the last call, oldest first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, records: Iterator[R]) -> None:
         """Take back records of an earlier view, newest first; reads no more of them than it needs."""
-        raise NotImplementedError
 
 
 def decode(first: int, rows: NDArray[np.void], wanted: NDArray[np.bool_]) -> Iterable[tuple[int, Row]]:
