@@ -22,22 +22,47 @@ cdef extern from *:
         10000000000LL, 100000000000LL, 1000000000000LL, 10000000000000LL, 100000000000000LL,
         1000000000000000LL, 10000000000000000LL, 100000000000000000LL, 1000000000000000000LL};
 
+    static inline uint64_t at_size(int64_t x) { return x < 0 ? 0 - (uint64_t)x : (uint64_t)x; }
+
+    static inline int64_t at_signed(uint64_t size, int negative) {
+        if (size > INT64_MAX) size = INT64_MAX;
+        return negative ? -(int64_t)size : (int64_t)size;
+    }
+
+    /* p / c and what is left. A quotient beyond 64 bits saturates, so that one division of the processor does it. */
+    static inline uint64_t at_quotient(unsigned __int128 p, uint64_t c, uint64_t *rest) {
+        const uint64_t high = (uint64_t)(p >> 64), low = (uint64_t)p;
+        uint64_t q = UINT64_MAX;
+        *rest = 0;
+        if (!high) { *rest = low % c; return low / c; }
+        if (high >= c) return q;
+    #if defined(__x86_64__)
+        __asm__("divq %4" : "=a"(q), "=d"(*rest) : "a"(low), "d"(high), "r"(c) : "cc");
+    #else
+        q = (uint64_t)(p / c);
+        *rest = (uint64_t)(p % c);
+    #endif
+        return q;
+    }
+
     /* a * b / c, half away from zero; c > 0; saturates so that absurd input stays absurd and is refused. */
     static inline int64_t at_mul_div(int64_t a, int64_t b, int64_t c) {
-        __int128 p = (__int128)a * b, h = c / 2;
-        p = p >= 0 ? (p + h) / c : (p - h) / c;
-        if (p > INT64_MAX) return INT64_MAX;
-        if (p < -INT64_MAX) return -INT64_MAX;
-        return (int64_t)p;
+        uint64_t rest;
+        const unsigned __int128 p = (unsigned __int128)at_size(a) * at_size(b) + (uint64_t)c / 2;
+        return at_signed(at_quotient(p, (uint64_t)c, &rest), (a < 0) ^ (b < 0));
     }
 
     /* a * b / c, rounded towards minus infinity. */
     static inline int64_t at_mul_div_floor(int64_t a, int64_t b, int64_t c) {
-        __int128 p = (__int128)a * b, q = p / c;
-        if (q * c != p && p < 0) q -= 1;
-        if (q > INT64_MAX) return INT64_MAX;
-        if (q < -INT64_MAX) return -INT64_MAX;
-        return (int64_t)q;
+        uint64_t rest, q = at_quotient((unsigned __int128)at_size(a) * at_size(b), (uint64_t)c, &rest);
+        const int negative = (a < 0) ^ (b < 0);
+        if (negative && rest && q < INT64_MAX) q += 1;
+        return at_signed(q, negative);
+    }
+
+    /* Whether a * b <= c * d. */
+    static inline int at_no_more(int64_t a, int64_t b, int64_t c, int64_t d) {
+        return (__int128)a * b <= (__int128)c * d;
     }
 
     static inline int64_t at_mul(int64_t a, int64_t b) {
@@ -165,8 +190,9 @@ cdef extern from *:
 
     static inline int64_t at_value_e8(int64_t price, int64_t lots, int64_t lot) {
         __int128 v;
+        uint64_t rest;
         if (!at_value(price, lots, lot, &v)) return (price < 0) ^ (lots < 0) ? -INT64_MAX : INT64_MAX;
-        return at_saturated((v + (v >= 0 ? AT_E8 / 2 : -AT_E8 / 2)) / AT_E8);
+        return at_signed(at_quotient((unsigned __int128)(v < 0 ? -v : v) + AT_E8 / 2, AT_E8, &rest), v < 0);
     }
 
     /* value * rate, exact until the one rounding: with v = q * 1e16 + r it is q * rate + r * rate / 1e16. */
@@ -225,6 +251,7 @@ cdef extern from *:
     const int64_t MAX_STEPS "AT_MAX_STEPS"
     int64_t mul_div "at_mul_div"(int64_t a, int64_t b, int64_t c) noexcept nogil
     int64_t mul_div_floor "at_mul_div_floor"(int64_t a, int64_t b, int64_t c) noexcept nogil
+    bint no_more "at_no_more"(int64_t a, int64_t b, int64_t c, int64_t d) noexcept nogil
     int64_t mul "at_mul"(int64_t a, int64_t b) noexcept nogil
     int64_t value_of_e8 "at_value_e8"(int64_t price, int64_t lots, int64_t lot) noexcept nogil
     int64_t funding_of_e8 "at_funding_e8"(int64_t mark, int64_t lots, int64_t lot, int64_t rate) noexcept nogil

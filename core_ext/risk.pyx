@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memmove, memset
 
 from core_ext.account cimport ACCOUNT_SYMBOLS, Account, maintenance_of, max_notional_of, position_t
-from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, part_e8, price_e8, value_e8
+from core_ext.fixed cimport E8, magnitude, mul, mul_div, mul_div_floor, no_more, part_e8, price_e8, value_e8
 from core_ext.orders cimport Orders, exposure_t, leaves, order_t
 from core_ext.quality cimport Quality
 from core_ext.signal cimport (
@@ -378,8 +378,8 @@ cdef class RiskGate:
         if not within_collar(r.side, price, m.mark_e8, i.collar_e8) \
                 or (reference > 0 and not within_collar(r.side, price, reference, i.collar_e8)):
             return Reason.R1_PRICE_COLLAR
-        if not (price <= mul_div_floor(m.mark_e8, i.up_e8, E8) if r.side == Side.BUY
-                else price >= -mul_div_floor(-m.mark_e8, i.down_e8, E8)):
+        if not (no_more(price, E8, m.mark_e8, i.up_e8) if r.side == Side.BUY
+                else no_more(m.mark_e8, i.down_e8, price, E8)):
             return Reason.FILTER_PRICE
         return Reason.APPROVED
 
@@ -398,7 +398,7 @@ cdef class RiskGate:
         most = min(most, part_e8(volume, self.limits.volume_share_e8))
         if notional > self.reduced_e8(r.symbol, now, most):
             return Reason.R3_ORDER_NOTIONAL
-        if r.lots > mul_div_floor(depth, self.limits.depth_share_e8, E8):
+        if not no_more(r.lots, E8, depth, self.limits.depth_share_e8):
             return Reason.R4_ORDER_QUANTITY
         return Reason.APPROVED
 
@@ -639,7 +639,7 @@ cdef class RiskGate:
                     first = chase.ticks[(chase.count - 1 - k) % REPRICES]
             ticks = self.hold_ticks(r)
             if changes >= self.limits.max_reprices \
-                    or (first and magnitude(ticks - first) > mul_div_floor(first, self.limits.max_drift_e8, E8)):
+                    or (first and not no_more(magnitude(ticks - first), E8, first, self.limits.max_drift_e8)):
                 return Reason.R2_CHASE
         if r.edge_e8 and w.funding_due and 0 <= w.funding_due - now <= self.limits.funding_window_ns \
                 and 2 * (w.rate_e8 if r.side == Side.BUY else -w.rate_e8) > r.edge_e8:
@@ -1106,8 +1106,8 @@ cdef int64_t earned(Account account, int symbol) noexcept nogil:
 cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t collar_e8) noexcept nogil:
     # A buy no higher, a sell no lower than the collar around the reference.
     if side == Side.BUY:
-        return price <= mul_div_floor(reference, E8 + collar_e8, E8)
-    return price >= -mul_div_floor(-reference, E8 - collar_e8, E8)
+        return no_more(price, E8, reference, E8 + collar_e8)
+    return no_more(reference, E8 - collar_e8, price, E8)
 
 
 cdef int64_t scaled(int64_t level_e8, int64_t before_e8, int64_t after_e8) noexcept nogil:
@@ -1119,7 +1119,7 @@ cdef int64_t scaled(int64_t level_e8, int64_t before_e8, int64_t after_e8) noexc
 
 cdef bint lost(int64_t start_e8, int64_t equity_e8, int64_t share_e8) noexcept nogil:
     # Whether at least this share of the start is gone: exactly at the limit trips.
-    return mul_div_floor(start_e8, E8 - share_e8, E8) >= equity_e8
+    return no_more(equity_e8, E8, start_e8, E8 - share_e8)
 
 
 cdef limits_t NO_LIMITS
