@@ -12,7 +12,7 @@ from core_ext.orders cimport Evidence, Orders
 from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport Markets
 from core_ext.sizing cimport size_lots, sizing_t
-from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t
+from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t, level_run
 from core_ext.wire cimport Scanner, Signer, encode_order
 
 cdef extern from "<time.h>" nogil:
@@ -206,14 +206,24 @@ cdef class OrderPath:
         return 0
 
     cdef int decide(self, bytes message, int64_t ts) except -1:
-        cdef Py_ssize_t k
+        cdef const event_t* row
+        cdef const event_t* end
+        cdef Py_ssize_t run
         if self.scanner.read(<const char*> message, len(message), ts) != Status.OK:
             return 0
-        for k in range(self.scanner.rows.size):
-            self.engine.step(self.scanner.rows.data + k)
+        row = self.scanner.rows.data
+        end = row + self.scanner.rows.size
+        while row < end:
+            run = level_run(row, end - row)
+            if run > 1:
+                self.engine.step_levels(row, run)
+                row += run
+                continue
+            self.engine.step(row)
             if self.engine.desk.n_approvals:
                 self.decided_ns = clock_ns()
                 self.sign_approvals()
+            row += 1
         return 0
 
     cdef int refuse(self, int64_t ts) except -1:

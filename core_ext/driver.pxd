@@ -45,7 +45,8 @@ cdef class Feed:
     cdef int64_t started_ns                # clock reading when the message under way came in
     cdef public CandleBuilder candles      # when there is one, only its candles (and marks, funding) go on
     cdef int market(self, const event_t* row, int source, int64_t index) except -1
-    cdef int emit(self, const event_t* row, int source, int64_t index) except -1
+    cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
+    cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
 
 
 cdef class Driver(Feed):
@@ -79,6 +80,7 @@ cdef class Driver(Feed):
     cdef int to_engine(self, const event_t* row) except -1
     cdef int drain_engine(self) except -1
     cdef int drain_venue(self) except -1
+    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1
     cdef int close_span(self) except -1
     cdef int sample(self, int64_t ts) except -1
     cdef void measure(self) noexcept nogil

@@ -9,7 +9,7 @@ from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
 from core_ext.journal cimport JournalWriter
 from core_ext.latency cimport Latency
-from core_ext.types cimport Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox
+from core_ext.types cimport Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox, level_run
 from core_ext.wire cimport Scanner
 
 import numpy as np
@@ -60,16 +60,25 @@ cdef class Feed:
     cdef int market(self, const event_t* row, int source, int64_t index) except -1:
         raise TypeError("a feed is a driver or a verifier")
 
-    cdef int emit(self, const event_t* row, int source, int64_t index) except -1:
+    cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1:
+        raise TypeError("a feed is a driver or a verifier")
+
+    cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1:
+        # Give the first of these rows on, or all the levels that it begins; return how many went.
         cdef Rows done
         cdef Py_ssize_t k
         if self.candles is None:
-            return self.market(row, source, index)
-        self.candles.add(row)
+            k = level_run(rows, n)
+            if k > 1:
+                self.levels(rows, k, source, index)
+                return k
+            self.market(rows, source, index)
+            return 1
+        self.candles.add(rows)
         done = self.candles.out
         for k in range(done.size):
             self.market(done.data + k, source, self.rows)
-        return 0
+        return 1
 
     @property
     def default_symbol(self):
@@ -95,17 +104,17 @@ cdef class Feed:
         """
         cdef const unsigned char[::1] raw
         cdef const event_t* data
-        cdef Py_ssize_t i, n = len(rows)
+        cdef Py_ssize_t i = 0, n = len(rows)
         if n == 0:
             return
         array = np.ascontiguousarray(rows, dtype=EVENT_DTYPE)
         raw = array.view(np.uint8).reshape(-1)
         data = <const event_t*> &raw[0]
-        for i in range(n):
+        while i < n:
             if not is_market(data[i].kind):
                 raise FeedError(f"row {first_row + i} of source {source} is no market row")
             self.started_ns = clock_ns() if data[i].flags & Flag.F_END else 0
-            self.emit(&data[i], source, first_row + i)
+            i += self.emit(&data[i], n - i, source, first_row + i)
 
     def feed_lines(self, bytes lines not None, int source, int64_t first_row, int64_t unit_ns, int64_t offset_ns,
                    int64_t first_line):
@@ -148,8 +157,9 @@ cdef class Feed:
             stamp = stamp * unit_ns - offset_ns
             p += 1
             if self.scanner.read(p, stop - p - (1 if (stop - 1)[0] == 13 else 0), stamp) == Status.OK:
-                for k in range(rows.size):
-                    self.emit(rows.data + k, source, first_row + count + k)
+                k = 0
+                while k < rows.size:
+                    k += self.emit(rows.data + k, rows.size - k, source, first_row + count + k)
                 count += rows.size
             self.lines += 1
             first_line += 1
@@ -291,16 +301,7 @@ cdef class Driver(Feed):
                 self.started_ns = 0                 # the wait was not this message's
             self.now = max(self.now, row.ts)
             self.way.observe(<int64_t> row.lag_us * 1000)
-        self.rows += 1
-        if self.span.c and self.span.a == source and self.span.b + self.span.c == index:
-            self.span.c += 1
-        else:
-            self.close_span()
-            self.span.kind = Kind.RANGE
-            self.span.flags = Flag.F_END
-            self.span.a = source
-            self.span.b = index
-            self.span.c = 1
+        self.note_rows(1, source, index)
         self.engine.step(row)
         if self.engine.desk.outbox.size:
             self.close_span()
@@ -312,6 +313,25 @@ cdef class Driver(Feed):
             self.sample(row.ts)
         if self.slow is not None and row.flags & Flag.F_END and row.ts >= self.next_slow:
             self.ask_slow(row.ts)
+        return 0
+
+    cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1:
+        self.note_rows(n, source, index)
+        self.engine.step_levels(rows, n)
+        return self.exchange.on_levels(rows, n)
+
+    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1:
+        # The range of market rows under way grows, or another begins.
+        self.rows += n
+        if self.span.c and self.span.a == source and self.span.b + self.span.c == index:
+            self.span.c += n
+            return 0
+        self.close_span()
+        self.span.kind = Kind.RANGE
+        self.span.flags = Flag.F_END
+        self.span.a = source
+        self.span.b = index
+        self.span.c = n
         return 0
 
     cdef int close_span(self) except -1:
@@ -618,6 +638,16 @@ cdef class Verifier(Feed):
             self.compare()
         if self.left == 0:
             self.run_script()
+        return 0
+
+    cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1:
+        cdef Py_ssize_t k
+        if self.difference is None and source == self.source and n < self.left:
+            self.rows += n
+            self.left -= n
+            return self.engine.step_levels(rows, n)
+        for k in range(n):
+            self.market(rows + k, source, index + k)
         return 0
 
     def finish(self):

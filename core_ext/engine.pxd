@@ -42,6 +42,8 @@ cdef class Engine:
 
     cdef uint64_t counts[256]              # events by kind, checked build
     cdef int step(self, const event_t* row) except -1
+    cdef int step_levels(self, const event_t* rows, Py_ssize_t n) except -1
+    cdef int begin(self, const event_t* row, Py_ssize_t n) except -1
     cdef int audit(self, const event_t* row) except -1
     cdef int dispatch(self, const event_t* row) except -1
     cdef int tell_verdicts(self) except -1

@@ -81,6 +81,17 @@ cdef class Engine:
             self.audit(row)
         return 0
 
+    cdef int step_levels(self, const event_t* rows, Py_ssize_t n) except -1:
+        # What `types.level_run` has found, at once: of such rows only the book hears.
+        cdef Py_ssize_t k
+        if CHECKED:
+            for k in range(n):
+                self.step(rows + k)
+            return 0
+        self.begin(rows, n)
+        (<Book> self.books[rows.symbol]).on_rows(rows, n)
+        return 0
+
     cdef int audit(self, const event_t* row) except -1:
         # The checked build only: what is kept as running totals is worked out anew.
         self.counts[row.kind] += 1
@@ -94,14 +105,19 @@ cdef class Engine:
             raise RuntimeError(f"event {self.events}: the exposure totals are not those of the state")
         return 0
 
-    cdef int dispatch(self, const event_t* row) except -1:
-        self.events += 1
+    cdef int begin(self, const event_t* row, Py_ssize_t n) except -1:
+        # So many events of one stamp and symbol.
+        self.events += n
         self.desk.outbox.size = 0
         self.desk.n_approvals = 0
         if row.ts > self.desk.now:
             self.desk.now = row.ts
         if row.symbol >= self.instruments.size:
             raise ValueError(f"event of symbol {row.symbol}, the run has {self.instruments.size}")
+        return 0
+
+    cdef int dispatch(self, const event_t* row) except -1:
+        self.begin(row, 1)
         if row.kind <= Kind.LEVEL:
             return self.on_depth(row)
         if row.kind < 32:

@@ -218,6 +218,7 @@ cdef class Exchange:
 
     # The market moves.
     cdef int on_row(self, const event_t* row) except -1
+    cdef int on_levels(self, const event_t* rows, Py_ssize_t n) except -1
     cdef int on_depth_end(self, int symbol, int64_t now) except -1
     cdef int on_trade(self, const event_t* row) except -1
     cdef int on_mark(self, const event_t* row) except -1

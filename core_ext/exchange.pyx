@@ -1149,6 +1149,16 @@ cdef class Exchange:
             self.instruments.data[row.symbol].tradable = row.a == 1
         return 0
 
+    cdef int on_levels(self, const event_t* rows, Py_ssize_t n) except -1:
+        # What `types.level_run` has found, at once.
+        cdef Book book = <Book> self.books[rows.symbol]
+        cdef Py_ssize_t k
+        if book.applying:
+            for k in range(n if self.places[rows.symbol].consumed_count else 0):
+                self.forget_level(rows.symbol, rows[k].flags >> 2 & 1, rows[k].a)
+        book.on_rows(rows, n)
+        return 0
+
     cdef int on_depth_end(self, int symbol, int64_t now) except -1:
         # Move queues, fill what the opposite side has crossed, mark by the microprice when there is no mark.
         cdef Book book = <Book> self.books[symbol]

@@ -418,6 +418,15 @@ cdef inline bint is_market(uint8_t kind) noexcept nogil:
     return kind < 32
 
 
+cdef inline Py_ssize_t level_run(const event_t* rows, Py_ssize_t n) noexcept nogil:
+    # How many levels of one symbol and stamp follow each other here, the last row of their message not among them.
+    cdef Py_ssize_t k = 0
+    while k < n and rows[k].kind == Kind.LEVEL and not rows[k].flags & Flag.F_END \
+            and rows[k].symbol == rows.symbol and rows[k].ts == rows.ts:
+        k += 1
+    return k
+
+
 cdef inline bint is_outbox(uint8_t kind) noexcept nogil:
     return 128 <= kind < 160
 
