@@ -520,7 +520,7 @@ cdef class Engine:
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened,
             self.account.state(),
             [(self.near[k], self.reduced[k]) for k in range(count)],
-            self.orders.rows(), self.orders.next_count, self.orders.illegal, self.orders.late,
+            self.orders.state(),
             self.gate.state(),
             [self.markets.market(k) for k in range(count)],
             [(book.state, book.last_id, book.levels(0), book.levels(1), book.pending()) for book in self.books],

@@ -73,6 +73,9 @@ class Orders:
     def order(self, client_id: int) -> dict[str, Any]:
         """Return an order's fields, its state by name."""
 
+    def state(self) -> tuple[Any, ...]:
+        """Return the open orders, and of the ended ones what late evidence would meet, as plain values."""
+
     def rows(self) -> list[dict[str, int]]:
         """Return every order that the table still holds, oldest first."""
 

@@ -360,6 +360,19 @@ cdef class Orders:
         fields["state"] = StateFace(order.state).name
         return fields
 
+    def state(self):
+        """Return the open orders, and of the ended ones what late evidence would meet, as plain values."""
+        cdef const order_t* order
+        cdef int i
+        open_orders, ended = [], []
+        for i in range(ORDER_PLACES):
+            order = &self.table[i]
+            if is_terminal(order.state):
+                ended.append((order.client_id, order.state, order.lots, order.filled, order.updated))
+            elif order.state != OrderState.EMPTY:
+                open_orders.append((order.client_id, dict(order[0])))
+        return sorted(open_orders), sorted(ended), self.next_count, self.illegal, self.late
+
     def rows(self):
         """Return every order that the table still holds, oldest first."""
         held = [dict(self.table[i]) for i in range(ORDER_PLACES) if self.table[i].state != OrderState.EMPTY]

@@ -201,6 +201,7 @@ cdef class RiskGate:
     cdef ended_t ends[QUALITY_MINUTES]       # by minute, a ring
     cdef int64_t peaks[LOSS_SLOTS]         # highest equity of each ten seconds
     cdef int64_t peak_slots[LOSS_SLOTS]
+    cdef int64_t highest_e8                # of those that count
     cdef readonly int64_t paused_until     # loss-rate breaker
     cdef readonly int64_t weight           # used of the exchange's request weight
     cdef readonly int64_t weight_limit
@@ -259,6 +260,7 @@ cdef class RiskGate:
     cdef int64_t reduced_e8(self, int symbol, int64_t now, int64_t most) noexcept nogil
     cdef int watch(self, int64_t now) noexcept nogil
     cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil
+    cdef void begin_slot(self, int64_t slot, int64_t equity) noexcept nogil
     cdef void allow(self) noexcept nogil
     cdef void new_day(self, int64_t equity, int64_t now) noexcept nogil
     cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil

@@ -851,20 +851,24 @@ cdef class RiskGate:
     cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil:
         # R23: the highest equity of the last five minutes, by ten seconds.
         cdef int64_t slot = now // LOSS_SLOT_NS
-        cdef int64_t highest = equity
         cdef int k = slot % LOSS_SLOTS
         if self.peak_slots[k] != slot:
-            self.peak_slots[k] = slot
-            self.peaks[k] = equity
+            self.begin_slot(slot, equity)
         self.peaks[k] = max(self.peaks[k], equity)
-        for k in range(LOSS_SLOTS):
-            if slot - self.peak_slots[k] < LOSS_SLOTS:
-                highest = max(highest, self.peaks[k])
-        if now < self.paused_until or not lost(highest, equity, self.limits.loss_rate_e8):
+        self.highest_e8 = max(self.highest_e8, equity)
+        if now < self.paused_until or not lost(self.highest_e8, equity, self.limits.loss_rate_e8):
             return 0
         self.paused_until = now + self.limits.loss_pause_ns
         memset(self.peak_slots, 0, sizeof(self.peak_slots))    # the pause answers this loss; the next one counts anew
         return 1 << Alarm.LOSS_RATE
+
+    cdef void begin_slot(self, int64_t slot, int64_t equity) noexcept nogil:
+        cdef int k = slot % LOSS_SLOTS
+        self.peak_slots[k] = slot
+        self.peaks[k] = self.highest_e8 = equity
+        for k in range(LOSS_SLOTS):
+            if slot - self.peak_slots[k] < LOSS_SLOTS:
+                self.highest_e8 = max(self.highest_e8, self.peaks[k])
 
     cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil:
         # From the mark to the liquidation price as a share of the mark; E8 when there is none or it is far.

@@ -177,6 +177,17 @@ cdef extern from *:
         at_wipe(block, sizeof block);
     }
 
+    /* Eight hexadecimal digits at once: a digit a byte, then a letter where it is ten and more. */
+    static inline void at_hex_word(uint32_t word, char *out) {
+        uint64_t x = word;
+        int k;
+        x = (x | x << 16) & 0x0000FFFF0000FFFFULL;
+        x = (x | x << 8) & 0x00FF00FF00FF00FFULL;
+        x = (x | x << 4) & 0x0F0F0F0F0F0F0F0FULL;
+        x += 0x3030303030303030ULL + ((x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL) * 39;
+        for (k = 0; k < 8; k++) out[k] = (char)(x >> (56 - 8 * k));
+    }
+
     /* 64 hexadecimal digits, no terminating zero. */
     static void __attribute__((unused)) at_hmac_hex(const at_hmac_t *h, const char *text, size_t n, char *out) {
         uint32_t state[8];
@@ -187,11 +198,7 @@ cdef extern from *:
         at_sha_bytes(state, digest);
         memcpy(state, h->outer, sizeof state);
         at_sha_close(state, digest, 32, 64, h->portable);
-        at_sha_bytes(state, digest);
-        for (k = 0; k < 32; k++) {
-            out[2 * k] = "0123456789abcdef"[digest[k] >> 4];
-            out[2 * k + 1] = "0123456789abcdef"[digest[k] & 15];
-        }
+        for (k = 0; k < 8; k++) at_hex_word(state[k], out + 8 * k);
     }
     """
     ctypedef struct hmac_t "at_hmac_t":

@@ -233,22 +233,22 @@ cdef double median_spread_bps(const market_t* m) noexcept nogil:
 
 cdef void track_move(move_t* w, int64_t second, double high, double low, double close) noexcept nogil:
     # high, low, close since the last call.
-    cdef int64_t k
+    cdef int64_t k, slot
     if w.price <= 0:
         w.second = max(second, 0)
         w.highest = w.lowest = close
         for k in range(MOVE_SECONDS):
             w.high[k] = w.low[k] = close
     elif second > w.second:
-        for k in range(max(w.second + 1, second - MOVE_SECONDS + 1), second + 1):
-            w.high[k % MOVE_SECONDS] = w.price
-            w.low[k % MOVE_SECONDS] = w.price
+        w.highest = w.lowest = w.price
+        for k in range(max(0, second - MOVE_SECONDS + 1), w.second + 1):
+            w.highest = max(w.highest, w.high[k % MOVE_SECONDS])
+            w.lowest = min(w.lowest, w.low[k % MOVE_SECONDS])
+        slot = second % MOVE_SECONDS
+        for k in range(min(second - w.second, MOVE_SECONDS)):      # the price stood until now
+            w.high[slot] = w.low[slot] = w.price
+            slot = slot - 1 if slot else MOVE_SECONDS - 1
         w.second = second
-        w.highest = w.price
-        w.lowest = w.price
-        for k in range(MOVE_SECONDS):
-            w.highest = max(w.highest, w.high[k])
-            w.lowest = min(w.lowest, w.low[k])
     k = w.second % MOVE_SECONDS
     w.high[k] = max(w.high[k], high)
     w.low[k] = min(w.low[k], low)

@@ -128,10 +128,11 @@ class Market:
         return [round(POSITION_USDT / (price * spec["lot_e8"] / E8)) for spec, price in zip(specs, opens, strict=True)]
 
     def plan(self, make: Callable[[], Strategy]) -> CandlePlan:
-        """Return the plan of a strategy, without impact, which the peers do not have."""
+        """Return the plan of a strategy without what the peers lack: impact, and limits that end a losing run."""
         plan = self.history.plan
         venue = replace(plan.config.venue, impact_coefficient=0.0, half_spread_bps=0.5)
-        return CandlePlan(**(vars(plan) | {"config": replace(plan.config, venue=venue)}), make=make)
+        risk = replace(plan.config.risk, headroom="off", losing_trips=0, repeated_entries=0)
+        return CandlePlan(**(vars(plan) | {"config": replace(plan.config, venue=venue, risk=risk)}), make=make)
 
 
 @dataclass(frozen=True)
