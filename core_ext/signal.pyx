@@ -245,7 +245,7 @@ cdef void track_move(move_t* w, int64_t second, double high, double low, double 
             w.highest = max(w.highest, w.high[k % MOVE_SECONDS])
             w.lowest = min(w.lowest, w.low[k % MOVE_SECONDS])
         slot = second % MOVE_SECONDS
-        for k in range(min(second - w.second, MOVE_SECONDS)):      # the price stood until now
+        for _k in range(min(second - w.second, MOVE_SECONDS)):      # the price stood until now
             w.high[slot] = w.low[slot] = w.price
             slot = slot - 1 if slot else MOVE_SECONDS - 1
         w.second = second
