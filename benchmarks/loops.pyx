@@ -55,7 +55,7 @@ def read_messages(Scanner scanner not None, list messages not None):
     return rows
 
 
-def check_orders(RiskGate gate not None, int64_t now, int64_t price_ticks, int64_t lots, int calls,
+def check_orders(RiskGate gate not None, int64_t now, int64_t bid_ticks, int64_t ask_ticks, int64_t lots, int calls,
                  int64_t[::1] taken_ns):
     """Time so many checks of one entry at a time, ns a check; return the verdict: the first that is no approval."""
     cdef request_t r
@@ -65,12 +65,12 @@ def check_orders(RiskGate gate not None, int64_t now, int64_t price_ticks, int64
     cdef Reason verdict = Reason.R31_RISK_FAULT
     memset(&r, 0, sizeof(request_t))
     r.type = OrderType.LIMIT
-    r.price_ticks = price_ticks
     r.lots = lots
     for k in range(taken_ns.shape[0]):
         started = clock_ns()
         for call in range(calls):
             r.side = call & 1          # the two sides in turn: nothing can be kept from the call before
+            r.price_ticks = ask_ticks if r.side else bid_ticks
             verdict = gate.check(&r, now)
             if verdict != Reason.APPROVED:
                 return int(verdict)

@@ -77,7 +77,9 @@ def risk_check(stream: Stream) -> np.ndarray:
     market, taken = engine.markets.market(0), zeros(SAMPLES)
     lots = 3 * stream.plan.specs[0]["min_notional_e8"] // (stream.plan.specs[0]["lot_e8"] * market["mark_e8"] // 10**8)
     with undisturbed():
-        verdict = check_orders(engine.gate, engine.desk.now, market["bid_ticks"], lots, CALLS, taken)
+        verdict = check_orders(
+            engine.gate, engine.desk.now, market["bid_ticks"], market["ask_ticks"], lots, CALLS, taken
+        )
     if verdict != Reason.APPROVED:
         raise RuntimeError(f"the entry is refused: {Reason(verdict).name}")
     return taken
