@@ -81,6 +81,19 @@ cdef class Desk:
         for k in range(n):
             m.depth_lots[side] += sizes[k]
 
+    cdef int require(self, int symbol) except -1:
+        if not 0 <= symbol < self.instruments.size:
+            raise IndexError(symbol)
+        return 0
+
+    cdef int begin_request(self, request_t* r, int symbol, int side, int position_side) except -1:
+        self.require(symbol)
+        memset(r, 0, sizeof(request_t))
+        r.symbol = symbol
+        r.side = side
+        r.position_side = position_side
+        return 0
+
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, int tif=TimeInForce.GTC,
                           bint reduce_only=False, int limiting=0, int position_side=0) except? 0:
         """Ask for a limit or market order; return its client id, 0 when risk refuses it (``last_reason`` says why).
@@ -102,12 +115,7 @@ cdef class Desk:
             LONG or SHORT in hedge mode.
         """
         cdef request_t r
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
-        memset(&r, 0, sizeof(request_t))
-        r.symbol = symbol
-        r.side = side
-        r.position_side = position_side
+        self.begin_request(&r, symbol, side, position_side)
         r.type = OrderType.LIMIT if price_ticks else OrderType.MARKET
         r.tif = tif
         r.reduce_only = reduce_only
@@ -148,12 +156,7 @@ cdef class Desk:
             Which cap set the size (``sizing.Factor``).
         """
         cdef request_t r
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
-        memset(&r, 0, sizeof(request_t))
-        r.symbol = symbol
-        r.side = side
-        r.position_side = position_side
+        self.begin_request(&r, symbol, side, position_side)
         r.type = type
         r.tif = tif
         r.reduce_only = reduce_only
@@ -328,8 +331,7 @@ cdef class Desk:
         """
         cdef int64_t held, added
         cdef int leg
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
+        self.require(symbol)
         leg = 1 if self.account.positions[symbol + ACCOUNT_SYMBOLS].lots else 0
         held = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
         if held != 0 and (target_lots == 0 or (target_lots > 0) != (held > 0)):
@@ -371,8 +373,7 @@ cdef class Desk:
         cdef int factor = 0
         cdef int64_t lots
         cdef double equity, own
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
+        self.require(symbol)
         m = &self.markets.data[symbol]
         equity = self.account.equity_e8() * 1e-8
         own = (magnitude(self.account.positions[symbol].value_e8)
@@ -398,14 +399,12 @@ cdef class Desk:
 
     def position(self, int symbol):
         """Return the position in lots, buy positive; the sum of both legs in hedge mode."""
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
+        self.require(symbol)
         return self.account.positions[symbol].lots + self.account.positions[symbol + ACCOUNT_SYMBOLS].lots
 
     def pending(self, int symbol):
         """Return whether any order of a symbol is live, pending or unknown."""
-        if not 0 <= symbol < self.instruments.size:
-            raise IndexError(symbol)
+        self.require(symbol)
         return self.account.margins[symbol].open_orders > 0
 
     def last_price(self, int symbol):

@@ -113,50 +113,6 @@ def limits(**changes):
     return fields | changes
 
 
-# Limits with which the gate stands aside: for what is tried behind it.
-STAND_ASIDE = {
-    "exit_collar_e8": E8 - 1,
-    "max_reprices": 15,
-    "max_drift_e8": 10 * E8,
-    "max_order_e8": 10**9 * E8,
-    "order_equity_share_e8": E8,
-    "order_leverage_e8": 100 * E8,
-    "volume_share_e8": 10**6 * E8,
-    "assumed_minute_e8": 10**9 * E8,
-    "depth_share_e8": 10**6 * E8,
-    "symbol_share_e8": E8,
-    "strategy_leverage_e8": 100 * E8,
-    "max_gross_e8": 100 * E8,
-    "max_net_e8": 100 * E8,
-    "max_cluster_e8": 100 * E8,
-    "max_leverage": 200,
-    "bracket_share_e8": 10**4 * E8,
-    "liquidation_distance_e8": 1,
-    "liquidation_alarm_e8": 1,
-    "liquidation_reduce_e8": 1,
-    "liquidation_atr": 1e-9,
-    "margin_ratio_e8": 100 * E8,
-    "margin_reduce_e8": 100 * E8,
-    "orders_per_second": 10**6,
-    "order_burst": 10**6,
-    "orders_per_minute": 4_000,
-    "strategy_orders_per_second": 10**6,
-    "quality_orders": 10**9,
-    "duplicate_ns": 0,
-    "fat_finger_e8": 10**6 * E8,
-    "book_stale_ns": 1 << 61,
-    "mark_stale_ns": 1 << 61,
-    "candle_stale": 1e9,
-    "max_unknown": 4_000,
-    "max_drawdown_e8": E8 - 1,
-    "daily_loss_e8": E8 - 1,
-    "loss_rate_e8": E8 - 1,
-    "volatility_collars": 1e9,
-    "spread_median": 1e9,
-    "max_orders_symbol": 4_000,
-    "max_orders_total": 4_000,
-}
-
 SIZING = {"kelly_fraction": 0.25, "atr_risk": 0.01, "atr_stop": 2.0, "safe_atr": 3.0, "daily_var": 0.02}
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from builders import E8, RECORDING, STAND_ASIDE, configuration, limits, spec
+from builders import E8, RECORDING, configuration, limits, spec
 from test_engine import BUY, MIDDLE, SECOND, SELL, SIZING, Tape
 
 from autotrader.cli import main
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.account import Account
 from core_ext.driver import Driver, Verifier
 from core_ext.engine import Engine

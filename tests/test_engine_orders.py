@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import E8, STAND_ASIDE
+from builders import E8
 from test_engine import (
     BUY,
     EQUITY,
@@ -20,6 +20,7 @@ from test_engine import (
     with_position,
 )  # fmt: skip
 
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.types import (
     Alarm,
     AlgoStatus,

@@ -3,11 +3,12 @@
 import tomllib
 
 import numpy as np
-from builders import SIZING, STAND_ASIDE, limits, row, spec
+from builders import SIZING, limits, row, spec
 from test_engine import BUY, EPOCH, EQUITY, MIDDLE, SECOND, Idle, Tape, of
 
 from autotrader import config
 from autotrader.research import replay
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.engine import Engine
 from core_ext.quality import Quality, Verdict
 from core_ext.types import Alarm, Flag, Instruments, Kind, Reason

@@ -10,13 +10,14 @@ from random import Random
 
 import numpy as np
 import pytest
-from builders import E8, SIZING, STAND_ASIDE, depth, limits, row, snapshot, spec
+from builders import E8, SIZING, depth, limits, row, snapshot, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import account as plain_account
 from plain.book import Diff, Snapshot
 from plain.matching import BUY, FOK, GTC, GTX, IOC, SELL, Bars, Order, Replay
 
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.account import Account
 from core_ext.driver import Driver
 from core_ext.engine import Engine
