@@ -59,7 +59,7 @@ cdef int64_t maintenance_of(const instrument_t* i, int64_t notional) noexcept no
 
 
 cdef inline int64_t initial_of(int64_t notional, int64_t leverage) noexcept nogil:
-    return magnitude(notional) // leverage
+    return magnitude(notional) // leverage if notional else 0
 
 
 cdef inline int64_t ratio_of(int64_t maintenance, int64_t balance) noexcept nogil:
@@ -267,7 +267,7 @@ cdef class Account:
         cdef margin_t* m = &self.margins[symbol]
         cdef int64_t initial = initial_of(self.positions[symbol].value_e8, m.leverage) \
             + initial_of(self.positions[symbol + ACCOUNT_SYMBOLS].value_e8, m.leverage)
-        cdef int64_t orders = max(0, self.needed_e8(symbol, 0, 0, 0) - initial)
+        cdef int64_t orders = max(0, self.needed_e8(symbol, 0, 0, 0) - initial) if m.open_orders else 0
         self.initial_total_e8 = plus(self.initial_total_e8, initial - m.initial_e8)
         self.orders_total_e8 = plus(self.orders_total_e8, orders - m.orders_e8)
         m.initial_e8 = initial

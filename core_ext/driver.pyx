@@ -113,8 +113,8 @@ cdef class Feed:
         while i < n:
             if not is_market(data[i].kind):
                 raise FeedError(f"row {first_row + i} of source {source} is no market row")
-            # Nobody decides at an open: what happens at its price was decided before it.
-            self.started_ns = clock_ns() if data[i].flags & Flag.F_END and data[i].kind != Kind.CANDLE_OPEN else 0
+            # A decision on candles is timed from its wake-up: nothing has come in over a wire.
+            self.started_ns = clock_ns() if data[i].flags & Flag.F_END and data[i].kind < Kind.CANDLE else 0
             i += self.emit(&data[i], n - i, source, first_row + i)
 
     def feed_lines(self, bytes lines not None, int source, int64_t first_row, int64_t unit_ns, int64_t offset_ns,

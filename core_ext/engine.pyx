@@ -246,15 +246,16 @@ cdef class Engine:
     cdef int guard(self, int symbol) except -1:
         # R9 and R10: say so when liquidation comes near; when it comes nearer, make the position smaller, half of it a
         # second, before the exchange does.
-        cdef int64_t lots
+        cdef int64_t lots, distance
         cdef int leg
         cdef bint near = False
         for leg in range(2):
             lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
             if lots == 0:
                 continue
-            near |= self.gate.liquidation_distance_e8(symbol, leg) < self.gate.limits.liquidation_alarm_e8
-            if self.gate.killed or not self.gate.must_reduce(symbol, leg) \
+            distance = self.gate.liquidation_distance_e8(symbol, leg)
+            near |= distance < self.gate.limits.liquidation_alarm_e8
+            if self.gate.killed or not self.gate.must_reduce(distance) \
                     or self.desk.now - self.reduced[symbol] < SECOND:
                 continue
             self.reduced[symbol] = self.desk.now

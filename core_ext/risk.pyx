@@ -891,11 +891,9 @@ cdef class RiskGate:
             return 0
         return mul_div_floor(magnitude(mark - liquidation), E8, mark)
 
-    cdef bint must_reduce(self, int symbol, int leg) noexcept nogil:
-        # R9 and R10: the position is made smaller by force before the exchange does it.
-        if self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots == 0:
-            return False
-        return self.liquidation_distance_e8(symbol, leg) < self.limits.liquidation_reduce_e8 \
+    cdef bint must_reduce(self, int64_t distance_e8) noexcept nogil:
+        # R9 and R10: a position so far from its liquidation is made smaller by force before the exchange does it.
+        return distance_e8 < self.limits.liquidation_reduce_e8 \
             or self.account.maintenance_total_e8 > part_e8(max(0, self.account.equity_e8()),
                                                            self.limits.margin_reduce_e8)
 
@@ -1048,7 +1046,8 @@ cdef class RiskGate:
         """Return whether a leg has to be made smaller by force."""
         if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
             raise IndexError(symbol)
-        return self.must_reduce(symbol, leg)
+        return self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots != 0 \
+            and self.must_reduce(self.liquidation_distance_e8(symbol, leg))
 
     def watching(self, int symbol):
         """Return what the gate remembers of a symbol."""

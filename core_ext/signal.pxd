@@ -46,14 +46,20 @@ cdef struct spreads_t:
     double ordered[SPREADS]    # the same by size
 
 
+cdef struct greatest_t:
+    # The greatest value of each second that no later second has reached, in a ring, the oldest and greatest first.
+    int64_t first
+    int64_t count
+    int64_t seconds[MOVE_SECONDS]
+    double values[MOVE_SECONDS]
+
+
 cdef struct move_t:
     # Extremes of the mid by second, in the quote coin. A second begins at the price that stood before it.
     int64_t second
     double price               # that stands, 0: none yet
-    double highest             # of all seconds in the ring
-    double lowest
-    double high[MOVE_SECONDS]
-    double low[MOVE_SECONDS]
+    greatest_t highs
+    greatest_t lows            # their negatives
 
 
 cdef struct vpin_t:

@@ -231,48 +231,53 @@ cdef double median_spread_bps(const market_t* m) noexcept nogil:
     return 0.5 * (m.spreads.ordered[(n - 1) // 2] + m.spreads.ordered[n // 2])
 
 
+cdef void add_greatest(greatest_t* e, int64_t second, double value) noexcept nogil:
+    cdef int64_t last
+    while e.count and e.seconds[e.first] <= second - MOVE_SECONDS:
+        e.first = (e.first + 1) % MOVE_SECONDS
+        e.count -= 1
+    while e.count:
+        last = (e.first + e.count - 1) % MOVE_SECONDS
+        if e.values[last] > value:
+            if e.seconds[last] == second:
+                return
+            break
+        e.count -= 1
+    last = (e.first + e.count) % MOVE_SECONDS
+    e.seconds[last] = second
+    e.values[last] = value
+    e.count += 1
+
+
+cdef double greatest_since(const greatest_t* e, int64_t second, double value) noexcept nogil:
+    # From a second on, and this value.
+    cdef int64_t k
+    for k in range(e.count):
+        if e.seconds[(e.first + k) % MOVE_SECONDS] >= second:
+            return max(value, e.values[(e.first + k) % MOVE_SECONDS])
+    return value
+
+
 cdef void track_move(move_t* w, int64_t second, double high, double low, double close) noexcept nogil:
-    # high, low, close since the last call.
-    cdef int64_t k, slot
-    if w.price <= 0:
-        w.second = max(second, 0)
-        w.highest = w.lowest = close
-        for k in range(MOVE_SECONDS):
-            w.high[k] = w.low[k] = close
-    elif second > w.second:
-        w.highest = w.lowest = w.price
-        for k in range(max(0, second - MOVE_SECONDS + 1), w.second + 1):
-            w.highest = max(w.highest, w.high[k % MOVE_SECONDS])
-            w.lowest = min(w.lowest, w.low[k % MOVE_SECONDS])
-        slot = second % MOVE_SECONDS
-        for _k in range(min(second - w.second, MOVE_SECONDS)):      # the price stood until now
-            w.high[slot] = w.low[slot] = w.price
-            slot = slot - 1 if slot else MOVE_SECONDS - 1
-        w.second = second
-    k = w.second % MOVE_SECONDS
-    w.high[k] = max(w.high[k], high)
-    w.low[k] = min(w.low[k], low)
-    w.highest = max(w.highest, high)
-    w.lowest = min(w.lowest, low)
+    # high, low, close since the last call; a late second counts to the one under way.
+    if w.price > 0 and second > w.second:
+        high = max(high, w.price)
+        low = min(low, w.price)
+    w.second = max(w.second, second)
     w.price = close
+    add_greatest(&w.highs, w.second, high)
+    add_greatest(&w.lows, w.second, -low)
 
 
 cdef double minute_move(const market_t* m, int64_t now) noexcept nogil:
     # Largest |mid / mid then - 1| over the last 60 s, of the mid that stands; 0 before the first. A price that stood
     # longer than that counts until it is replaced: a jump out of silence is a move.
     cdef const move_t* w = &m.move
-    cdef double highest = w.highest
-    cdef double lowest = w.lowest
-    cdef int64_t k
+    cdef int64_t oldest = max(now // SECOND, w.second) - MOVE_SECONDS + 1
     if w.price <= 0:
         return 0.0
-    if now // SECOND > w.second:
-        highest = w.price
-        lowest = w.price
-        for k in range(max(0, now // SECOND - MOVE_SECONDS + 1), w.second + 1):
-            highest = max(highest, w.high[k % MOVE_SECONDS])
-            lowest = min(lowest, w.low[k % MOVE_SECONDS])
-    return max(w.price / lowest - 1.0, 1.0 - w.price / highest)
+    return max(w.price / -greatest_since(&w.lows, oldest, -w.price) - 1.0,
+               1.0 - w.price / greatest_since(&w.highs, oldest, w.price))
 
 
 cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogil:
