@@ -218,6 +218,7 @@ cdef class BarWindow:
     cdef double sum_squares
     cpdef void push(self, double close)
     cpdef double change(self, Py_ssize_t bars)
+    cpdef double mean(self, Py_ssize_t bars)
     cpdef double strength(self, tuple lookbacks)
     cpdef double deviation(self)
 

@@ -65,6 +65,9 @@ class BarWindow:
     def change(self, bars: int) -> float:
         """Return the simple return over the last ``bars`` bars, NaN before there are enough."""
 
+    def mean(self, bars: int) -> float:
+        """Return the mean of the last ``bars`` closes, NaN before there are enough."""
+
     def strength(self, lookbacks: tuple[int, ...]) -> float:
         """Return the mean over lookbacks of the return in units of its own volatility, each held to [-1, 1]."""
 

@@ -190,6 +190,18 @@ def test_a_window_knows_returns_and_volatility_of_its_closes():
     assert math.isclose(window.deviation(), expected, rel_tol=1e-12)
 
 
+@given(closes=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40), bars=st.integers(-1, 14))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_window_knows_the_mean_of_its_last_closes(closes, bars):
+    window = BarWindow(12, 1.0)
+    for close in closes:
+        window.push(close)
+    if 1 <= bars <= min(12, len(closes)):
+        assert math.isclose(window.mean(bars), math.fsum(closes[-bars:]) / bars, rel_tol=1e-12)
+    else:
+        assert math.isnan(window.mean(bars))
+
+
 # Streaming features. One tick is 0.1, so that what is compared in ticks is what is compared in prices.
 
 BTC = Instruments([spec()])

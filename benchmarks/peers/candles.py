@@ -6,7 +6,6 @@ Refuses to know any other strategy.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +23,7 @@ from benchmarks.peers.table import Row
 from benchmarks.recording import FIVE, Bars, bars
 from core_ext.engine import Engine
 from core_ext.journal import read_journal
+from core_ext.signal import BarWindow
 from core_ext.strategy import Strategy
 from core_ext.types import Kind
 
@@ -49,8 +49,8 @@ VECTORBT = (
     "equity at the end {our_equity:,.2f} and {their_equity:,.2f} USDT"
 )
 NAUTILUS = (
-    "the same two means in Python on both sides (nautilus_trader has its compiled SimpleMovingAverage, ours is a deque "
-    "and two sums); theirs is BacktestEngine.run with bars as the only data, logging off, filled at the bar's "
+    "the same cross in Python on both sides, each on the means that its own library has compiled (SimpleMovingAverage, "
+    "BarWindow); theirs is BacktestEngine.run with bars as the only data, logging off, filled at the bar's "
     "close, one order for a change of sides; ours fills at the next open and closes before it opens. Sides changed "
     "{ours:,} times in ours, {theirs:,} in theirs; equity at the end {our_equity:,.2f} USDT, their wallet "
     "{their_equity:,.2f} USDT, without our half a basis point of spread a side"
@@ -166,22 +166,15 @@ class PythonCrossing(Strategy):
         self.lots = lots
         self.target = 0
         self.side = 0
-        self.closes: deque[float] = deque(maxlen=SLOW)
-        self.fast = self.slow = 0.0
+        self.window = BarWindow(SLOW, SLOW)
 
     def on_bars(self) -> None:
         """Take the close in; ask for what a cross asks for."""
-        close, closes = self.desk.last_price(0), self.closes
-        if len(closes) >= FAST:
-            self.fast -= closes[-FAST]
-        if len(closes) == SLOW:
-            self.slow -= closes[0]
-        closes.append(close)
-        self.fast += close
-        self.slow += close
-        if len(closes) < SLOW:
+        window = self.window
+        window.push(self.desk.last_price(0))
+        if window.count < SLOW:
             return
-        side = 1 if self.fast / FAST > self.slow / SLOW else -1
+        side = 1 if window.mean(FAST) > window.mean(SLOW) else -1
         if self.side and side != self.side:
             self.target = side * self.lots
             self.desk.trade_to(0, self.target)
@@ -192,9 +185,9 @@ class PythonCrossing(Strategy):
         if self.desk.position(symbol) == 0:
             self.desk.trade_to(symbol, self.target)
 
-    def snapshot(self) -> tuple[float, float, int, int]:
-        """Return the sums, the side and the target."""
-        return self.fast, self.slow, self.side, self.target
+    def snapshot(self) -> tuple[object, int, int]:
+        """Return the window, the side and the target."""
+        return self.window.state(), self.side, self.target
 
 
 @dataclass(frozen=True)
