@@ -144,9 +144,22 @@ cdef extern from *:
         at_sha_blocks(state, tail, size >> 6, portable);
     }
 
+    /* The number whose bytes lie in memory from the greatest to the least. */
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    static inline uint32_t at_big32(uint32_t x) { return __builtin_bswap32(x); }
+    static inline uint64_t at_big64(uint64_t x) { return __builtin_bswap64(x); }
+    #else
+    static inline uint32_t at_big32(uint32_t x) { return x; }
+    static inline uint64_t at_big64(uint64_t x) { return x; }
+    #endif
+
     static inline void at_sha_bytes(const uint32_t *state, unsigned char *out) {
+        uint32_t word;
         int k;
-        for (k = 0; k < 32; k++) out[k] = (unsigned char)(state[k >> 2] >> (24 - 8 * (k & 3)));
+        for (k = 0; k < 8; k++) {
+            word = at_big32(state[k]);
+            memcpy(out + 4 * k, &word, 4);
+        }
     }
 
     static inline void at_sha256(const char *text, size_t n, char *out, int portable) {
@@ -180,12 +193,12 @@ cdef extern from *:
     /* Eight hexadecimal digits at once: a digit a byte, then a letter where it is ten and more. */
     static inline void at_hex_word(uint32_t word, char *out) {
         uint64_t x = word;
-        int k;
         x = (x | x << 16) & 0x0000FFFF0000FFFFULL;
         x = (x | x << 8) & 0x00FF00FF00FF00FFULL;
         x = (x | x << 4) & 0x0F0F0F0F0F0F0F0FULL;
         x += 0x3030303030303030ULL + ((x + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL) * 39;
-        for (k = 0; k < 8; k++) out[k] = (char)(x >> (56 - 8 * k));
+        x = at_big64(x);
+        memcpy(out, &x, 8);
     }
 
     /* 64 hexadecimal digits, no terminating zero. */
