@@ -205,17 +205,18 @@ ENGLISH = {
     "help.replay": "Re-run a finished run from its journal and compare every order.",
     "help.report": "Write report.html of a finished run again.",
     "help.bench": "Measure latencies against their budgets.",
-    "help.stress": "Hold a leveraged long through a window of history and report its margin.",
-    "help.stress_data": "Candle, mark candle and funding files; several may follow.",
+    "help.stress": "Hold a leveraged long through a window of history and report its margin path.",
+    "help.stress_data": "Candle, mark candle and funding files, or folders of them; several may follow.",
     "help.stress_symbol": "Symbol of the position.",
     "help.stress_leverage": "Leverages, separated by commas (default: {default}).",
-    "help.stress_from": "First bar, UTC.",
-    "help.stress_to": "Last stamp, UTC.",
-    "help.stress_margin": "Margin of the whole account or of the position alone (default: cross).",
+    "help.stress_from": "Open of the first bar, UTC, such as 2020-03-12 or 2020-03-12T08:00.",
+    "help.stress_to": "Close of the last bar, UTC.",
+    "help.stress_margin": "Margin of the whole account, or of the position alone (default: cross).",
     "help.stress_equity": "Equity before the entry, USDT (default: {default}).",
     "help.stress_out": "Folder of the report (default: runs/stress-SYMBOL-DATE-MARGIN).",
     "help.config": "Configuration file (TOML).",
     "help.run_dir": "Folder of a finished run.",
+    "help.any_run_dir": "Folder of a run, finished or broken off.",
     "help.strategy": "Strategy of the configuration (default: trend).",
     "help.symbols": "Symbols, separated by commas (default: {default}).",
     "help.mode": "Mode of the configuration (default: backtest).",
@@ -253,6 +254,8 @@ ENGLISH = {
     "cli.incomplete": "{path}: the run did not finish (INCOMPLETE stands in it); run it again",
     "cli.say_verify": "replay needs --verify: it re-runs the journal and compares every order",
     "cli.interrupted": "interrupted; a run that was going is left marked INCOMPLETE",
+    "cli.failed_io": "{path}: {reason}; check the path, its permissions and the space on the disk",
+    "cli.output": "the output",
     # Command line: results.
     "result.title": "{mode} · {strategy} · {symbols}",
     "result.period": "period",
@@ -342,6 +345,7 @@ ENGLISH = {
     "run.strategy_failed": "the strategy raised {error} and was disabled; its orders were cancelled",
     "run.moved": "{path}: the data file of this run is not there or has changed; put it back to verify the run",
     "run.bad_manifest": "{path}: is not the manifest of a run ({reason}); give the folder of a run",
+    "run.bad_summary": "{path}: is not the summary of a run ({reason}); run it again, or restore it from a copy",
     "run.damaged_journal": "{reason}; the journal cannot be trusted, restore it from a copy",
     "run.torn_journal": "the journal's last {count} bytes belong to no complete block: the run did not end well",
     "run.unsealed_journal": "{path}: the journal has no seal at its end: its tail is lost; restore it from a copy",
@@ -439,7 +443,7 @@ ENGLISH = {
     "history.rounded": "{path}, {symbol}: {count} values rounded to 1e-8",
     "history.no_volume": "{path}, {symbol}: every volume is zero; is it a mark series?",
     "history.no_funding": "{symbol}: no funding; its positions neither pay nor receive any",
-    "history.funding_pauses": "{symbol}: more than 8h without funding, {times}x, the longest {hours:.4g}h",
+    "history.funding_pauses": "{symbol}: more than 8h without funding {times} times, the longest {hours:.4g}h",
     "history.no_funding_mark": "{symbol}: {count} of {total} funding stamps have no mark price in the files",
     # Instruments.
     "instruments.unreadable": "{path}: cannot read the instruments: {reason}",
@@ -523,6 +527,9 @@ ENGLISH = {
     ),
     "stress.disagree": "the journal's equity of {booked} USDT is not the venue's of {truth} USDT; report this",
     "stress.leverage": "--leverage {found}: {symbol} may have 1 to {most}",
+    "stress.no_symbol": (
+        '--symbol "{found}": the shipped table has no tick, lot and brackets of it; use one of {choices}'
+    ),
     "stress.no_bars": (
         "{symbol}: fewer than two bars from {start} to {end}; check --from, --to and which dates --data holds"
     ),
@@ -531,14 +538,13 @@ ENGLISH = {
     "stress.bad_window": "--to {end} is not after --from {start}; swap them",
     "stress.bad_equity": '--equity "{found}" is not allowed; use a number of USDT, {least} to {most}',
     "stress.note_gate": (
-        "The risk gate stands aside, its forced reduction (R9, R10) too: this judges the position, not a strategy. "
-        "In a "
-        "real run the gate refuses a position like this or makes it smaller."
+        "The risk gate stands aside, its forced reduction (R9, R10) too: this judges the position, not a strategy. In "
+        "a real run the gate refuses a position like this or makes it smaller."
     ),
     "stress.note_entry": (
         "The whole equity is the margin of one long, bought in one order at the open after the first bar, without "
-        "spread and impact. The fee and the loss against the mark are kept back, so that the notional is a little less "
-        "than leverage times equity."
+        "spread and impact. The fee and the loss against the mark are kept back, so that the notional is a little "
+        "less than leverage times equity."
     ),
     "stress.note_filters": (
         "Ticks, lots, leverage brackets and fees are those of the table of {date}, not of the day that is replayed."
@@ -553,9 +559,10 @@ ENGLISH = {
         "stands in. A wick that the exchange's mark would not have followed liquidates here."
     ),
     "stress.note_no_funding": "The files have no funding in this window: none was paid.",
+    "stress.note_in_files": "In the files as a whole, not only in this window: {warning}",
     "stress.title": "STRESS · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
     "stress.column.leverage": "leverage",
-    "stress.column.outcome": "outcome",
+    "stress.column.outcome": "outcome, UTC",
     "stress.column.lowest": "lowest equity, USDT",
     "stress.column.nearest": "nearest liquidation",
     "stress.column.funding": "funding, USDT",
@@ -564,23 +571,23 @@ ENGLISH = {
     "stress.liquidated": "liquidated {time}",
     # Views and their store.
     "store.cannot_write": "{path}: the views store cannot be used ({reason}); check the disk and the permissions",
-    "store.damaged": "{path}: the views store is damaged ({reason}); fold it anew with --rebuild",
+    "store.damaged": "{path}: the views store is damaged ({reason}); make it anew with --rebuild",
     "store.foreign": "{path}: is no views store of autotrader; move it away, nothing in it was touched",
     "store.newer": (
         "{path}: has the tables of version {found}, this program knows {known}; use the newer program, or --rebuild"
     ),
-    "store.other_run": "{path}: holds the views of another run; move it away, or fold this run's with --rebuild",
+    "store.other_run": "{path}: holds the views of another run; move it away, or make this run's with --rebuild",
     "store.moved": "{path}: another process has written the views meanwhile; end one of the two and start again",
-    "help.views": "Show what a run's journal tells: positions, orders, fills and more.",
+    "help.views": "Show what the journal of a run tells: positions, orders, fills and more.",
     "help.view": "One of {views} (default: positions).",
-    "help.last": "So many of the newest orders, fills, payments or samples (default: 20).",
-    "help.rebuild": "Throw the views store away and fold the journal anew.",
+    "help.last": "How many of the newest orders, fills, payments or equity samples (default: 20).",
+    "help.rebuild": "Discard the stored views and rebuild them from the journal.",
     "views.bad_view": '"{found}" is no view; use {choices}',
     "views.bad_last": '--last "{found}" is no count; use a whole number of 1 or more',
-    "views.progress": "folding the journal",
-    "views.title": "{view}: {shown} of {total}, journal row {sequence}",
-    "views.incomplete": "the run did not finish; this is what its journal tells up to its last whole block",
-    "views.nothing": "nothing yet",
+    "views.progress": "reading the journal",
+    "views.title": "{view}: {shown} of {total}, after {rows} journal rows; amounts in USDT, quantities in coins",
+    "views.incomplete": "the run did not finish, or its journal lost its end: this is what its whole blocks tell",
+    "views.nothing": "none",
     "views.positions": "positions",
     "views.orders": "orders",
     "views.fills": "fills",
@@ -606,7 +613,7 @@ ENGLISH = {
     "views.margin": "margin",
     "views.cross": "cross",
     "views.isolated": "isolated {amount}",
-    "views.forced": "forced",
+    "views.forced": "liquidated",
     "views.side": "side",
     "views.type": "type",
     "views.filled": "filled",
@@ -615,7 +622,10 @@ ENGLISH = {
     "views.code": "code",
     "views.client_id": "client id",
     "views.maker": "maker",
-    "views.slippage": "slippage bps",
+    "views.is_maker": "maker",
+    "views.is_taker": "taker",
+    "views.reduce_only": "reduce-only",
+    "views.slippage": "slippage, bps",
     "views.position": "position",
     "views.kind": "kind",
     "views.amount": "amount",
@@ -628,7 +638,7 @@ ENGLISH = {
     "views.fill_rate": "fill rate",
     "views.post_only": "post-only",
     "views.cancel_ratio": "cancelled",
-    "views.slippage_quantiles": "p50 / p99 bps",
+    "views.slippage_quantiles": "p50 / p99, bps",
     "views.time_to_fill": "time to fill p50 / p99",
     "views.rejections": "rejections",
     "views.all": "all",
@@ -828,17 +838,18 @@ KOREAN = {
     "help.replay": "끝난 실행을 저널에서 다시 돌려 모든 주문을 대조합니다.",
     "help.report": "끝난 실행의 report.html을 다시 만듭니다.",
     "help.bench": "지연 시간을 재어 허용치와 비교합니다.",
-    "help.stress": "과거 구간 동안 레버리지 롱 하나를 들고 증거금이 어떻게 되는지 보고합니다.",
-    "help.stress_data": "체결가 봉, 마크 봉, 펀딩 파일. 여러 개를 이어 적을 수 있습니다.",
+    "help.stress": "과거 구간 동안 레버리지 롱 하나를 들고 증거금의 변화를 보고합니다.",
+    "help.stress_data": "캔들, 마크 캔들, 펀딩비 파일이나 그 폴더. 여러 개를 이어 적을 수 있습니다.",
     "help.stress_symbol": "포지션의 심볼.",
     "help.stress_leverage": "쉼표로 구분한 레버리지(기본값: {default}).",
-    "help.stress_from": "첫 봉의 시각(UTC).",
-    "help.stress_to": "마지막 시각(UTC).",
-    "help.stress_margin": "계좌 전체(cross) 또는 포지션별(isolated) 증거금(기본값: cross).",
+    "help.stress_from": "첫 봉이 열리는 시각(UTC). 예: 2020-03-12 또는 2020-03-12T08:00.",
+    "help.stress_to": "마지막 봉이 닫히는 시각(UTC).",
+    "help.stress_margin": "증거금: 계좌 전체(cross) 또는 포지션만(isolated)(기본값: cross).",
     "help.stress_equity": "진입 전 자산, USDT(기본값: {default}).",
     "help.stress_out": "보고서 폴더(기본값: runs/stress-심볼-날짜-증거금).",
     "help.config": "설정 파일(TOML).",
     "help.run_dir": "끝난 실행의 폴더.",
+    "help.any_run_dir": "실행의 폴더(끝난 실행 또는 중단된 실행).",
     "help.strategy": "설정에 쓸 전략(기본값: trend).",
     "help.symbols": "쉼표로 구분한 심볼(기본값: {default}).",
     "help.mode": "설정의 모드(기본값: backtest).",
@@ -880,6 +891,8 @@ KOREAN = {
     "cli.incomplete": "{path}: 끝나지 않은 실행입니다(INCOMPLETE 파일이 있음). 다시 실행하십시오",
     "cli.say_verify": "replay에는 --verify가 필요합니다. 저널을 다시 돌려 모든 주문을 대조합니다",
     "cli.interrupted": "중단되었습니다. 진행 중이던 실행은 INCOMPLETE 표시와 함께 남습니다",
+    "cli.failed_io": "{path}: {reason}. 경로와 권한, 디스크 공간을 확인하십시오",
+    "cli.output": "출력",
     # 명령줄: 결과.
     "result.title": "{mode} · {strategy} · {symbols}",
     "result.period": "기간",
@@ -973,6 +986,7 @@ KOREAN = {
     "run.strategy_failed": "전략에서 {error} 예외가 발생하여 전략을 중지하고 주문을 취소했습니다",
     "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리십시오",
     "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하십시오",
+    "run.bad_summary": "{path}: 실행 요약이 아닙니다({reason}). 다시 실행하거나 사본에서 복원하십시오",
     "run.damaged_journal": "{reason}. 저널을 신뢰할 수 없습니다. 사본에서 복구하십시오",
     "run.torn_journal": "저널의 마지막 {count}바이트가 온전한 블록이 아닙니다. 실행이 정상적으로 끝나지 않았습니다",
     "run.unsealed_journal": "{path}: 저널 끝에 봉인이 없습니다. 뒷부분이 사라졌으니 사본에서 복구하십시오",
@@ -1077,7 +1091,7 @@ KOREAN = {
     "history.rounded": "{path}, {symbol}: 값 {count}개를 1e-8 단위로 반올림했습니다",
     "history.no_volume": "{path}, {symbol}: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오",
     "history.no_funding": "{symbol}: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다",
-    "history.funding_pauses": "{symbol}: 펀딩이 8시간 넘게 빈 구간이 {times}회 있습니다(최장 {hours:.4g}시간)",
+    "history.funding_pauses": "{symbol}: 펀딩비가 8시간 넘게 빈 구간이 {times}회 있습니다(최장 {hours:.4g}시간)",
     "history.no_funding_mark": "{symbol}: 펀딩 시각 {total}개 중 {count}개는 파일에 마크 가격이 없습니다",
     # 거래소 규칙.
     "instruments.unreadable": "{path}: 거래소 규칙 파일을 읽을 수 없습니다({reason})",
@@ -1157,6 +1171,9 @@ KOREAN = {
     ),
     "stress.disagree": "저널의 자산 {booked} USDT가 거래소 계좌의 {truth} USDT와 다릅니다. 이 결함을 신고해 주십시오",
     "stress.leverage": "--leverage {found}: {symbol}의 레버리지는 1에서 {most}까지입니다",
+    "stress.no_symbol": (
+        '--symbol "{found}": 내장된 표에 이 심볼의 틱, 랏, 레버리지 구간이 없습니다. 다음 중 하나를 쓰십시오: {choices}'
+    ),
     "stress.no_bars": (
         "{symbol}: {start}부터 {end}까지 봉이 두 개보다 적습니다. --from과 --to, --data에 담긴 날짜를 확인하십시오"
     ),
@@ -1166,34 +1183,32 @@ KOREAN = {
     "stress.bad_window": "--to {end} 시각이 --from {start} 이후가 아닙니다. 두 값을 바꾸십시오",
     "stress.bad_equity": '--equity "{found}": 허용되지 않는 값입니다. {least}에서 {most} 사이의 USDT 금액을 쓰십시오',
     "stress.note_gate": (
-        "위험 게이트는 강제 축소(R9, R10)까지 물러나 있습니다. 전략이 아니라 포지션을 시험하는 실행이며, 실제 "
-        "실행에서는 "
-        "게이트가 이런 포지션을 거부하거나 줄입니다."
+        "리스크 게이트는 강제 축소(R9, R10)를 포함해 개입하지 않습니다. 전략이 아니라 포지션을 시험하는 실행이며, "
+        "실제 실행에서는 게이트가 이런 포지션을 거부하거나 줄입니다."
     ),
     "stress.note_entry": (
-        "자산 전부를 증거금으로 삼아 첫 봉 다음 시가에 롱 하나를 주문 한 건으로 삽니다. 스프레드와 시장 충격은 "
-        "없습니다. "
-        "수수료와 마크 가격 대비 손실만큼은 남겨 두므로 명목 금액은 레버리지 곱하기 자산보다 조금 작습니다."
+        "자산 전부를 증거금으로 삼아 첫 봉 다음 봉의 시가에 롱 하나를 주문 한 건으로 삽니다. 스프레드와 시장 충격은 "
+        "없습니다. 수수료와 마크 가격 대비 손실만큼은 남겨 두므로 명목 금액은 자산에 레버리지를 곱한 값보다 조금 "
+        "작습니다."
     ),
     "stress.note_filters": ("틱, 랏, 레버리지 구간, 수수료는 재생하는 날의 값이 아니라 {date} 표의 값입니다."),
     "stress.note_mark": (
-        "마크 가격: 파일의 {interval} 마크 봉. 봉 안에서는 불리한 극값이 먼저 옵니다. 청산은 마크 저가에서 "
-        "판정하고 그 봉이 "
-        "닫히는 시각으로 적습니다."
+        "마크 가격: 파일의 {interval} 마크 캔들. 봉 안에서는 불리한 극값이 먼저 옵니다. 청산은 마크 저가에서 판정하고 "
+        "그 봉이 닫히는 시각으로 적습니다."
     ),
-    "stress.note_some_marks": "봉 {bars}개 가운데 {missing}개는 파일에 마크 가격이 없어 체결가 봉으로 대신했습니다.",
+    "stress.note_some_marks": "봉 {bars}개 가운데 {missing}개는 파일에 마크 가격이 없어 체결가 캔들로 대신했습니다.",
     "stress.note_no_mark": (
-        "이 구간에는 봉과 같은 간격({interval})의 마크 가격이 파일에 없어 체결가 봉으로 대신했습니다. 거래소의 "
-        "마크 가격이 "
-        "따라가지 않았을 꼬리에도 여기서는 청산됩니다."
+        "이 구간에는 봉과 같은 간격({interval})의 마크 가격이 파일에 없어 체결가 캔들로 대신했습니다. 거래소의 마크 "
+        "가격이 따라가지 않았을 꼬리에도 여기서는 청산됩니다."
     ),
-    "stress.note_no_funding": "이 구간의 펀딩이 파일에 없어 펀딩을 치르지 않았습니다.",
+    "stress.note_no_funding": "이 구간의 펀딩비가 파일에 없어 펀딩비를 정산하지 않았습니다.",
+    "stress.note_in_files": "이 구간만이 아니라 파일 전체에 대한 경고: {warning}",
     "stress.title": "스트레스 · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
     "stress.column.leverage": "레버리지",
-    "stress.column.outcome": "결과",
+    "stress.column.outcome": "결과(UTC)",
     "stress.column.lowest": "최저 자산, USDT",
     "stress.column.nearest": "청산까지 최단 거리",
-    "stress.column.funding": "펀딩, USDT",
+    "stress.column.funding": "펀딩비, USDT",
     "stress.column.gap": "마크·체결가 최대 차이",
     "stress.survived": "생존",
     "stress.liquidated": "청산 {time}",
@@ -1206,25 +1221,25 @@ KOREAN = {
     ),
     "store.other_run": "{path}: 다른 실행의 조회 저장소입니다. 파일을 옮기거나 --rebuild로 이 실행의 것을 만드십시오",
     "store.moved": "{path}: 그사이 다른 프로세스가 조회 저장소에 기록했습니다. 둘 중 하나를 끝내고 다시 시작하십시오",
-    "help.views": "실행의 저널이 말해 주는 포지션, 주문, 체결 등을 보여 줍니다.",
+    "help.views": "실행의 저널에 기록된 포지션, 주문, 체결 등을 보여 줍니다.",
     "help.view": "{views} 중 하나(기본값: positions).",
-    "help.last": "주문, 체결, 입출금, 자산 기록을 최근 것부터 이 개수만큼만 표시합니다(기본값: 20).",
-    "help.rebuild": "조회 저장소를 버리고 저널에서 다시 만듭니다.",
+    "help.last": "주문, 체결, 입출금, 자산 기록을 최근 것부터 몇 건 보일지(기본값: 20).",
+    "help.rebuild": "저장된 조회 내용을 버리고 저널에서 다시 만듭니다.",
     "views.bad_view": '"{found}"이라는 조회는 없습니다. 다음 중 하나를 쓰십시오: {choices}',
     "views.bad_last": '--last "{found}"은(는) 개수가 아닙니다. 1 이상의 정수를 쓰십시오',
     "views.progress": "저널을 읽는 중",
-    "views.title": "{view}: 전체 {total}건 중 {shown}건, 저널 {sequence}행까지",
-    "views.incomplete": "실행이 끝나지 않았습니다. 저널의 마지막 온전한 블록까지의 내용입니다",
-    "views.nothing": "아직 없음",
+    "views.title": "{view}: 전체 {total}건 중 {shown}건(저널 {rows}행 기준). 금액은 USDT, 수량은 코인 단위입니다",
+    "views.incomplete": "실행이 끝나지 않았거나 저널의 끝이 유실되었습니다. 온전한 블록까지의 내용입니다",
+    "views.nothing": "없음",
     "views.positions": "포지션",
     "views.orders": "주문",
     "views.fills": "체결",
     "views.payments": "입출금·펀딩",
     "views.equity": "자산",
     "views.quality": "체결 품질",
-    "views.risk": "위험",
+    "views.risk": "리스크",
     "views.time": "시각(UTC)",
-    "views.symbol": "종목",
+    "views.symbol": "심볼",
     "views.leg": "방향",
     "views.long": "롱",
     "views.short": "숏",
@@ -1238,7 +1253,7 @@ KOREAN = {
     "views.fees": "수수료",
     "views.funding": "펀딩비",
     "views.leverage": "레버리지",
-    "views.margin": "마진",
+    "views.margin": "증거금",
     "views.cross": "교차",
     "views.isolated": "격리 {amount}",
     "views.forced": "강제 청산",
@@ -1248,8 +1263,11 @@ KOREAN = {
     "views.average": "평균 체결가",
     "views.state": "상태",
     "views.code": "코드",
-    "views.client_id": "주문 번호",
+    "views.client_id": "주문 ID",
     "views.maker": "메이커",
+    "views.is_maker": "메이커",
+    "views.is_taker": "테이커",
+    "views.reduce_only": "축소 전용",
     "views.slippage": "슬리피지(bps)",
     "views.position": "보유량",
     "views.kind": "구분",

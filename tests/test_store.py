@@ -308,7 +308,7 @@ def test_a_damaged_store_is_refused_until_it_is_folded_anew(tmp_path, rows):
     with (tmp_path / "s").open("r+b") as file:
         file.seek(100)
         file.write(b"\xff" * (size - 100))
-    with pytest.raises(OperatorError, match=r"/s: the views store is damaged \(.+\); fold it anew with --rebuild"):
+    with pytest.raises(OperatorError, match=r"/s: the views store is damaged \(.+\); make it anew with --rebuild"):
         opened(tmp_path / "s")
     store = opened(tmp_path / "s", rebuild=True)
     store.follow(blocks(rows, 64))

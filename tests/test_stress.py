@@ -251,7 +251,22 @@ def test_the_command_shows_a_row_for_each_leverage_in_both_languages(capsys):
     assert re.search(r"2x +survived", shown) and re.search(r"20x +liquidated", shown)
     assert main([*ARGUMENTS, "--leverage", "2,20", "--lang", "ko", "--out", "two"]) == 0
     shown = capsys.readouterr().out
-    assert "스트레스 · SUIUSDT" in shown and "생존" in shown and "위험 게이트" in shown
+    assert "스트레스 · SUIUSDT" in shown and "생존" in shown and "리스크 게이트" in shown
+
+
+def test_a_folder_stands_for_the_files_in_it(capsys, tmp_path):
+    (tmp_path / "data").mkdir()
+    for file in HISTORY:
+        (tmp_path / "data" / file.name).symlink_to(file)
+    window = ["--symbol", "SUIUSDT", "--from", "2025-05-20", "--to", "2025-06-01", "--json"]
+    assert main([*ARGUMENTS, "--json", "--out", "one"]) == 0
+    files = json.loads(capsys.readouterr().out)["summary"]
+    assert main(["stress", "--data", "data", *window, "--out", "two"]) == 0
+    folder = json.loads(capsys.readouterr().out)["summary"]
+    assert folder["rows"] == files["rows"]
+    (tmp_path / "empty").mkdir()
+    assert main(["stress", "--data", "empty", *window]) == 2
+    assert "empty: there is no file in this folder" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_without_out_the_folder_is_named_after_the_run_and_never_overwritten(capsys):
@@ -275,7 +290,10 @@ def test_without_out_the_folder_is_named_after_the_run_and_never_overwritten(cap
         (["--equity", "1e12"], '--equity "1e12" is not allowed'),
         (["--equity", "nan"], '--equity "nan" is not allowed'),
         (["--margin", "both"], '--margin "both" is not allowed; use cross, isolated'),
-        (["--symbol", "NOSUCHUSDT"], "NOSUCHUSDT: no exchange facts are known"),
+        (
+            ["--symbol", "NOSUCHUSDT"],
+            '--symbol "NOSUCHUSDT": the shipped table has no tick, lot and brackets of it; use one of BTCUSDT',
+        ),
         (["--data", "no/file.parquet"], "--data no/file.parquet: no such file or folder"),
     ],
 )
@@ -297,7 +315,7 @@ def test_an_option_that_is_missing_is_named(capsys, option):
 
 def test_the_command_has_a_help_page(capsys):
     assert main(["stress", "--help"]) == 0
-    assert capsys.readouterr().out.startswith("Usage: autotrader stress --data FILE ...")
+    assert capsys.readouterr().out.startswith("Usage: autotrader stress --data PATH ...")
 
 
 # ---------------------------------------------------------------------- the page

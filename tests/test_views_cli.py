@@ -105,6 +105,40 @@ def test_a_damaged_store_is_named_and_rebuilt_when_asked(capsys, copy):
     assert answer(capsys, str(copy), "orders", "--rebuild") == before
 
 
+def test_a_journal_that_lost_its_end_is_said_to_have(capsys, copy):
+    journal = copy / "journal/000000.seg"
+    journal.write_bytes(b"")
+    assert answer(capsys, str(copy), "fills")["complete"] is False
+    assert main(["views", str(copy), "fills"]) == 0
+    shown = capsys.readouterr().out
+    assert "after 0 journal rows" in shown and ENGLISH["views.incomplete"] in shown
+
+
+def test_a_journal_that_cannot_be_read_is_named_with_the_reason(capsys, copy):
+    journal = copy / "journal/000000.seg"
+    journal.unlink()
+    journal.symlink_to(journal.name)  # a file that even the superuser cannot open
+    assert complaint(capsys, str(copy)).startswith(f"autotrader: {journal}: cannot be read (")
+    assert main(["replay", str(copy), "--verify"]) == 2
+    assert capsys.readouterr().err.startswith(f"autotrader: {journal}: cannot be read (")
+
+
+def test_a_damaged_summary_is_called_one(capsys, copy):
+    (copy / "summary.json").write_text("{")
+    assert main(["replay", str(copy), "--verify"]) == 2
+    assert "summary.json: is not the summary of a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_record_is_one_whole_line_however_narrow_the_terminal(capsys, run, view, monkeypatch):
+    main(["views", str(run), view])
+    wide = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "30")
+    main(["views", str(run), view])
+    assert capsys.readouterr().out == wide
+    assert "…" not in wide
+
+
 def test_a_damaged_journal_is_no_view(capsys, copy):
     journal = copy / "journal/000000.seg"
     journal.write_bytes(journal.read_bytes()[:200] + b"\xff" + journal.read_bytes()[201:])

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 good, 1 the run failed, 2 bad input. A fault of ours is raised, not returned.
+        0 good, 1 the run failed or the machine did (an interrupt, a full disk), 2 bad input. A fault of ours is
+        raised, not returned.
     """
     _tolerate_any_locale()
     flags = _split(sys.argv[1:] if arguments is None else arguments)
@@ -56,8 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return screen.fail(str(error), BAD_INPUT)
     except AutotraderError as error:
         return screen.fail(str(error), FAILED)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return screen.fail(say("cli.interrupted"), FAILED)
+    except OSError as error:  # what no layer foresaw, such as a full disk behind standard output
+        where = error.filename or say("cli.output")
+        return screen.fail(say("cli.failed_io", path=where, reason=error.strerror or error), FAILED)
 
 
 def _run(flags: _Flags, screen: Screen) -> int:

@@ -121,17 +121,18 @@ def _stress(screen: Screen) -> Page:
     return Page(
         "stress",
         help=say("help.stress"),
-        usage="--data FILE ... --symbol S --from ISO --to ISO [--leverage L,L] [--margin cross|isolated] [--out DIR]",
+        usage="--data PATH ... --symbol S --from TIME --to TIME [--leverage L,L] [--margin cross|isolated]"
+        " [--equity USDT] [--out DIR]",
         arguments={},
         callback=partial(_run_stress, screen),
         params=[
             click.Argument(["more"], nargs=-1),
             click.Option(
-                ["--data", "files"], multiple=True, metavar="FILE", help=say("help.stress_data"), required=True
+                ["--data", "files"], multiple=True, metavar="PATH", help=say("help.stress_data"), required=True
             ),
             click.Option(["--symbol"], metavar="S", help=say("help.stress_symbol"), required=True),
-            click.Option(["--from", "start"], metavar="ISO", help=say("help.stress_from"), required=True),
-            click.Option(["--to", "end"], metavar="ISO", help=say("help.stress_to"), required=True),
+            click.Option(["--from", "start"], metavar="TIME", help=say("help.stress_from"), required=True),
+            click.Option(["--to", "end"], metavar="TIME", help=say("help.stress_to"), required=True),
             click.Option(
                 ["--leverage"], metavar="L,L", help=say("help.stress_leverage", default=_LEVERAGES), default=_LEVERAGES
             ),
@@ -149,7 +150,7 @@ def _views(screen: Screen) -> Page:
         "views",
         help=say("help.views"),
         usage="RUN_DIR [VIEW] [--last N] [--rebuild]",
-        arguments={"RUN_DIR": say("help.run_dir"), "VIEW": say("help.view", views=", ".join(VIEWS))},
+        arguments={"RUN_DIR": say("help.any_run_dir"), "VIEW": say("help.view", views=", ".join(VIEWS))},
         callback=partial(_show_view, screen),
         params=[
             _run_dir(),
@@ -376,10 +377,10 @@ def _fresh(out: str | None) -> Path | None:
 
 def _finished(run_dir: str) -> Path:
     folder = Path(run_dir)
-    if not _exists(folder / "summary.json"):
-        raise OperatorError(say("cli.not_a_run", path=folder))
     if _exists(folder / "INCOMPLETE"):
         raise OperatorError(say("cli.incomplete", path=folder))
+    if not _exists(folder / "summary.json"):
+        raise OperatorError(say("cli.not_a_run", path=folder))
     return folder
 
 

@@ -163,7 +163,7 @@ def _block(console: Console, title: str, rows: Sequence[tuple[str, str]]) -> Non
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")  # an ellipsis would take the end of a line of Hangul
     for name, text in rows:
         table.add_row(Text(f"  {name}"), Text(text))
     console.print(f"\n{title}:")

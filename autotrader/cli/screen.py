@@ -13,19 +13,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from autotrader.cli.tables import table
+from autotrader.cli.tables import laid_out, table
 from autotrader.messages import say
 
 __all__ = ["BAD_INPUT", "FAILED", "GOOD", "Screen"]
 
 GOOD, FAILED, BAD_INPUT = 0, 1, 2
 
+_WIDEST = 10_000
 _FILES = {"summary": "summary.json", "report": "report.html"}
 _HASHES = {
     "result.journal": "journal_sha256",
@@ -143,11 +143,9 @@ class Screen:
             return
         said = {"symbol": summary["symbol"], "margin": summary["margin"], "equity": summary["equity"]}
         self._line(say("stress.title", **said, start=summary["from"], end=summary["to"]))
-        heads = ("leverage", "outcome", "lowest", "nearest", "funding", "gap")
-        table = Table(*(say(f"stress.column.{name}") for name in heads), box=SIMPLE_HEAD)
-        for row in summary["rows"]:
-            table.add_row(*_stressed(row))
-        self._out.print(table)
+        names = ("leverage", "outcome", "lowest", "nearest", "funding", "gap")
+        heads = {say(f"stress.column.{name}"): name == "outcome" for name in names}
+        self._table(laid_out(heads, map(_stressed, summary["rows"])))
         for kind in ("warning", "note"):
             for text in summary[f"{kind}s"]:
                 self._line(say(f"result.{kind}", text=text))
@@ -164,11 +162,11 @@ class Screen:
             view=say(f"views.{found['view']}"),
             shown=_count(len(found["records"])),
             total=_count(found["total"]),
-            sequence=found["sequence"],
+            rows=_count(found["sequence"] + 1),
         )
         self._line(title)
         if found["records"]:
-            self._out.print(table(found["view"], found["records"]))
+            self._table(table(found["view"], found["records"]))
         else:
             self._line(f"  {say('views.nothing')}")
         if not found["complete"]:
@@ -179,14 +177,9 @@ class Screen:
         if self.machine:
             self._answer({"exit_code": GOOD, **measured})
             return
-        heads = (say("result.measure"), "p50", "p99", "max", say("result.budget"), say("result.ratio"))
-        table = Table(*heads, box=SIMPLE_HEAD)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in measured["rows"]:
-            times = (_time(row[key]) for key in ("p50_ns", "p99_ns", "max_ns", "budget_ns"))
-            table.add_row(Text(row["name"]), *times, _ratio(row["ratio"]))
-        self._out.print(table)
+        names = (say("result.measure"), "p50", "p99", "max", say("result.budget"), say("result.ratio"))
+        heads = {name: at == 0 for at, name in enumerate(names)}
+        self._table(laid_out(heads, map(_measured, measured["rows"])))
         self._line(measured["text"])
 
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
@@ -198,6 +191,12 @@ class Screen:
         width = max(Text(name).cell_len for name, _ in rows)
         for name, value in rows:
             self._line(f"  {name}{' ' * (width - Text(name).cell_len)}  {value}")
+
+    def _table(self, drawn: Table) -> None:
+        # As wide as it needs: a terminal that is narrower breaks lines, not figures.
+        wide = Console(markup=False, highlight=False, width=_WIDEST)
+        needed = wide.measure(drawn).maximum
+        Console(markup=False, highlight=False, width=max(needed, 1)).print(drawn)
 
     def _next(self, *commands: str) -> None:
         self._line(say("result.next"))
@@ -221,6 +220,11 @@ def _stressed(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['funding']:,.2f}",
         _share(row["largest_gap"]),
     )
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[str, ...]:
+    times = (_time(row[key]) for key in ("p50_ns", "p99_ns", "max_ns", "budget_ns"))
+    return (row["name"], *times, _ratio(row["ratio"]))
 
 
 def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,11 +1,12 @@
-"""The views of a run as tables: which columns, how a figure is written.
+"""Tables: how one is laid out, and the views of a run: which columns, how a figure is written.
 
-Knows how records of 1e-8 look to a person. Refuses to know where they come from.
+Knows how records of 1e-8 look to a person. Refuses to know where they come from and how wide the terminal is: a
+record is one line, so that it can be searched and no figure is broken in two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "table"]
+__all__ = ["VIEWS", "laid_out", "table"]
 
 E8 = 10**8
 LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
@@ -36,12 +37,24 @@ def table(view: str, records: Sequence[Any]) -> Table:
         Of that view.
     """
     columns = VIEWS[view]
-    drawn = Table(*(say(f"views.{name}") for name in columns), box=SIMPLE_HEAD)
-    for name, column in zip(columns, drawn.columns, strict=True):
-        column.justify = "left" if name in LEFT else "right"
-        column.overflow = "fold"  # a narrow terminal shows every digit
-    for record in records:
-        drawn.add_row(*(Text(write(record)) for write in columns.values()))
+    heads = {say(f"views.{name}"): name in LEFT for name in columns}
+    return laid_out(heads, ([write(record) for write in columns.values()] for record in records))
+
+
+def laid_out(heads: Mapping[str, bool], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table of texts.
+
+    Parameters
+    ----------
+    heads : mapping of str to bool
+        The heading of each column, and whether it reads from the left, as words do; figures stand to the right.
+    rows : iterable of sequence of str
+    """
+    drawn = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for head, from_left in heads.items():
+        drawn.add_column(head, justify="left" if from_left else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*map(Text, row))
     return drawn
 
 
@@ -74,7 +87,7 @@ def _stamp(ns: int) -> str:
 
 def _span(ns: float | None) -> str:
     if ns is None:
-        return say("result.undefined")
+        return "-"
     for size, unit in UNITS:
         if ns >= size:
             return f"{ns / size:,.3g} {unit}"
@@ -86,11 +99,11 @@ def _share(name: str) -> Write:
 
 
 def _percent(value: float | None) -> str:
-    return say("result.undefined") if value is None else f"{value:.2%}"
+    return "-" if value is None else f"{value:.2%}"
 
 
 def _bps(value: float | None) -> str:
-    return say("result.undefined") if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _leg(record: Any) -> str:
@@ -108,13 +121,14 @@ def _forced(record: Any) -> str:
 
 
 def _type(record: Any) -> str:
-    reduces = " RO" if record.reduce_only else ""
-    return f"{record.type} {record.tif}{reduces}"
+    # A market order has no time in force.
+    words = (record.type, "" if record.type == "MARKET" else record.tif)
+    return " ".join([*filter(None, words), *([say("views.reduce_only")] if record.reduce_only else [])])
 
 
 def _limit(record: Any) -> str:
     price = record.price_e8 or record.trigger_e8
-    return _decimal(price) if price else record.type
+    return _decimal(price) if price else "-"
 
 
 def _average(record: Any) -> str:
@@ -138,7 +152,9 @@ def _fee(record: Any) -> str:
 
 
 def _maker(record: Any) -> str:
-    return Cause(record.cause).name if record.cause >= 0 else "M" if record.maker else "T"
+    return (
+        Cause(record.cause).name if record.cause >= 0 else say("views.is_maker" if record.maker else "views.is_taker")
+    )
 
 
 def _slippage(record: Any) -> str:

@@ -24,6 +24,7 @@ from autotrader.messages import language, say
 from autotrader.research import stress
 from autotrader.research.replay import Progress
 from autotrader.research.stress import Stress, iso
+from autotrader.run.wiring import expanded
 from core_ext.types import Instruments, Kind
 
 __all__ = ["replay", "run_stress"]
@@ -54,7 +55,7 @@ def run_stress(
     window : (int, int)
         First and last stamp, ns UTC.
     data : sequence of Path
-        Candle, mark candle and funding files.
+        Candle, mark candle and funding files, or folders of them.
     out : Path
         Folder of ``stress.json``, ``path.parquet`` and ``report.html``.
     progress : callable
@@ -95,10 +96,12 @@ def replay(
 ) -> tuple[dict[str, Any], list[Stress]]:
     """Return the summary and the runs of `run_stress`, without a folder."""
     table = facts.load()
+    if symbol not in table:
+        raise OperatorError(say("stress.no_symbol", found=symbol, choices=", ".join(table)))
     specs, assumed = facts.specs([symbol], table=table, fees=facts.fee_tier("VIP0"), leverage=1, language=_language())
     spec: dict[str, Any] = dict(specs[0])
     _require_leverages(symbol, leverages, spec["brackets"][0][4])
-    history = History(data, Instruments(specs))
+    history = History(expanded(data), Instruments(specs))
     rows = _within(history, window)
     bars = rows[rows["kind"] == int(Kind.CANDLE)]
     marked = int(np.isin(bars["ts"], rows["ts"][rows["kind"] == int(Kind.MARK_CANDLE)]).sum())
@@ -126,7 +129,7 @@ def replay(
         "mark_source": "file" if marked == len(bars) else "file+candle" if marked else "candle",
         "files": [{"path": str(f.path), "sha256": f.sha256, "rows": f.rows, "kind": f.kind} for f in history.files],
         "notes": notes,
-        "warnings": history.warnings,
+        "warnings": [say("stress.note_in_files", warning=warning) for warning in history.warnings],
         "defaults_used": assumed,
         "rows": [run.figures(spec["lot_e8"]) for run in tried],
     }

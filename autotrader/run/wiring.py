@@ -35,7 +35,7 @@ from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
-__all__ = ["read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+__all__ = ["expanded", "read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
 
 E8 = 10**8
 MAX_FOLDERS = 10_000
@@ -92,7 +92,7 @@ class _Run:
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
         instruments = Instruments(self.specs)
-        paths = _expanded(data)
+        paths = expanded(data)
         self.source: MarketSource
         if config.sources.book == "candle" and not all(is_recording(path) for path in paths):
             self.source = self._candles(paths, instruments)
@@ -291,8 +291,14 @@ def _language() -> Any:
     return "ko" if language() == "ko" else "en"
 
 
-def _expanded(paths: Sequence[Path]) -> list[Path]:
-    # A folder stands for the files in it.
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of a list of paths, in which a folder stands for the files in it.
+
+    Raises
+    ------
+    OperatorError
+        If a folder is empty or cannot be read.
+    """
     found: list[Path] = []
     for path in paths:
         found += _inside(path) if path.is_dir() else [path]
@@ -472,8 +478,9 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
     Returns
     -------
     dict
-        ``run_dir``, ``view``, ``complete`` (whether the run ended well), ``sequence`` (of the journal's last row),
-        ``total`` (records of the view) and ``records``; of execution quality one record of figures a symbol.
+        ``run_dir``, ``view``, ``complete`` (whether the run ended well and its journal is whole), ``sequence`` (of
+        the journal's last row), ``total`` (records of the view) and ``records``; of execution quality one record of
+        figures a symbol.
 
     Raises
     ------
@@ -496,7 +503,7 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         return {
             "run_dir": str(run_dir),
             "view": view,
-            "complete": folder.is_complete,
+            "complete": folder.is_complete and store.is_sealed,
             "sequence": store.sequence,
             "total": total,
             "records": found,

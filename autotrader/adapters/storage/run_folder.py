@@ -163,25 +163,35 @@ class RunFolder:
         Raises
         ------
         OperatorError
-            If there is none, or it is none.
+            If there is none, or it is none, or there is no journal that we may read beside it.
         """
-        if not self.journal_file.is_file():
-            raise OperatorError(say("run.no_journal", path=self.journal_file))
-        return self._read(self.manifest_file)
+        try:
+            self.journal_file.open("rb").close()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise OperatorError(say("run.no_journal", path=self.journal_file)) from None
+        except OSError as error:
+            raise OperatorError(say("recording.unreadable", path=self.journal_file, reason=error.strerror)) from None
+        return self._read(self.manifest_file, "run.bad_manifest")
 
     def read_summary(self) -> dict[str, Any]:
-        """Return the summary."""
-        return self._read(self.summary_file)
+        """Return the summary.
 
-    def _read(self, file: Path) -> dict[str, Any]:
+        Raises
+        ------
+        OperatorError
+            If there is none, or it is none.
+        """
+        return self._read(self.summary_file, "run.bad_summary")
+
+    def _read(self, file: Path, bad: str) -> dict[str, Any]:
         try:
             values = json.loads(file.read_bytes())
         except OSError as error:
-            raise OperatorError(say("run.bad_manifest", path=file, reason=error.strerror)) from None
+            raise OperatorError(say("recording.unreadable", path=file, reason=error.strerror)) from None
         except (ValueError, RecursionError) as error:
-            raise OperatorError(say("run.bad_manifest", path=file, reason=error)) from None
+            raise OperatorError(say(bad, path=file, reason=error)) from None
         if not isinstance(values, dict):
-            raise OperatorError(say("run.bad_manifest", path=file, reason=type(values).__name__))
+            raise OperatorError(say(bad, path=file, reason=type(values).__name__))
         return values
 
     def _write(self, file: Path, text: str) -> None:

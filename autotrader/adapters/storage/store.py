@@ -27,7 +27,7 @@ from autotrader.errors import OperatorError, StateError
 from autotrader.messages import say
 from autotrader.views.ledger import Ledger
 from autotrader.views.view import View
-from core_ext.types import Instruments
+from core_ext.types import EVENT_DTYPE, Instruments, Kind
 
 __all__ = ["SCHEMA", "Store"]
 
@@ -152,6 +152,11 @@ class Store:
     def sequence(self) -> int:
         """Sequence number of the last row that the file's records know, -1 for none."""
         return self._held
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether that row is the seal of a run that ended well."""
+        return bool(self._row) and int(np.frombuffer(self._row, EVENT_DTYPE)["kind"][0]) == int(Kind.SEAL)
 
     def view(self, name: str) -> View[Any]:
         """Return a view by its name."""
