@@ -443,7 +443,7 @@ ENGLISH = {
     "history.rounded": "{path}, {symbol}: {count} values rounded to 1e-8",
     "history.no_volume": "{path}, {symbol}: every volume is zero; is it a mark series?",
     "history.no_funding": "{symbol}: no funding; its positions neither pay nor receive any",
-    "history.funding_pauses": "{symbol}: more than 8h without funding {times} times, the longest {hours:.4g}h",
+    "history.funding_pauses": "{symbol}: gaps of more than 8h without funding: {times}, the longest {hours:.4g}h",
     "history.no_funding_mark": "{symbol}: {count} of {total} funding stamps have no mark price in the files",
     # Instruments.
     "instruments.unreadable": "{path}: cannot read the instruments: {reason}",
@@ -559,7 +559,7 @@ ENGLISH = {
         "stands in. A wick that the exchange's mark would not have followed liquidates here."
     ),
     "stress.note_no_funding": "The files have no funding in this window: none was paid.",
-    "stress.note_in_files": "In the files as a whole, not only in this window: {warning}",
+    "stress.note_in_files": "whole files, also outside this window: {warning}",
     "stress.title": "STRESS · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
     "stress.column.leverage": "leverage",
     "stress.column.outcome": "outcome, UTC",
@@ -775,7 +775,7 @@ KOREAN = {
     "field.risk.spread_floor_bps": "이보다 좁은 스프레드는 중앙값과 견주지 않음 (R24), bps.",
     "field.risk.volatility_pause_min": "그 중지 시간, 분.",
     "field.risk.unprotected_s": "손절 주문 없이 둘 수 있는 시간, 넘으면 진입 금지 (R26), 초. 0이면 요구하지 않음.",
-    "field.risk.funding_window_min": "펀딩 비용을 기대 수익과 견주는 펀딩 전 시간 (R27), 분.",
+    "field.risk.funding_window_min": "펀딩비를 기대 수익과 견주는 정산 전 시간 (R27), 분.",
     "field.risk.delist_h": "상장 폐지 전 청산만 허용하는 시간 (R28), 시간.",
     "field.risk.first_minute_utc": "진입을 허용하는 UTC 하루의 첫 분 (R29).",
     "field.risk.last_minute_utc": "진입을 허용하는 UTC 하루의 마지막 분 (R29).",
@@ -961,7 +961,8 @@ KOREAN = {
         "지정하십시오"
     ),
     "run.no_funding": (
-        'sources.funding이 "file"이지만 {symbols}의 펀딩 파일이 없습니다. 펀딩 파일을 지정하거나 "none"으로 바꾸십시오'
+        'sources.funding이 "file"이지만 {symbols}의 펀딩비 파일이 없습니다. 펀딩비 파일을 지정하거나 "none"으로 '
+        "바꾸십시오"
     ),
     "run.no_book": (
         "{symbols}의 호가창을 한 번도 쓸 수 없었습니다. 차분과 이어지는 호가 스냅샷이 녹화에 없습니다. "
@@ -998,7 +999,7 @@ KOREAN = {
     "run.mark_file": "마크 가격 파일, {interval} (없는 구간은 캔들)",
     "run.mark_proxy_book": "대용: 호가창의 마이크로프라이스",
     "run.mark_proxy_candle": "대용: 캔들 종가(청산 판정은 고가·저가)",
-    "run.mark_funding": "; 펀딩 시각에는 {interval} 마크 가격",
+    "run.mark_funding": "; 펀딩비 정산 시각에는 {interval} 마크 가격",
     "run.note_quoter": (
         "이 호가 전략에는 예측이 없습니다. 최우선 호가에서 잘해야 스프레드를 벌고 체결마다 {maker} bps를 "
         "내므로 수수료 차감 후 기대 수익은 음수입니다. 엔진을 보여주기 위한 전략입니다"
@@ -1090,9 +1091,9 @@ KOREAN = {
     "history.jumps": "{symbol}: 직전 종가와 10% 넘게 차이 난 캔들이 {count}개입니다(최대 {share:+.1%}, {time})",
     "history.rounded": "{path}, {symbol}: 값 {count}개를 1e-8 단위로 반올림했습니다",
     "history.no_volume": "{path}, {symbol}: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오",
-    "history.no_funding": "{symbol}: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다",
+    "history.no_funding": "{symbol}: 펀딩비 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다",
     "history.funding_pauses": "{symbol}: 펀딩비가 8시간 넘게 빈 구간이 {times}회 있습니다(최장 {hours:.4g}시간)",
-    "history.no_funding_mark": "{symbol}: 펀딩 시각 {total}개 중 {count}개는 파일에 마크 가격이 없습니다",
+    "history.no_funding_mark": "{symbol}: 펀딩비 정산 시각 {total}개 중 {count}개는 파일에 마크 가격이 없습니다",
     # 거래소 규칙.
     "instruments.unreadable": "{path}: 거래소 규칙 파일을 읽을 수 없습니다({reason})",
     "instruments.too_large": "{path}: {limit:,}바이트보다 큽니다. 거래소 규칙 파일이 아닙니다",
@@ -1202,7 +1203,7 @@ KOREAN = {
         "가격이 따라가지 않았을 꼬리에도 여기서는 청산됩니다."
     ),
     "stress.note_no_funding": "이 구간의 펀딩비가 파일에 없어 펀딩비를 정산하지 않았습니다.",
-    "stress.note_in_files": "이 구간만이 아니라 파일 전체에 대한 경고: {warning}",
+    "stress.note_in_files": "파일 전체 기준(이 구간 밖 포함): {warning}",
     "stress.title": "스트레스 · {symbol} · {margin} · {equity:,.2f} USDT · {start} - {end}",
     "stress.column.leverage": "레버리지",
     "stress.column.outcome": "결과(UTC)",
@@ -1234,7 +1235,7 @@ KOREAN = {
     "views.positions": "포지션",
     "views.orders": "주문",
     "views.fills": "체결",
-    "views.payments": "입출금·펀딩",
+    "views.payments": "입출금·펀딩비",
     "views.equity": "자산",
     "views.quality": "체결 품질",
     "views.risk": "리스크",

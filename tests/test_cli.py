@@ -447,7 +447,6 @@ def test_bench_shows_latencies_beside_their_budget(capsys, wiring, monkeypatch):
         (StateError("position is 2, venue says 3"), 1, "position is 2, venue says 3"),
         (KeyboardInterrupt(), 1, "interrupted; a run that was going is left marked INCOMPLETE"),
         (OSError(5, "Input/output error", "a.seg"), 1, "a.seg: Input/output error; check the path"),
-        (OSError(28, "No space left on device"), 1, "the output: No space left on device; check the path"),
     ],
 )
 def test_a_failure_has_the_exit_code_of_the_guilty(capsys, wiring, error, exit_code, said):
@@ -461,6 +460,18 @@ def test_a_failure_has_the_exit_code_of_the_guilty(capsys, wiring, error, exit_c
     answer = json.loads(capsys.readouterr().out)
     assert answer.keys() == {"error", "exit_code"} and answer["exit_code"] == exit_code
     assert answer["error"].startswith(said)
+
+
+def test_an_output_that_takes_nothing_is_told_on_standard_error_even_to_a_machine(capsys, wiring):
+    def fail(progress):
+        raise OSError(28, "No space left on device")
+
+    wiring(run_bench=fail)
+    for arguments in (["bench"], ["bench", "--json"]):
+        assert main(arguments) == 1
+        shown = capsys.readouterr()
+        assert shown.out == "" and shown.err.count("\n") == 1
+        assert shown.err.startswith("autotrader: the output: No space left on device; check the path")
 
 
 def test_a_fault_of_ours_is_not_hidden(wiring):

@@ -494,7 +494,7 @@ def test_missing_funding_and_missing_symbols_are_said(tmp_path):
     k = klines(tmp_path / "k.parquet", [bar("BTCUSDT", m * 60) for m in range(48)])
     f = funding(tmp_path / "f.parquet", [("BTCUSDT", T0 + h * 3_600_000, 1e-4) for h in (0, 8, 40, 48)])
     warnings = History([k, f], instruments()).warnings
-    assert "BTCUSDT: more than 8h without funding, 1x, the longest 32h" in warnings
+    assert "BTCUSDT: gaps of more than 8h without funding: 1, the longest 32h" in warnings
     assert "ETHUSDT: no file has its candles or trades" in warnings
     assert "BTCUSDT: no funding; its positions neither pay nor receive any" in History([k], instruments()).warnings
 
@@ -514,9 +514,9 @@ def test_every_warning_is_said_in_korean_too(tmp_path):
     assert f"{other}: 거래할 심볼이 하나도 없습니다" in warnings
     assert f"{k}, BTCUSDT: 값 192개를 1e-8 단위로 반올림했습니다" in warnings
     assert f"{k}, BTCUSDT: 거래량이 모두 0입니다. 마크 가격 파일이 아닌지 확인하십시오" in warnings
-    assert "BTCUSDT: 펀딩이 8시간 넘게 빈 구간이 1회 있습니다(최장 32시간)" in warnings
-    assert "BTCUSDT: 펀딩 시각 3개 중 3개는 파일에 마크 가격이 없습니다" in warnings
-    assert "BTCUSDT: 펀딩 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다" in warnings
+    assert "BTCUSDT: 펀딩비가 8시간 넘게 빈 구간이 1회 있습니다(최장 32시간)" in warnings
+    assert "BTCUSDT: 펀딩비 정산 시각 3개 중 3개는 파일에 마크 가격이 없습니다" in warnings
+    assert "BTCUSDT: 펀딩비 데이터가 없어 포지션에 펀딩비가 발생하지 않습니다" in warnings
     assert "ETHUSDT: 캔들이나 체결이 든 파일이 없습니다" in warnings
 
 

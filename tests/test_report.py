@@ -289,6 +289,11 @@ def test_caveats_stand_before_the_first_chart(tmp_path):
         assert html.index(caveat) < first_chart
 
 
+def test_a_run_made_in_another_language_says_why_its_notes_are_in_that(tmp_path, language):
+    page = Page(report.render(write_run(tmp_path / "run", summary(language="en")), language))
+    assert (" ".join(Words(language)("caveat.language").split()) in page.text) is (language == "ko")
+
+
 def test_the_sections_come_in_the_order_of_a_readers_questions(page):
     assert page.ids() == [
         "performance",

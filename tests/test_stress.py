@@ -346,7 +346,7 @@ def test_the_page_answers_in_the_order_of_the_questions():
     ]
     assert "Survived at 2x." in html and "Liquidated at 20x" in html
     entry = summary["rows"][0]
-    assert f"Bought at {entry['entry_price']:.6f}, {entry['entry_at'][:16].replace('T', ' ')}." in html
+    assert f"Bought at {entry['entry_price']:.6f} USDT, {entry['entry_at'][:16].replace('T', ' ')} UTC." in html
     assert all(note.split(".")[0] in html for note in summary["notes"][:3])
 
 
@@ -371,7 +371,8 @@ def test_the_page_without_a_mark_draws_none_and_says_so():
 def test_the_page_is_korean_throughout():
     html, _, _ = told("ko")
     assert '<html lang="ko">' in html
-    assert "증거금 비율" in html and "청산" in html and "survived" not in html
+    assert "증거금 비율" in html and "청산" in html and "교차 증거금" in html and "마크 캔들" in html
+    assert not re.search("survived|cross|klines", re.sub("<script.*?</script>|<style.*?</style>", "", html, flags=re.S))
 
 
 def test_a_name_from_a_file_cannot_become_markup():

@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return screen.fail(str(error), FAILED)
     except (click.Abort, KeyboardInterrupt):
         return screen.fail(say("cli.interrupted"), FAILED)
-    except OSError as error:  # what no layer foresaw, such as a full disk behind standard output
+    except OSError as error:  # what no layer foresaw
+        if error.filename is None:  # a full disk behind standard output, which then takes no object for a machine
+            screen = Screen(machine=False)
         where = error.filename or say("cli.output")
         return screen.fail(say("cli.failed_io", path=where, reason=error.strerror or error), FAILED)
 

@@ -85,6 +85,8 @@ def caveats(run: Run) -> Markup:
     s, say = run.summary, run.words
     moved = [say("caveat.transfers", amount=usdt(s.transfers, True))] if s.transfers else []
     said = [*s.notes, *s.warnings, *moved]
+    if s.language not in ("", say.language) and (said or s.defaults_used):
+        said.insert(0, say("caveat.language"))
     body = h("ul", *(h("li", line) for line in said)) if said else note(say("caveat.none"))
     return h("aside", h("h2", say("caveat.title")), body, *_defaults(run), class_="caveats")
 

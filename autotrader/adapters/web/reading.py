@@ -118,6 +118,7 @@ class Summary(msgspec.Struct):
     alarms: dict[str, int]
     quality: dict[str, dict[str, int]] = {}  # by symbol: data judged, discarded, and by verdict
     history: dict[str, Checks] = {}  # by symbol, candle runs
+    language: str = ""  # of the notes, warnings and defaults
 
 
 POLICY = "quality.on_"

@@ -390,7 +390,10 @@ def _checks(say: Words, symbol: str, checks: Checks) -> list[Cell | str]:
 def _data(run: Run) -> list[Markup]:
     s, say = run.summary, run.words
     columns = (Column(say("data.path")), Column(say("data.kind")), Column(say("data.rows"), True), Column("sha256"))
-    rows = [(file.path, file.kind, number(file.rows, 0), Cell(file.sha256, None, "hash")) for file in s.data]
+    rows = [
+        (file.path, say.known("data.kind", file.kind), number(file.rows, 0), Cell(file.sha256, None, "hash"))
+        for file in s.data
+    ]
     sources = (Column(say("column.symbol")), Column(say("data.source")))
     return [
         table(columns, rows, name="paths") if rows else nothing(say("data.none")),

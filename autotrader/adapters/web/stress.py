@@ -76,7 +76,11 @@ def page(summary: Mapping[str, Any], runs: Sequence[Stress], say: Words) -> str:
 
 
 def _header(summary: Mapping[str, Any], say: Words) -> Markup:
-    title = h("h1", f"{say('stress.title')} {summary['symbol']} ", h("span", summary["margin"], class_="badge"))
+    title = h(
+        "h1",
+        f"{say('stress.title')} {summary['symbol']} ",
+        h("span", say(f"stress.{summary['margin']}"), class_="badge"),
+    )
     about = say(
         "stress.about",
         start=_time(summary["from"]),
@@ -133,12 +137,17 @@ def _row(row: Mapping[str, Any], say: Words) -> list[Cell | str]:
         f"{row['leverage']}x",
         number(row["notional"]),
         Cell(say("stress.liquidated", time=_time(gone)), tone="loss") if gone else say("stress.survived"),
-        f"{number(row['lowest_equity'])} ({_hour(row['lowest_at'])})",
-        NONE if nearest is None else f"{percent(nearest, signed=True)} ({_hour(row['nearest_at'])})",
+        _when(number(row["lowest_equity"]), row["lowest_at"]),
+        NONE if nearest is None else _when(percent(nearest, signed=True), row["nearest_at"]),
         signed(row["funding"]),
         number(row["fees"] + row["liquidation_fee"]),
         number(row["final_equity"]),
     ]
+
+
+def _when(figure: str, time: str) -> Markup:
+    # The time below its figure: beside it the table is wider than the page.
+    return joined([figure, Markup("<br>"), h("small", _hour(time))])
 
 
 # ---------------------------------------------------------------------- the charts
@@ -195,7 +204,7 @@ def _price_figure(runs: Sequence[Stress], say: Words) -> Figure:
     bars = max((run for run in runs), key=lambda run: len(run.points))
     times = _times(bars, whole=True)
     drawn = [
-        _price_trace(say("stress.last_low"), times, [p.last_low_e8 for p in bars.points], "var(--loss)", "dot"),
+        _price_trace(say("stress.last_low"), times, [p.last_low_e8 for p in bars.points], "var(--soft)", "dot"),
         _price_trace(say("stress.last_close"), times, [p.last_close_e8 for p in bars.points], "var(--soft)", "solid"),
     ]
     if not all(point.from_candle for point in bars.points):
@@ -328,7 +337,7 @@ def _files(summary: Mapping[str, Any], say: Words) -> list[Markup]:
     rows: list[list[Cell | str]] = [
         [
             Path(file["path"]).name,
-            say.known("kind", file["kind"]),
+            say.known("data.kind", file["kind"]),
             number(file["rows"], 0),
             Cell(file["sha256"], tone="hash"),
         ]
