@@ -92,9 +92,9 @@ def test_every_command_and_option_is_one_that_the_program_knows(root, capsys, te
         assert main([*command, "--help"]) == 0, words
         page = capsys.readouterr().out
         assert not [option for option in options(words) if not re.search(rf"{option}\b", page)], words
-    assert {words[1] for words in ours} >= {"init", "backtest", "paper", "replay", "report", "bench"}
+    assert {words[1] for words in ours} >= {"init", "backtest", "paper", "replay", "report", "views", "stress", "bench"}
     made = {words[1] for words in commands if words and words[0] == "make"}
-    assert {"demo", "test"} <= made <= targets(root)
+    assert {"demo", "test", "bench", "peers", "fuzz"} <= made <= targets(root)
 
 
 @pytest.mark.slow
@@ -113,4 +113,4 @@ def test_the_first_steps_run_as_typed(texts, place):
     (place / "runs").mkdir()
     shell(place, "\n".join(steps), "en")
     reports = sorted(path.parent.name for path in place.glob("runs/*/report.html"))
-    assert reports == ["quoter", "trend"]
+    assert reports == ["quoter", "stress", "trend"]
