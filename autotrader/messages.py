@@ -371,6 +371,13 @@ ENGLISH = {
         "the share of the bar's volume"
     ),
     "run.note_latency": "order latency {order} ms, response latency {response} ms",
+    "run.note_lognormal": "order and response latency lognormal, medians {order} and {response} ms, sigma {sigma}",
+    "run.note_feed": "order and response latency follow the feed's own lag; files of candles have none",
+    "run.note_queue": "how far cancellations by others move an order forward in its queue: {queue} model",
+    "run.note_margin": "isolated margin for every symbol",
+    "run.note_faults": (
+        "the venue refuses {errors:.1%} of the requests and leaves {lost:.1%} without an answer, as configured"
+    ),
     "run.progress_read": "reading",
     "run.progress_run": "running",
     "run.progress_verify": "verifying",
@@ -1012,6 +1019,11 @@ KOREAN = {
         "캔들 체결: 다음 시가, 반스프레드 {half} bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)"
     ),
     "run.note_latency": "주문 지연 {order} ms, 응답 지연 {response} ms",
+    "run.note_lognormal": "주문·응답 지연은 로그 정규 분포(중앙값 {order}, {response} ms, 시그마 {sigma})",
+    "run.note_feed": "주문·응답 지연은 시세 자체의 지연을 따릅니다. 캔들 파일에는 지연이 없습니다",
+    "run.note_queue": "다른 참여자의 취소가 주문을 앞당기는 정도: {queue} 모형",
+    "run.note_margin": "모든 심볼에 격리 증거금 적용",
+    "run.note_faults": "설정에 따라 모의 거래소가 요청의 {errors:.1%}를 거부하고 {lost:.1%}에 응답하지 않습니다",
     "run.progress_read": "읽는 중",
     "run.progress_run": "실행 중",
     "run.progress_verify": "검증 중",

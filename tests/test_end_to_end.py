@@ -222,6 +222,28 @@ def test_what_was_assumed_and_from_where_is_said(runs):
     assert any("0.5 +- 0.5" in note and "168 h" in note for note in runs["trend"].summary["notes"])
 
 
+def test_the_venue_is_described_as_it_was_configured(runs, tmp_path):
+    plain = runs["quoter"].summary["notes"]
+    assert "order latency 20.0 ms, response latency 5.0 ms" in plain
+    assert any(note.endswith("in its queue: pessimistic model") for note in plain)
+    assert not any("isolated" in note or "refuses" in note for note in plain)
+    told = finish(
+        "quoter",
+        tmp_path / "run",
+        margin='"isolated"',
+        latency='"lognormal"',
+        queue='"linear"',
+        error_share="0.1",
+        lost_share="0.05",
+    ).summary["notes"]
+    assert "order and response latency lognormal, medians 20.0 and 5.0 ms, sigma 0.5" in told
+    assert any(note.endswith("in its queue: linear model") for note in told)
+    assert "isolated margin for every symbol" in told
+    assert "the venue refuses 10.0% of the requests and leaves 5.0% without an answer, as configured" in told
+    followed = finish("quoter", tmp_path / "feed", latency='"feed"').summary["notes"]
+    assert any("follow the feed's own lag" in note for note in followed)
+
+
 def test_a_symbol_whose_cap_is_below_its_minimum_is_named(tmp_path):
     run = finish("trend", tmp_path / "run", initial_equity_usdt="100.0")
     assert any(text.startswith("BTCUSDT: the cap of 20.00 USDT is below") for text in run.summary["warnings"])

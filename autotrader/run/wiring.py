@@ -23,7 +23,7 @@ from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
 from autotrader.adapters.storage.store import Store
 from autotrader.adapters.web import report
-from autotrader.config import Config
+from autotrader.config import Config, Venue
 from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import language, say
 from autotrader.ports import MarketSource
@@ -271,7 +271,20 @@ class _Run:
             )
         if self.config.sources.book == "candle":
             yield say("run.note_impact", half=venue.half_spread_bps, impact=venue.impact_coefficient)
-        yield say("run.note_latency", order=venue.order_latency_ms, response=venue.response_latency_ms)
+        yield _latency_note(venue)
+        if self.config.sources.book == "l2":
+            yield say("run.note_queue", queue=venue.queue)
+        if self.config.run.margin == "isolated":
+            yield say("run.note_margin")
+        if venue.error_share or venue.lost_share:
+            yield say("run.note_faults", errors=venue.error_share, lost=venue.lost_share)
+
+
+def _latency_note(venue: Venue) -> str:
+    medians = {"order": venue.order_latency_ms, "response": venue.response_latency_ms}
+    if venue.latency == "lognormal":
+        return say("run.note_lognormal", sigma=venue.latency_sigma, **medians)
+    return say("run.note_feed") if venue.latency == "feed" else say("run.note_latency", **medians)
 
 
 def _candle_warnings(source: Candles) -> Iterable[str]:
