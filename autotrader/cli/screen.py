@@ -216,9 +216,9 @@ def _stressed(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['leverage']}x",
         say("stress.liquidated", time=gone[:16].replace("T", " ")) if gone else say("stress.survived"),
         f"{round(row['lowest_equity'], 2) + 0.0:,.2f}",  # dust of rounding has no sign
-        _share(row["nearest_distance"]),
-        f"{row['funding']:,.2f}",
-        _share(row["largest_gap"]),
+        _signed(row["nearest_distance"]),
+        f"{row['funding']:+,.2f}",
+        _signed(row["largest_gap"]),
     )
 
 
@@ -254,6 +254,10 @@ def _hashes(source: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _share(value: float | None) -> str:
     return say("result.undefined") if value is None else f"{value:.2%}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2%}"
 
 
 def _ratio(value: float | None) -> str:

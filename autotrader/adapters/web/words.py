@@ -394,21 +394,21 @@ EN: Mapping[str, str] = MappingProxyType(
         "stress.lived": "Survived at {leverages}.",
         "stress.gone": "Liquidated at {leverages}, UTC.",
         "stress.outcome": "What became of it",
-        "stress.outcome_note": "Times are UTC; what happened within a bar bears the stamp at which it closed. "
-        "Lowest equity: of the mark's lows that were survived, and of what a liquidation left. Nearest "
+        "stress.outcome_note": "Amounts are USDT, times UTC; what happened within a bar bears the stamp at which it "
+        "closed. Lowest equity: of the mark's lows that were survived, and of what a liquidation left; with isolated "
+        "margin of the position alone, while what was kept back beside it counts among what is left. Nearest "
         "liquidation: how far the mark's low stayed above the liquidation price, below zero how far the bar that "
-        "liquidated went through it. Funding is received positive. Gap: high, low or close of the last price "
-        "against the mark's in the same bar, where they were farthest apart.",
+        "liquidated went through it. Funding is received positive.",
         "stress.leverage": "Leverage",
         "stress.entry": "Bought at {price} USDT, {time} UTC.",
         "stress.became": "Outcome",
-        "stress.notional": "Notional, USDT",
-        "stress.lowest": "Lowest equity, USDT",
+        "stress.notional": "Notional",
+        "stress.lowest": "Lowest equity",
         "stress.nearest": "Nearest liquidation",
-        "stress.paid": "Funding, USDT",
-        "stress.fees": "All fees, USDT",
+        "stress.paid": "Funding",
+        "stress.fees": "All fees",
         "stress.fee": "Liquidation fee",
-        "stress.left": "Left, USDT",
+        "stress.left": "Left",
         "stress.gap": "The last price was farthest from the mark in the bar to {time} UTC: {gap}.",
         "stress.survived": "survived",
         "stress.liquidated": "liquidated {time}",
@@ -827,21 +827,21 @@ KO: Mapping[str, str] = MappingProxyType(
         "stress.lived": "생존: {leverages}.",
         "stress.gone": "청산: {leverages}, UTC.",
         "stress.outcome": "결과",
-        "stress.outcome_note": "시각은 UTC이며, 봉 안에서 일어난 일은 그 봉이 닫히는 시각으로 적습니다. 최저 "
-        "자산은 살아남은 마크 저가에서의 자산과 청산 뒤 남은 자산 가운데 가장 낮은 값입니다. 청산까지 최단 거리는 "
-        "마크 저가가 청산 가격 위에 남긴 거리이며, 0 미만이면 청산한 봉이 청산 가격을 그만큼 뚫고 내려갔다는 "
-        "뜻입니다. 펀딩비는 받은 금액이 양수입니다. 차이는 같은 봉에서 체결가와 마크의 고가, 저가, 종가가 가장 크게 "
-        "벌어진 값입니다.",
+        "stress.outcome_note": "금액은 USDT, 시각은 UTC이며, 봉 안에서 일어난 일은 그 봉이 닫히는 시각으로 적습니다. "
+        "최저 자산은 살아남은 마크 저가에서의 자산과 청산 뒤 남은 자산 가운데 가장 낮은 값입니다. 격리 증거금에서는 "
+        "포지션만의 자산이며, 포지션 밖에 남겨 둔 금액은 남은 자산에 들어갑니다. 청산까지 최단 거리는 마크 저가가 "
+        "청산 가격 위에 남긴 거리이며, 0 미만이면 청산한 봉이 청산 가격을 그만큼 뚫고 내려갔다는 뜻입니다. 펀딩비는 "
+        "받은 금액이 양수입니다.",
         "stress.leverage": "레버리지",
         "stress.entry": "매수 가격 {price} USDT, {time} UTC.",
         "stress.became": "결말",
-        "stress.notional": "명목 금액, USDT",
-        "stress.lowest": "최저 자산, USDT",
+        "stress.notional": "명목 금액",
+        "stress.lowest": "최저 자산",
         "stress.nearest": "청산까지 최단 거리",
-        "stress.paid": "펀딩비, USDT",
-        "stress.fees": "수수료 합계, USDT",
+        "stress.paid": "펀딩비",
+        "stress.fees": "수수료 합계",
         "stress.fee": "청산 수수료",
-        "stress.left": "남은 자산, USDT",
+        "stress.left": "남은 자산",
         "stress.gap": "체결가는 {time} UTC에 닫힌 봉에서 마크 가격과 가장 크게 벌어졌습니다({gap}).",
         "stress.survived": "생존",
         "stress.liquidated": "청산 {time}",
