@@ -767,6 +767,12 @@ def test_every_korean_text_is_korean():
     assert [key for key, text in KO.items() if not re.search("[가-힣]", text)] == []
 
 
+def test_every_code_of_the_venue_is_explained(root):
+    codes = re.findall(r"^    [A-Z_]+ = (-\d{4})$", (root / "core_ext/request.pxd").read_text(), re.MULTILINE)
+    assert len(codes) > 40
+    assert {f"reason.VENUE_{code}" for code in codes} <= EN.keys()
+
+
 def test_every_reason_alarm_and_cap_of_the_core_is_explained():
     types = pytest.importorskip("core_ext.types")
     sizing = pytest.importorskip("core_ext.sizing")
