@@ -73,6 +73,9 @@ cdef struct ended_t:
     # What became of an order, for whoever asks.
     uint64_t client_id
     int64_t undone
+    int64_t venue_id           # of a filled one, with the price and lots that it had
+    int64_t price_ticks
+    int64_t lots
     int account
     uint8_t kind               # of the row that ended it, FILL for a filled one
     uint8_t reason
@@ -152,6 +155,7 @@ cdef class Exchange:
     cdef int cancel(self, uint64_t client_id, int symbol, int account, int64_t now) except -1
     cdef int query(self, uint64_t client_id, int symbol, int account, int64_t now) except -1
     cdef int serve(self, const asked_t* order, int kind, int account, int64_t now) except -1
+    cdef int lose(self, const asked_t* order, int kind, int account, bint done, int64_t now) except -1
     cdef int carry_out(self, const asked_t* order, int kind, int account, int64_t now) except -1
     cdef int turn_down(self, const asked_t* order, int kind, int account, int64_t now, int code) except -1
     cdef int change_setting(self, int symbol, int setting, int64_t value, int account, int64_t now) except? -1
@@ -159,7 +163,7 @@ cdef class Exchange:
     cdef int transfer(self, int asset, int64_t amount_e8, int account, int64_t now) except? -1
     cdef event_t* say(self, uint8_t kind, int symbol, int account, int64_t now) except NULL
     cdef int say_algo(self, const algo_t* o, int status, int64_t child, int code, int64_t now) except -1
-    cdef int remember(self, uint64_t client_id, int account, uint8_t kind, int64_t undone, int reason) noexcept
+    cdef ended_t* remember(self, uint64_t client_id, int account, uint8_t kind, int64_t undone, int reason) noexcept
     cdef int answer(self, const asked_t* order, int account, int64_t now) except -1
 
     # Orders.

@@ -184,7 +184,10 @@ cdef class Exchange:
     cdef int close_book(self, const resting_t* o, uint8_t kind, int reason, int64_t now) except -1:
         # An order has ended.
         cdef event_t* row
-        self.remember(o.order.client_id, o.account, kind, o.leaves, reason)
+        cdef ended_t* end = self.remember(o.order.client_id, o.account, kind, o.leaves, reason)
+        end.venue_id = o.venue_id
+        end.price_ticks = o.order.price_ticks
+        end.lots = o.order.lots
         if o.algo_id:
             row = self.say(Kind.ALGO, o.order.symbol, o.account, now)
             row.a = o.order.client_id
@@ -193,7 +196,7 @@ cdef class Exchange:
             row.d = o.venue_id
         return 0
 
-    cdef int remember(self, uint64_t client_id, int account, uint8_t kind, int64_t undone, int reason) noexcept:
+    cdef ended_t* remember(self, uint64_t client_id, int account, uint8_t kind, int64_t undone, int reason) noexcept:
         cdef ended_t* place = &self.ended[self.ended_count & (MAX_ENDED - 1)]
         place.client_id = client_id
         place.account = account
@@ -201,7 +204,7 @@ cdef class Exchange:
         place.undone = undone
         place.reason = reason
         self.ended_count += 1
-        return 0
+        return place
 
     # ------------------------------------------------------------------ requests
 
@@ -225,7 +228,6 @@ cdef class Exchange:
         return self.serve(&order, Kind.QUERY, account, now)
 
     cdef int serve(self, const asked_t* order, int kind, int account, int64_t now) except -1:
-        cdef event_t* row
         cdef Py_ssize_t first, k
         cdef int fate = 0
         self.pass_stamp(order.symbol, now)
@@ -233,12 +235,10 @@ cdef class Exchange:
         if self.faults is not None:
             fate = self.faults.fate(kind, account, only_closes(order), now)
         if fate == LOST_DONE or fate == LOST_UNDONE:
-            row = self.say(Kind.LOST, order.symbol, account, now)
-            row.a = order.client_id
-            row.b = kind
+            self.lose(order, kind, account, fate == LOST_DONE, now)
         elif fate:
             self.turn_down(order, kind, account, now, fate)
-        if fate == 0 or fate == LOST_DONE:
+        else:
             self.carry_out(order, kind, account, now)
         if self.faults is not None and self.faults.delay_ns:
             for k in range(first, self.out.size):
@@ -246,6 +246,20 @@ cdef class Exchange:
                     self.out.data[k].ts += self.faults.delay_ns
         self.watch_last(order.symbol, now)
         return self.publish(order.symbol, now)
+
+    cdef int lose(self, const asked_t* order, int kind, int account, bint done, int64_t now) except -1:
+        # The answer is lost. What happens to an order is told apart from it; a refusal and what was asked are not.
+        cdef event_t* row = self.say(Kind.LOST, order.symbol, account, now)
+        row.a = order.client_id
+        row.b = kind
+        if not done or kind == Kind.QUERY:
+            return 0
+        self.carry_out(order, kind, account, now)
+        row = self.out.data + self.out.size - 1
+        if row.kind == Kind.REJECTED or row.kind == Kind.AMEND_REJECTED or row.kind == Kind.CANCEL_REJECTED:
+            self.out.size -= 1
+            self.to.size -= 1
+        return 0
 
     cdef int carry_out(self, const asked_t* order, int kind, int account, int64_t now) except -1:
         if kind == Kind.ORDER:
@@ -257,12 +271,13 @@ cdef class Exchange:
         return self.answer(order, account, now)
 
     cdef int answer(self, const asked_t* order, int account, int64_t now) except -1:
-        # What has become of an order. Fills are said once, when they happen, and never again here: a filled order
-        # has been answered by its fills.
+        # What has become of an order. Fills are said once, when they happen, and never again here: of a filled order
+        # the answer is what it was.
         cdef place_t* place = &self.places[order.symbol]
         cdef const resting_t* o
         cdef const ended_t* end
         cdef event_t* row
+        cdef bint filled
         cdef uint64_t n
         cdef int k = self.find(order.client_id, order.symbol, account)
         if k >= 0:
@@ -280,11 +295,12 @@ cdef class Exchange:
             end = &self.ended[(self.ended_count - 1 - n) & (MAX_ENDED - 1)]
             if end.client_id != order.client_id or end.account != account:
                 continue
-            if end.kind != Kind.FILL:
-                row = self.say(end.kind, order.symbol, account, now)
-                row.a = order.client_id
-                row.b = end.undone
-                row.c = end.reason
+            filled = end.kind == Kind.FILL
+            row = self.say(Kind.ACCEPTED if filled else end.kind, order.symbol, account, now)
+            row.a = order.client_id
+            row.b = end.venue_id if filled else end.undone
+            row.c = end.price_ticks if filled else end.reason
+            row.d = end.lots if filled else 0
             return 0
         row = self.say(Kind.ABSENT, order.symbol, account, now)
         row.a = order.client_id

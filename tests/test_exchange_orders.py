@@ -577,6 +577,18 @@ def test_of_a_lost_request_only_a_question_tells_what_became(what, later):
     assert place.query(1) == [later]
 
 
+def test_what_nobody_hears_when_an_answer_is_lost_is_a_refusal_and_what_was_asked():
+    place = faulty("lost, carried out")
+    assert place.send(BUY, 10, 990) == [("LOST", Kind.ORDER), ("ACCEPTED", 990, 10)]  # that is the account's own news
+    assert place.send(BUY, 0, 990) == [("LOST", Kind.ORDER)]
+    assert place.amend(1, 10, 990) == [("LOST", Kind.AMEND)]
+    assert place.amend(1, 11, 990) == [("LOST", Kind.AMEND), ("AMENDED", 990, 11)]
+    assert place.query(1) == [("LOST", Kind.QUERY)]
+    assert place.cancel(9) == [("LOST", Kind.CANCEL)]
+    assert place.cancel(1) == [("LOST", Kind.CANCEL), ("CANCELED", 11)]
+    assert len(place.venue.said()[0]) == len(place.venue.said()[1])
+
+
 def test_lost_requests_are_carried_out_by_a_coin_that_a_seed_tosses_again():
     def run(seed):
         place = faulty("lost", seed=seed)
@@ -621,7 +633,7 @@ def test_a_question_is_answered_by_what_became_of_the_order_and_never_by_a_fill(
     place.send(BUY, 10, 985)
     place.cancel(5)
     assert place.query(1) == [("ACCEPTED", 990, 10)]
-    assert place.query(2) == []  # its fill has been said
+    assert place.query(2) == [("ACCEPTED", 1001, 10)]  # what it was: its fill has been said
     assert place.query(3) == [("EXPIRED", 410, 2)]
     assert place.query(4) == [NEW]
     assert place.query(5) == [("CANCELED", 10)]
