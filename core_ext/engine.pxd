@@ -36,6 +36,7 @@ cdef class Engine:
     cdef readonly bint failed              # the strategy raised and is disabled
     cdef readonly object failure           # what it raised
     cdef readonly uint64_t liquidations
+    cdef bint asking                       # a wake-up to ask for orders of unknown outcome is on its way
     cdef int64_t flattened                 # last attempt to close everything
     cdef int64_t reduced[128]              # last forced reduction, by symbol
     cdef bint near[128]                    # liquidation is near, and the alarm has been raised
@@ -57,9 +58,11 @@ cdef class Engine:
     cdef int on_account(self, const event_t* row) except -1
     cdef int on_forced(self, const event_t* row, int leg) except -1
     cdef int on_answer(self, const event_t* row) except -1
+    cdef int on_accepted(self, order_t* order, const event_t* row) except -1
     cdef int on_algo(self, order_t* order, const event_t* row) except -1
     cdef int on_lost(self, order_t* order, const event_t* row) except -1
     cdef int on_ended(self, const order_t* order) except -1
+    cdef int ask_later(self) except -1
     cdef int ask_unknown(self) except -1
     cdef int on_fill(self, const event_t* row) except -1
     cdef int on_control(self, const event_t* row) except -1

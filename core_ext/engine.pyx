@@ -336,14 +336,26 @@ cdef class Engine:
             self.on_algo(order, row)
         elif row.kind == Kind.LOST:
             self.on_lost(order, row)
+        elif row.kind == Kind.ACCEPTED:
+            self.on_accepted(order, row)
         else:
-            if row.kind == Kind.ACCEPTED:
-                order.venue_id = row.b
-                if order.terms & Term.CLOSE_POSITION:
-                    self.orders.on_sized(order, row.d, row.ts)     # known from the trigger on
             self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
         self.gate.update(row.symbol, self.desk.now)
         return self.on_ended(order)
+
+    cdef int on_accepted(self, order_t* order, const event_t* row) except -1:
+        # The order is at the venue: news, or the answer to a question. That names what the order is now, whatever was
+        # asked of it, and is old news when its fills were faster.
+        cdef bint asked = order.state == OrderState.UNKNOWN and order.amend_lots != 0
+        order.venue_id = row.b
+        if order.state == OrderState.FILLED:
+            return 0
+        if order.terms & Term.CLOSE_POSITION:
+            self.orders.on_sized(order, row.d, row.ts)     # known from the trigger on
+        self.orders.on_evidence(order, Evidence.E_ACCEPTED, row.ts)
+        if asked:
+            self.orders.on_amended(order, row.c, row.d, row.ts)
+        return 0
 
     cdef int on_algo(self, order_t* order, const event_t* row) except -1:
         cdef int evidence
@@ -360,12 +372,17 @@ cdef class Engine:
         return 0
 
     cdef int on_lost(self, order_t* order, const event_t* row) except -1:
-        # Nobody knows what the venue did: the exposure stays held and the venue is asked, until it answers.
-        if row.b != Kind.QUERY:
+        # Nobody knows what the venue did: the exposure stays held and the venue is asked, until it answers. Of an order
+        # that has ended there is nothing to know.
+        if row.b != Kind.QUERY and not is_terminal(order.state):
             self.orders.on_evidence(order, Evidence.E_LOST, row.ts)
-        if order.state == OrderState.UNKNOWN:
-            self.desk.set_timer(ASK_UNKNOWN, self.desk.now + SECOND)
+        if order.state == OrderState.UNKNOWN and not self.asking:
+            self.ask_later()
         return 0
+
+    cdef int ask_later(self) except -1:
+        self.asking = True
+        return self.desk.set_timer(ASK_UNKNOWN, self.desk.now + SECOND)
 
     cdef int on_ended(self, const order_t* order) except -1:
         cdef int level
@@ -422,13 +439,14 @@ cdef class Engine:
         # Never send again: ask, once a second, until the venue says what it did.
         cdef order_t* order
         cdef int k
+        self.asking = False
         if self.orders.unknown == 0:
             return 0
         for k in range(ORDER_PLACES):
             order = &self.orders.table[k]
             if order.state == OrderState.UNKNOWN:
                 self.desk.query(order.client_id)
-        return self.desk.set_timer(ASK_UNKNOWN, self.desk.now + SECOND)
+        return self.ask_later()
 
     cdef int alarm(self, int alarm, int symbol) except -1:
         cdef event_t* row = self.desk.post(Kind.ALARM, symbol)
@@ -518,7 +536,7 @@ cdef class Engine:
         """Return the whole trading state as plain values."""
         count = self.instruments.size
         return (
-            self.desk.now, self.events, self.failed, self.liquidations, self.flattened,
+            self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking,
             self.account.state(),
             [(self.near[k], self.reduced[k]) for k in range(count)],
             self.orders.state(),

@@ -204,6 +204,8 @@ cdef class Orders:
         elif (evidence == E_ACCEPTED or evidence == E_TRIGGERING) and not order.triggered:
             order.triggered = True             # of a conditional order: the rest is margin from now on
             self.recount(order)
+        if evidence == E_PART and order.state == OrderState.UNKNOWN and order.amend_lots:
+            return True                        # whether it was amended is as unknown as before
         if state == STAY or state == order.state:
             return True
         if evidence == E_CANCEL_REJECTED and is_conditional(order.type) and not order.triggered:

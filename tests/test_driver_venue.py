@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import E8, RECORDING, configuration, limits, spec
+from builders import E8, RECORDING, configuration, limits, row, spec
 from test_engine import BUY, MIDDLE, SECOND, SELL, SIZING, Tape
 
 from autotrader.cli import main
@@ -15,7 +15,7 @@ from core_ext.fault import Faults
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency
 from core_ext.strategy import Strategy
-from core_ext.types import Instruments, Kind, OrderType, Setting
+from core_ext.types import Flag, Instruments, Kind, OrderType, Setting
 
 EQUITY = 100_000 * E8
 STOP = OrderType.STOP_MARKET
@@ -40,9 +40,14 @@ class Steps(Strategy):
 class Run:
     """A strategy's steps against the venue, one touch a second."""
 
-    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=()):
+    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=(), trade=None):
         tape = Tape()
-        rows = [tape.opening] + [tape.touch(ns=SECOND) for _ in range(len(steps) + 2)]
+        rows = [tape.opening]
+        for k in range(len(steps) + 2):
+            rows.append(tape.touch(ns=SECOND))
+            if trade and k + 2 == trade[0]:  # somebody sells, a while after that touch
+                flags = Flag.F_END | Flag.F_SELL
+                rows.append(row(Kind.TRADE, tape.ts + trade[1], flags=flags, a=1, b=trade[2], c=trade[3]))
         for ticks in marks:
             rows += [tape.mark(ticks), tape.touch(ns=SECOND)]
         self.rows = np.concatenate(rows)
@@ -51,7 +56,7 @@ class Run:
         )
         self.engine = self.make()
         self.account = Account(self.engine.instruments, EQUITY)
-        venue = Exchange(self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=faults)
+        self.venue = venue = Exchange(self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=faults)
         self.path = folder / "journal"
         journal = JournalWriter(str(self.path))
         driver = Driver(self.engine, venue, None, journal, 20_000_000, 5_000_000, SECOND, latency)
@@ -115,6 +120,89 @@ def test_only_the_venue_ends_an_order_whose_answer_was_lost(tmp_path, what, end,
     assert Kind.LOST in kinds
     assert (Kind.QUERY in kinds) == asked
     assert run.states() == [end]
+    assert run.agrees()
+
+
+def moment(touches):
+    """Return the stamp of the n-th touch; what is asked for then reaches the venue 20 ms later."""
+    return int(Tape().opening["ts"][-1]) + (touches - 1) * SECOND
+
+
+def asked(run, kind):
+    return sum(int((block.array()["kind"] == int(kind)).sum()) for block in read_journal(run.path))
+
+
+@pytest.mark.parametrize("what", ["lost, not carried out", "lost", 503])
+def test_a_venue_that_is_silent_is_asked_once_a_second_and_no_more(tmp_path, what):
+    # Two orders are lost, then every question for ten seconds.
+    faults = Faults([(0, moment(1) + SECOND // 2, "lost, not carried out", 1.0, 0), (0, moment(11), what, 1.0, 0)])
+
+    def both(desk):
+        for k in (3, 4):
+            assert desk.submit(0, BUY, 5, MIDDLE - k)
+
+    run = Run(tmp_path, both, *[None] * 13, faults=faults)
+    assert run.states() == ["REJECTED_"] * 2
+    assert 20 <= asked(run, Kind.QUERY) <= 24
+    assert asked(run, Kind.SET_TIMER) <= 13
+    assert run.agrees()
+
+
+@pytest.mark.parametrize("what", ["lost, carried out", "lost, not carried out"])
+def test_a_lost_amendment_is_settled_by_what_the_venue_holds(tmp_path, what):
+    faults = Faults([(moment(2), moment(3), what, 1.0, 0)])
+
+    def change(desk):
+        assert desk.amend(desk.orders.rows()[0]["client_id"], MIDDLE - 2, 7)
+
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), change, *[None] * 3, faults=faults)
+    (order,) = run.engine.orders.rows()
+    (resting,) = run.venue.resting(0)
+    assert (order["price_ticks"], order["lots"]) == (resting["order"]["price_ticks"], resting["order"]["lots"])
+    assert (order["amend_lots"], order["amend_ticks"], run.states()) == (0, 0, ["LIVE"])
+    assert run.agrees()
+
+
+@pytest.mark.parametrize(("lots", "state"), [(5, "FILLED"), (2, "LIVE")])
+def test_a_fill_does_not_hide_that_an_amendment_is_unknown(tmp_path, lots, state):
+    # The order fills as it was while nobody knows whether it has become larger.
+    faults = Faults([(moment(2), moment(3), "lost, not carried out", 1.0, 0)])
+
+    def change(desk):
+        assert desk.amend(desk.orders.rows()[0]["client_id"], MIDDLE - 2, 7)
+
+    run = Run(
+        tmp_path,
+        lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3),
+        change,
+        *[None] * 3,
+        faults=faults,
+        trade=(2, SECOND // 10, MIDDLE - 4, lots),
+    )
+    (order,) = run.engine.orders.rows()
+    assert (run.states(), order["lots"], order["filled"], order["amend_lots"]) == ([state], 5, lots, 0)
+    assert run.engine.orders.exposure(0, BUY)["lots"] == 5 - lots
+    assert run.engine.orders.illegal == 0
+    assert run.agrees()
+
+
+def test_the_loss_of_an_answer_about_an_order_that_has_ended_is_nothing_illegal(tmp_path):
+    faults = Faults([(moment(2), moment(3), "lost, carried out", 1.0, 0)])
+    ids = []
+
+    def forget(desk):  # the fill is under way while the cancel leaves
+        desk.cancel(ids[0])
+
+    run = Run(
+        tmp_path,
+        lambda desk: ids.append(desk.submit(0, BUY, 5, MIDDLE - 3)),
+        forget,
+        *[None] * 3,
+        faults=faults,
+        trade=(2, SECOND // 100, MIDDLE - 4, 5),
+    )
+    assert run.states() == ["FILLED"]
+    assert run.engine.orders.illegal == 0
     assert run.agrees()
 
 
