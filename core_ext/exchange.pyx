@@ -13,8 +13,9 @@ from core_ext.fixed cimport (
 )
 from core_ext.perpetual cimport Perpetual
 from core_ext.queue cimport cancelled_ahead
-from core_ext.request cimport Code, beyond, copy_approved, filter_refusal, only_closes, parameter_refusal, \
-    asked_t, triggers_above
+from core_ext.request cimport (
+    Code, asked_t, beyond, copy_approved, filter_refusal, match_refusal, only_closes, parameter_refusal, triggers_above,
+)
 from core_ext.types cimport (
     AlgoStatus, Asset, Cause, Flag, Instruments, Kind, OrderType, PriceMatch, Rows, SelfTrade, Side, Term,
     TimeInForce, approved_t, event_t, instrument_t, is_conditional, leg_of, set_filters,
@@ -557,9 +558,13 @@ cdef class Exchange:
         wanted = o.order
         wanted.lots = order.lots
         wanted.price_match = order.price_match
+        wanted.price_ticks = order.price_ticks
         wanted.stp = SelfTrade.STP_NONE        # a modified order has its self-trade prevention reset
-        wanted.price_ticks = self.matched_price(order) if order.price_match else order.price_ticks
-        code = self.amend_refusal(&place.resting[k], &wanted)
+        code = match_refusal(&wanted)
+        if code == 0:
+            if wanted.price_match:
+                wanted.price_ticks = self.matched_price(&wanted)
+            code = self.amend_refusal(&place.resting[k], &wanted)
         if code:
             return self.turn_down(order, Kind.AMEND, account, now, code)
         self.remove(order.symbol, k)
@@ -586,6 +591,9 @@ cdef class Exchange:
         cdef int leg = leg_of(wanted.position_side)
         cdef asked_t rest = wanted[0]
         cdef int code = 0
+        rest.lots = wanted.lots - (o.order.lots - o.leaves)
+        if not i.tradable:
+            return Code.AMEND_SYMBOL_CLOSED
         if o.order.type != OrderType.LIMIT:
             return Code.AMEND_LIMIT_ONLY
         if wanted.price_ticks == o.order.price_ticks and wanted.lots == o.order.lots:
@@ -598,10 +606,9 @@ cdef class Exchange:
         if code:
             return code
         if only_closes(wanted):
-            return 0
+            return Code.REDUCE_ONLY_REJECT if a.hedge and rest.lots > max(0, self.may_fill(o, rest.lots)) else 0
         if value_e8(i, price_e8(i, wanted.price_ticks), wanted.lots) < i.min_notional_e8:
-            return Code.NOTIONAL_BELOW
-        rest.lots = wanted.lots - (o.order.lots - o.leaves)
+            return Code.AMEND_NOTIONAL
         if rest.lots <= 0:
             return 0
         a.open_order(wanted.symbol, leg, wanted.side, -o.counted_e8, 0)
@@ -1063,7 +1070,7 @@ cdef class Exchange:
         cdef Account a = <Account> self.accounts[o.account]
         cdef int64_t held = a.positions[symbol + leg_of(order.position_side) * ACCOUNT_SYMBOLS].lots
         cdef int64_t before_e8 = place.at_e8, ts_before = place.ts_at
-        cdef int code = 0
+        cdef int code = 0 if self.instruments.data[symbol].tradable else Code.SYMBOL_CLOSED
         self.remove_algo(symbol, k)
         self.say_algo(&o, AlgoStatus.ALGO_TRIGGERING, 0, 0, now)
         order.type = OrderType.LIMIT if order.type == OrderType.STOP or order.type == OrderType.TAKE_PROFIT \
@@ -1075,7 +1082,7 @@ cdef class Exchange:
             if held == 0 or (held > 0) == (order.side == Side.BUY):
                 self.remember(order.client_id, o.account, Kind.EXPIRED, 0, OWN_END)
                 return self.say_algo(&o, AlgoStatus.ALGO_EXPIRED, 0, 0, now)
-        if order.price_match:
+        if code == 0 and order.price_match:
             order.price_ticks = self.matched_price(&order)
             code = Code.NO_LEVEL_TO_MATCH if order.price_ticks == 0 else 0
         if at_e8:

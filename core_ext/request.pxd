@@ -69,9 +69,11 @@ cdef enum Code:
     NOTIONAL_BELOW = -4164
     FOK_UNFILLED = -5021
     POST_ONLY_TAKES = -5022
+    AMEND_SYMBOL_CLOSED = -5024
     AMEND_LIMIT_ONLY = -5025
     AMEND_TOO_OFTEN = -5026
     AMEND_NO_CHANGE = -5027
+    AMEND_NOTIONAL = -5029
     BAD_PRICE_MATCH = -5037
     PRICE_MATCH_TYPE = -5038
     BAD_SELF_TRADE = -5039
@@ -80,6 +82,7 @@ cdef enum Code:
 
 
 cdef void copy_approved(asked_t* request, const approved_t* approved) noexcept nogil
+cdef int match_refusal(const asked_t* r) noexcept nogil
 cdef int parameter_refusal(const instrument_t* i, const asked_t* r, bint hedge, int64_t now) noexcept nogil
 cdef int filter_refusal(const instrument_t* i, const asked_t* r, int64_t mark_e8) noexcept nogil
 cdef bint triggers_above(const asked_t* r) noexcept nogil

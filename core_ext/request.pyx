@@ -9,7 +9,7 @@ from core_ext.types cimport (
 
 cdef int64_t GOOD_FOR = 600 * 1000000000     # a GTD order lives at least this long, ns
 cdef int64_t CALLBACK_MIN = 100000           # trailing: 0.1 %
-cdef int64_t CALLBACK_MAX = 10000000         # 10 %
+cdef int64_t CALLBACK_MAX = 20000000         # 20 %
 
 
 cdef void copy_approved(asked_t* request, const approved_t* approved) noexcept nogil:
@@ -53,8 +53,24 @@ cdef int close_refusal(const asked_t* r, bint hedge) noexcept nogil:
     return POSITION_SIDE_MISMATCH if hedge and (r.position_side == 1) == (r.side == Side.BUY) else 0
 
 
+cdef int match_refusal(const asked_t* r) noexcept nogil:
+    # A price match names the price, or the client does.
+    if r.price_match == 0:
+        return 0
+    if r.price_match > PriceMatch.QUEUE_20 or r.price_ticks:
+        return BAD_PRICE_MATCH
+    return 0 if has_limit(r) else PRICE_MATCH_TYPE
+
+
+cdef int trailing_refusal(const instrument_t* i, const asked_t* r) noexcept nogil:
+    if not CALLBACK_MIN <= r.callback_e8 <= CALLBACK_MAX:
+        return BAD_PARAMETER
+    return 0 if 0 <= r.activate_ticks <= i.max_ticks else BAD_ACTIVATION
+
+
 cdef int parameter_refusal(const instrument_t* i, const asked_t* r, bint hedge, int64_t now) noexcept nogil:
     # Parameters that exclude each other or say nothing.
+    cdef int code
     if r.type > OrderType.TRAILING_STOP_MARKET:
         return BAD_TYPE
     if r.position_side > 2 or (r.position_side != 0) != hedge:
@@ -67,13 +83,15 @@ cdef int parameter_refusal(const instrument_t* i, const asked_t* r, bint hedge, 
         return BAD_GOOD_TILL
     if r.stp > SelfTrade.EXPIRE_BOTH:
         return BAD_SELF_TRADE
-    if r.price_match:
-        if r.price_match > PriceMatch.QUEUE_20 or r.price_ticks:
-            return BAD_PRICE_MATCH
-        if not has_limit(r):
-            return PRICE_MATCH_TYPE
-    if r.type == OrderType.TRAILING_STOP_MARKET and not CALLBACK_MIN <= r.callback_e8 <= CALLBACK_MAX:
-        return BAD_PARAMETER
+    code = match_refusal(r)
+    if code:
+        return code
+    if not has_limit(r) and (r.price_ticks or r.tif != TimeInForce.GTC):
+        return NOT_REQUIRED
+    if r.type == OrderType.TRAILING_STOP_MARKET:
+        code = trailing_refusal(i, r)
+        if code:
+            return code
     return close_refusal(r, hedge) if r.terms & Term.CLOSE_POSITION else 0
 
 

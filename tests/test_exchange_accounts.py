@@ -410,7 +410,6 @@ class Riot(Town):
     def order(self, account, ticks):
         dice, hedge = self.dice, self.accounts[account].hedge
         given = {"position_side": dice.randint(1, 2) if hedge else 0, "stp": dice.randrange(4)}
-        given["tif"] = dice.choice((0, 0, 0, 1, 2, 3, 4))
         given["good_till"] = self.now + dice.randint(590, 1_500) * SECOND
         kind = dice.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6))
         if kind >= 2:
@@ -420,6 +419,8 @@ class Riot(Town):
         else:
             given["reduce_only"] = dice.random() < 0.2
         limit = ticks if kind in (0, 2, 4) else 0
+        if limit or dice.random() < 0.05:
+            given["tif"] = dice.choice((0, 0, 0, 1, 2, 3, 4))
         lots = 0 if given.get("terms", 0) & 1 else dice.randint(1, 4_000)
         return self.send(account, dice.randrange(2), lots, limit, type=kind, **given)
 

@@ -146,7 +146,14 @@ REFUSALS = [
     ({"side": SELL, "type": OrderType.STOP, "trigger_ticks": 990, "ticks": 0}, -4013),
     ({"side": SELL, "type": OrderType.STOP_MARKET, "trigger_ticks": 0}, -4013),
     ({"side": SELL, "type": TRAILING, "callback_e8": 99_999}, -1130),
-    ({"side": SELL, "type": TRAILING, "callback_e8": 10_000_001}, -1130),
+    ({"side": SELL, "type": TRAILING, "callback_e8": 20_000_001}, -1130),
+    ({"side": BUY, "type": TRAILING, "callback_e8": 10**6, "activate_ticks": -5}, -4135),
+    ({"side": SELL, "type": TRAILING, "callback_e8": 10**6, "activate_ticks": 10**9 + 1}, -4135),
+    ({"type": OrderType.MARKET, "ticks": 1}, -1106),
+    ({"type": OrderType.MARKET, "tif": TimeInForce.IOC}, -1106),
+    ({"type": OrderType.MARKET, "tif": TimeInForce.GTX}, -1106),
+    ({"side": SELL, "type": OrderType.STOP_MARKET, "trigger_ticks": 990, "tif": TimeInForce.GTX}, -1106),
+    ({"side": SELL, "type": OrderType.STOP_MARKET, "trigger_ticks": 990, "ticks": 5}, -1106),
     ({"side": SELL, "type": TRAILING, "callback_e8": 10**6, "activate_ticks": 1000}, -2021),
     ({"side": BUY, "type": TRAILING, "callback_e8": 10**6, "activate_ticks": 1000}, -2021),
     ({"reduce_only": True, "ticks": 990}, -2022),
@@ -263,6 +270,46 @@ def test_an_amendment_that_is_refused_leaves_the_order_as_it_was(wanted, code):
     before = place.venue.resting(0), place.account.available()
     assert place.amend(1, *wanted) == [("AMEND_REJECTED", code)]
     assert (place.venue.resting(0), place.account.available()) == before
+
+
+BAD_AMENDMENTS = [
+    ({"ticks": 0, "price_match": 200}, -5037),
+    ({"ticks": 998, "price_match": PriceMatch.QUEUE}, -5037),
+    ({"ticks": 998, "lots": 40}, -5029),
+]
+
+
+@pytest.mark.parametrize(("given", "code"), BAD_AMENDMENTS)
+def test_the_parameters_of_an_amendment_are_judged_in_the_codes_of_amendments(given, code):
+    place = Place(PLAIN | {"min_notional_e8": 4 * E8})
+    place.send(BUY, 50, 999)
+    given = {"lots": 50} | given
+    assert place.amend(1, given.pop("lots"), given.pop("ticks"), **given) == [("AMEND_REJECTED", code)]
+
+
+def test_an_amendment_may_follow_a_level():
+    place = Place()
+    place.send(SELL, 50, 1_010)
+    assert place.amend(1, 50, 0, price_match=PriceMatch.QUEUE_5) == [("AMENDED", 1005, 50)]
+
+
+def test_a_symbol_that_is_closed_takes_no_amendment_and_no_triggered_order():
+    place = Place()
+    place.trade(1000)
+    place.send(BUY, 50, 999)
+    place.send(SELL, 10, type=OrderType.STOP_MARKET, trigger_ticks=990)
+    place.venue.feed(row(Kind.STATUS, T0, a=0))
+    assert place.amend(1, 40, 999) == [("AMEND_REJECTED", -5024)]
+    assert place.trade(990)[-1] == ("ALGO", "REJECTED", -4141)
+    assert place.cancel(1) == [("CANCELED", 50)]
+
+
+def test_a_closing_order_of_hedge_mode_is_amended_no_further_than_its_leg():
+    place = hedged()
+    place.send(BUY, 50, position_side=1)
+    place.send(SELL, 50, 1010, position_side=1)
+    assert place.amend(2, 51, 1010) == [("AMEND_REJECTED", -2022)]
+    assert place.amend(2, 49, 1010) == [("AMENDED", 1010, 49)]
 
 
 def test_an_unknown_order_and_a_conditional_one_cannot_be_amended():
