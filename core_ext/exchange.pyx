@@ -5,7 +5,7 @@ from libc.math cimport ceil, floor, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from core_ext.account cimport ACCOUNT_SYMBOLS, Account, bracket_of, max_notional_of, position_t
+from core_ext.account cimport ACCOUNT_SYMBOLS, ASSETS, Account, asset_t, bracket_of, max_notional_of, position_t
 from core_ext.book cimport NO_KEY, Book, ladder_below
 from core_ext.fault cimport LOST_DONE, LOST_UNDONE, Faults
 from core_ext.fixed cimport (
@@ -24,6 +24,7 @@ from core_ext.types cimport (
 from core_ext.queue import QUEUE_MODELS
 
 cdef double DECAY = 0.95       # of a bar's variance and volume: half-life 13.5 bars
+cdef int64_t MOST_E8 = 1 << 60     # money beyond this is absurd
 cdef int MAX_AMENDS = 9999     # of one order
 cdef int FUND = -2             # the insurance fund as a taker
 cdef int LEVEL_OF[9]           # of the book, by PriceMatch
@@ -322,15 +323,10 @@ cdef class Exchange:
     cdef int move_margin(self, int symbol, int leg, int64_t amount, int account, int64_t now) except? -1:
         # Into an isolated leg, or out of it as far as its initial margin stays covered.
         cdef Account a = <Account> self.accounts[account]
-        cdef const position_t* p = &a.positions[symbol + leg * ACCOUNT_SYMBOLS]
         cdef event_t* row
-        if not a.margins[symbol].isolated or p.lots == 0:
-            return Code.NO_ISOLATED_POSITION
-        if amount > max(0, a.available_e8()):
-            return Code.CROSS_INSUFFICIENT
-        if amount < 0 and self.scope_equity(account, symbol, leg) + amount \
-                < magnitude(p.value_e8) // a.margins[symbol].leverage:
-            return Code.ISOLATED_INSUFFICIENT
+        cdef int code = a.margin_refusal(symbol, leg, amount)
+        if code:
+            return code
         a.book_margin(symbol, leg, amount)
         row = self.say(Kind.MARGIN_MOVED, symbol, account, now)
         row.flags |= Flag.F_SHORT if leg else 0
@@ -338,12 +334,18 @@ cdef class Exchange:
         return 0
 
     cdef int transfer(self, int asset, int64_t amount, int account, int64_t now) except? -1:
-        # Out of the futures wallet no more than is available, and of a coin no more than there is.
+        # Out of the futures wallet no more than there is, and than is available: a gain is no money yet, and what
+        # stands behind an isolated leg or is collateral of a position stays.
         cdef Account a = <Account> self.accounts[account]
         cdef event_t* row
-        if amount < 0 and -amount > (max(0, min(a.available_e8(), a.wallet_e8)) if asset == Asset.USDT
-                                     else a.assets[asset].wallet_e8):
-            return Code.BALANCE_INSUFFICIENT
+        cdef int64_t there
+        if not 0 <= asset < ASSETS or amount >= MOST_E8:
+            return Code.BAD_PARAMETER
+        if amount < 0:
+            there = a.assets[asset].wallet_e8 if asset else a.wallet_e8 - a.isolated_total_e8
+            if amount < -max(0, there) or (asset == Asset.USDT or a.multi_assets) \
+                    and collateral_lost(a, asset, amount) > max(0, a.available_e8()):
+                return Code.BALANCE_INSUFFICIENT
         a.book_transfer(asset, amount)
         row = self.say(Kind.TRANSFER, 0, account, now)
         row.a = amount
@@ -1924,6 +1926,17 @@ cdef class Exchange:
         """Return the conditional orders of a symbol that wait for their trigger, oldest first."""
         self.check(symbol, 0)
         return [dict(self.places[symbol].algos[k]) for k in range(self.places[symbol].algo_count)]
+
+
+cdef int64_t collateral_lost(Account a, int asset, int64_t amount) noexcept:
+    # What equity loses when so much (negative) leaves the wallet of an asset.
+    cdef const asset_t* coin = &a.assets[asset]
+    cdef int64_t before, after
+    if asset == Asset.USDT:
+        return -amount
+    before = mul_div(coin.wallet_e8, coin.price_e8, E8)
+    after = mul_div(coin.wallet_e8 + amount, coin.price_e8, E8)
+    return part_e8(before, coin.ratio_e8) - part_e8(after, coin.ratio_e8)
 
 
 cdef double adl_rank(int64_t profit, int64_t cost, int64_t value, int64_t equity) noexcept nogil:

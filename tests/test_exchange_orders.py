@@ -578,9 +578,11 @@ def test_settings_are_refused_in_the_exchanges_codes():
 
 def test_margin_moves_into_an_isolated_position_and_out_as_far_as_it_is_not_needed():
     place = Place(wallet=1_000)
-    assert place.venue.add_margin(T0, 0, E8) == -4054
+    assert place.venue.add_margin(T0, 0, E8) == -4049  # a cross position has none of its own
     place.venue.set(T0, 0, Setting.ISOLATED, 1)
+    assert place.venue.add_margin(T0, 0, E8) == -4054
     place.send(BUY, 100, 1001)
+    assert place.venue.add_margin(T0, 0, 0) == -4055
     assert place.venue.add_margin(T0, 0, 2_000 * E8) == -4050
     assert place.venue.add_margin(T0, 0, 100 * E8) == 0
     assert place.venue.add_margin(T0, 0, -101 * E8) == -4051
