@@ -1247,6 +1247,8 @@ cdef class Exchange:
         cdef resting_t* o
         cdef int64_t lots, passed
         cdef int k = 0
+        if row.b <= 0:
+            return 0
         while k < place.resting_count and budget > 0:
             o = &place.resting[k]
             if o.order.side != side or o.order.type == OrderType.MARKET or beyond(&o.order, row.b):
@@ -1407,6 +1409,8 @@ cdef class Exchange:
         cdef place_t* place = &self.places[row.symbol]
         cdef Perpetual own = <Perpetual> self.perpetuals[row.symbol]
         cdef event_t* said
+        if row.b <= 0:
+            return 0
         own.sample(<Book> self.books[row.symbol], row.b, row.ts)
         place.rate_e8 = own.rate_e8
         place.funding_due = own.next_stamp
@@ -1421,6 +1425,8 @@ cdef class Exchange:
 
     cdef int set_mark(self, int symbol, int64_t mark, int64_t now) except -1:
         cdef int n
+        if mark <= 0:
+            return 0                           # no price: what stood before stands
         self.places[symbol].mark_e8 = mark
         self.places[symbol].ts_mark = now
         self.fund.set_mark(symbol, mark)
@@ -1822,6 +1828,7 @@ cdef class Exchange:
         cdef Py_ssize_t i
         self.out.size = self.to.size = 0
         for i in range(source.size):
+            self.check(source.data[i].symbol, 0)
             self.on_row(source.data + i)
         return self.out.array()
 
