@@ -1135,6 +1135,7 @@ cdef class Exchange:
     cdef int on_row(self, const event_t* row) except -1:
         cdef place_t* place = &self.places[row.symbol]
         cdef Book book
+        cdef uint64_t stale
         cdef int n
         if row.kind != Kind.LEVEL:
             self.pass_stamp(row.symbol, row.ts)
@@ -1142,7 +1143,10 @@ cdef class Exchange:
             book = <Book> self.books[row.symbol]
             if row.kind == Kind.LEVEL and place.consumed_count and book.applying:
                 self.forget_level(row.symbol, row.flags >> 2 & 1, row.a)
+            stale = book.stale_snapshots
             book.on_row(row)
+            if row.kind == Kind.SNAPSHOT and book.stale_snapshots == stale:
+                place.consumed_count = 0       # every level is told anew
             if row.flags & Flag.F_END:
                 place.book_stamp = row.ts - <int64_t> row.lag_us * 1000
                 self.on_depth_end(row.symbol, row.ts)

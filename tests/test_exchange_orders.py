@@ -596,6 +596,67 @@ def test_no_more_is_transferred_out_than_is_available():
     assert place.account.wallet_e8 == 0
 
 
+def test_what_is_not_in_the_cross_wallet_is_not_transferred_out():
+    # 600 of 1,000 stand behind an isolated leg; a gain on the cross position is no money yet.
+    instruments = Instruments([PLAIN, PLAIN | {"symbol": "ETHUSDT"}])
+    account = Account(instruments, 1_000 * E8)
+    venue = Exchange(instruments, [account], ["stream"] * 2, 0.0, 0.0, 0)
+    for symbol in (0, 1):
+        venue.feed(row(Kind.MARK, T0, symbol, a=100 * E8))
+    assert venue.set(T0, 0, Setting.ISOLATED, 1) == 0
+    account.fill(0, 120_000, 1000, 0)
+    account.fill(1, 10_000, 1000, 0)
+    venue.feed(row(Kind.MARK, T0, 1, a=200 * E8))
+    assert account.available() > 1_000 * E8
+    assert venue.deposit(T0, Asset.USDT, -401 * E8) == -2018
+    assert venue.deposit(T0, Asset.USDT, -400 * E8) == 0
+
+
+def test_collateral_that_carries_a_position_stays():
+    place = Place(wallet=0)
+    place.venue.feed(row(Kind.ASSET_INDEX, T0, a=int(Asset.BNB), b=500 * E8))
+    assert place.venue.deposit(T0, Asset.BNB, 4 * E8) == 0
+    assert place.venue.set(T0, 0, Setting.MULTI_ASSETS, 1) == 0
+    # 19,000 lots are 1,901.90 USDT, 95.095 of margin and 0.95 of fee: one coin is 475 USDT of collateral.
+    assert place.send(BUY, 19_000, 1001)[0] == ("ACCEPTED", 1001, 19_000)
+    assert place.venue.deposit(T0, Asset.BNB, -4 * E8) == -2018
+    assert place.venue.deposit(T0, Asset.BNB, -3 * E8) == 0
+    assert place.account.available() > 0
+
+
+@pytest.mark.parametrize("amount", [2**63 - 1, -(2**63), 2**62])
+def test_absurd_amounts_move_no_money(amount):
+    place = Place()
+    before = place.account.wallet_e8
+    assert place.venue.deposit(T0, Asset.USDT, amount) == (-1130 if amount > 0 else -2018)
+    assert place.venue.deposit(T0, Asset.BNB, amount) == (-1130 if amount > 0 else -2018)
+    assert place.venue.add_margin(T0, 0, amount) == -4049
+    assert (place.account.wallet_e8, place.account.asset(Asset.BNB)["wallet_e8"]) == (before, 0)
+
+
+def test_prices_of_nothing_move_nothing():
+    place = Place()
+    place.trade(1000)
+    for terms in (0, Term.MARK_TRIGGER):
+        place.send(SELL, 10, type=OrderType.STOP_MARKET, trigger_ticks=990, terms=terms)
+    assert place.mark(0) == place.mark(-1) == place.trade(0) == place.trade(-1) == []
+    assert place.send(BUY, 10, 990) == [("ACCEPTED", 990, 10)]  # the mark still stands
+    with pytest.raises(IndexError):
+        place.venue.feed(row(Kind.MARK, T0, 7, a=100 * E8))
+
+
+def test_a_snapshot_tells_all_levels_anew_so_nothing_is_taken_from_them():
+    # More levels than the venue remembers, eaten before and after a gap in the recording.
+    thin = [(1001 + k, 1) for k in range(1_024)]
+    place = Place(PLAIN | {"take_bound_e8": 10 * E8, "max_market_lots": 10**6})
+    place.show(asks=thin)
+    assert place.send(BUY, 1_024)[-1] == ("FILL", 2024, 1)
+    gap = depth(place.now, 50, 50, 48, (), ())
+    there = snapshot(place.now, 60, BIDS, [(3_000, 10)])
+    place.venue.feed(np.concatenate([gap, there, depth(place.now, 61, 61, 60)]))
+    assert place.send(BUY, 10)[-1] == ("FILL", 3_000, 10)
+
+
 # Faults.
 
 
