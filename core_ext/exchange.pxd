@@ -232,6 +232,7 @@ cdef class Exchange:
     cdef int on_open(self, const event_t* row) except -1
     cdef int on_extremes(self, const event_t* row, int64_t high, int64_t low, int64_t close) except -1
     cdef int64_t proxy_e8(self, int symbol) except -1
+    cdef bint go_to_extremes(self, bint others) noexcept
     cdef int settle_batch(self, int64_t now) except -1
     cdef int set_mark(self, int symbol, int64_t mark_e8, int64_t now) except -1
     cdef int pass_stamp(self, int symbol, int64_t now) except -1

@@ -856,7 +856,7 @@ cdef class Exchange:
         cdef const instrument_t* i = &self.instruments.data[symbol]
         cdef double cost = self.half_spread
         if place.bar_lots > 0:
-            cost += self.impact * sqrt(place.variance) * sqrt(<double> lots / <double> place.bar_lots)
+            cost = min(1.0, cost + self.impact * sqrt(place.variance) * sqrt(<double> lots / <double> place.bar_lots))
         if side == Side.BUY:
             return ticks_up(i, <int64_t> ceil(<double> place.at_e8 * (1.0 + cost)))
         return max(1, ticks_down(i, <int64_t> floor(<double> place.at_e8 * (1.0 - cost))))
@@ -1050,7 +1050,7 @@ cdef class Exchange:
         # As `watch` with an extreme of a bar; whoever arrived too late in it to have seen all of it waits.
         cdef place_t* place = &self.places[symbol]
         cdef algo_t* o
-        cdef int64_t held
+        cdef int64_t held, at
         cdef int k = 0
         while k < place.algo_count:
             o = &place.algos[k]
@@ -1060,7 +1060,10 @@ cdef class Exchange:
                     or (whose == LONGS and held <= 0) or (whose == SHORTS and held >= 0) or not self.touches(o, price):
                 k += 1
             else:
-                self.fire(symbol, k, self.trigger_e8(o), now)
+                at = self.trigger_e8(o)
+                if by_mark and place.open_e8:  # where the mark was, nobody need have traded
+                    at = max(at, place.open_e8) if o.order.side == Side.BUY else min(at, place.open_e8)
+                self.fire(symbol, k, at, now)
                 k = 0
         return 0
 
@@ -1374,16 +1377,11 @@ cdef class Exchange:
 
     cdef int settle_batch(self, int64_t now) except -1:
         # The bars of one stamp are complete: every account at its adverse extremes first, then at the closes.
-        cdef Account a
-        cdef int64_t held
         cdef int n, k
-        for n in range(len(self.accounts)):
-            a = <Account> self.accounts[n]
-            for k in range(self.instruments.size):
-                held = a.positions[k].lots + a.positions[k + ACCOUNT_SYMBOLS].lots
-                if self.places[k].has_extremes and held:
-                    a.set_mark(k, self.places[k].worst_low_e8 if held > 0 else self.places[k].worst_high_e8)
+        self.go_to_extremes(False)
         self.check_liquidation(now)
+        if self.go_to_extremes(True):
+            self.check_liquidation(now)
         for k in range(self.instruments.size):
             if self.places[k].has_extremes:
                 self.fund.set_mark(k, self.places[k].mark_e8)
@@ -1391,6 +1389,25 @@ cdef class Exchange:
                     (<Account> self.accounts[n]).set_mark(k, self.places[k].mark_e8)
             self.places[k].has_extremes = False
         return 0
+
+    cdef bint go_to_extremes(self, bint others) noexcept:
+        # The extreme that is adverse to what an account holds of a symbol; then the other one where each of two
+        # isolated legs stands alone. Returns whether there was any.
+        cdef Account a
+        cdef const place_t* place
+        cdef bint any_ = False, low
+        cdef int n, k
+        for n in range(len(self.accounts)):
+            a = <Account> self.accounts[n]
+            for k in range(self.instruments.size):
+                place = &self.places[k]
+                if not place.has_extremes or not a.holds(k) or (others and not (a.hedge and a.margins[k].isolated)):
+                    continue
+                low = a.margins[k].mark_e8 != place.worst_low_e8 if others \
+                    else a.positions[k].lots + a.positions[k + ACCOUNT_SYMBOLS].lots > 0
+                a.set_mark(k, place.worst_low_e8 if low else place.worst_high_e8)
+                any_ = True
+        return any_
 
     # ------------------------------------------------------------------ mark and funding
 

@@ -30,7 +30,7 @@ class Place:
     def __init__(self, instrument=PLAIN, wallet=10**6, candles=False, **given):
         self.instruments = Instruments([instrument])
         self.account = Account(self.instruments, wallet * E8)
-        source = "proxy" if candles else "stream"
+        source = candles if isinstance(candles, str) else "proxy" if candles else "stream"
         grace = 5 * SECOND if candles else 0
         self.venue = Exchange(self.instruments, [self.account], [source], 0.0, 0.0, grace, **given)
         self.now = T0
@@ -548,6 +548,29 @@ def test_a_trailing_stop_on_candles_does_not_know_the_high_before_the_low():
 
 
 # Money of the account.
+
+
+@pytest.mark.parametrize(
+    ("kind", "trigger", "mark", "price"),
+    [
+        (OrderType.STOP_MARKET, 990, (1000, 985), 950),  # the last price has been far below before the mark was there
+        (OrderType.TAKE_PROFIT_MARKET, 1010, (1015, 1000), 950),
+    ],
+)
+def test_a_stop_by_the_mark_fills_no_better_than_the_bar_opened(kind, trigger, mark, price):
+    place = Place(instrument=PLAIN | {"take_bound_e8": E8}, candles="file")
+    place.account.fill(0, 10, 1000, 0)
+    place.now = T0 - T0 % BAR
+    words = {"a": 1000 * 10**7, "b": 1000 * 10**7, "c": 1000 * 10**7, "d": 1000 * 10**7, "f": BAR}
+    place.venue.feed(row(Kind.MARK_CANDLE, place.now, **words))
+    place.venue.feed(row(Kind.CANDLE_OPEN, place.now, a=950 * 10**7, f=BAR))
+    order = {"type": kind, "trigger_ticks": trigger, "reduce_only": True, "terms": Term.MARK_TRIGGER}
+    assert place.send(SELL, 10, **order) == [NEW]
+    place.now += BAR
+    high, low = mark
+    words |= {"b": high * 10**7, "c": low * 10**7, "d": 1000 * 10**7}
+    said = place.words(place.venue.feed(row(Kind.MARK_CANDLE, place.now, **words)))
+    assert ("FILL", price, 10) in said
 
 
 def test_fees_are_paid_in_the_fee_coin_while_there_is_some():
