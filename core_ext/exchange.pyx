@@ -1640,6 +1640,7 @@ cdef class Exchange:
         if self.is_under(account, symbol, leg):
             self.take_over(account, symbol, leg, now)
         for k in range(self.instruments.size):
+            self.watch_last(k, now)
             self.publish(k, now)
         return 0
 
@@ -1665,11 +1666,15 @@ cdef class Exchange:
         return 0
 
     cdef int64_t step_lots(self, int account, int symbol, int leg) noexcept:
-        # Enough to fall into the next lower bracket; from the lowest there is only all of it.
+        # Enough to fall into the next lower bracket, in whole steps; from the lowest there is only all of it.
         cdef const position_t* p = &(<Account> self.accounts[account]).positions[symbol + leg * ACCOUNT_SYMBOLS]
+        cdef const instrument_t* i = &self.instruments.data[symbol]
         cdef int64_t held = magnitude(p.lots), value = magnitude(p.value_e8)
-        cdef int64_t floor_e8 = bracket_of(&self.instruments.data[symbol], value).floor_e8
-        return held if floor_e8 == 0 else max(1, held - mul_div_floor(held, floor_e8, value))
+        cdef int64_t floor_e8 = bracket_of(i, value).floor_e8, lots
+        if floor_e8 == 0:
+            return held
+        lots = max(1, held - mul_div_floor(held, floor_e8, value))
+        return min(held, (lots + i.lot_step - 1) // i.lot_step * i.lot_step)
 
     cdef int64_t reduce_leg(self, int account, int symbol, int leg, int64_t now) except? -1:
         # One step of a liquidation order: immediate or cancel, no worse than the bankruptcy price, within the bound of
@@ -1788,7 +1793,8 @@ cdef class Exchange:
         return 0
 
     cdef int deleverage(self, int account, int symbol, int leg, int64_t price, int64_t now) except -1:
-        # The other side's most profitable and most leveraged positions are closed against this one. In a replay the
+        # The other side's most profitable and most leveraged positions are closed against this one, whose liquidation
+        # order that fills. In a replay the
         # rest of the market is a counterparty without end; in a synthetic one only the fund can be left.
         cdef Account a
         cdef const position_t* p
@@ -1818,10 +1824,10 @@ cdef class Exchange:
                 break
             a = <Account> self.accounts[who]
             lots = min(magnitude(held), magnitude(a.positions[symbol + whose * ACCOUNT_SYMBOLS].lots))
-            self.close_forced(account, symbol, leg, lots if held > 0 else -lots, price, 0, Cause.DELEVERAGED, now)
+            self.close_forced(account, symbol, leg, lots if held > 0 else -lots, price, 0, Cause.LIQUIDATION_ORDER, now)
             self.close_forced(who, symbol, whose, -lots if held > 0 else lots, price, 0, Cause.DELEVERAGED, now)
         if not self.synthetic:
-            self.close_forced(account, symbol, leg, held, price, 0, Cause.DELEVERAGED, now)
+            self.close_forced(account, symbol, leg, held, price, 0, Cause.LIQUIDATION_ORDER, now)
         return 0
 
     cdef int unwind_fund(self, int symbol, int64_t now) except -1:

@@ -103,9 +103,9 @@ def test_where_the_fund_cannot_pay_the_best_ranked_of_the_other_side_are_delever
         account.fill(0, lots, 1000, 0)
     rows = venue.feed(row(Kind.MARK, T0, a=89 * E8))
     assert said(rows) == [
-        ("LIQUIDATION", 600, 90 * E8, 0, Cause.DELEVERAGED),
+        ("LIQUIDATION", 600, 90 * E8, 0, Cause.LIQUIDATION_ORDER),
         ("LIQUIDATION", -600, 90 * E8, 0, Cause.DELEVERAGED),
-        ("LIQUIDATION", 400, 90 * E8, 0, Cause.DELEVERAGED),
+        ("LIQUIDATION", 400, 90 * E8, 0, Cause.LIQUIDATION_ORDER),
         ("LIQUIDATION", -400, 90 * E8, 0, Cause.DELEVERAGED),
     ]
     assert venue.said()[1] == [0, 2, 0, 1]
@@ -117,7 +117,7 @@ def test_where_the_fund_cannot_pay_the_best_ranked_of_the_other_side_are_delever
 def test_alone_in_a_replay_the_rest_of_the_market_is_deleveraged_against():
     venue, (account,) = replay([10], [(890, 10_000)], [(891, 10_000)], fund_e8=0)
     account.fill(0, 1_000, 1000, 0)
-    assert mark(venue, 89) == [("LIQUIDATION", 1_000, 90 * E8, 0, Cause.DELEVERAGED)]
+    assert mark(venue, 89) == [("LIQUIDATION", 1_000, 90 * E8, 0, Cause.LIQUIDATION_ORDER)]
     assert (account.wallet_e8, venue.fund.wallet_e8) == (0, 0)
 
 
@@ -169,6 +169,29 @@ def test_a_hedged_account_may_lose_one_leg_and_keep_the_other():
                           ("LIQUIDATION", -1_000, 90_50000000, 0, Cause.INSURANCE_FUND)]  # fmt: skip
     assert [bool(one["flags"] & Flag.F_SHORT) for one in rows] == [False, True]
     assert account.wallet_e8 == 0
+
+
+@pytest.mark.parametrize(("high", "low", "left"), [(110, 99, [1_000, 0]), (101, 90, [0, -1_000])])
+def test_on_candles_each_isolated_leg_meets_its_own_adverse_extreme(high, low, left):
+    instruments = Instruments([COIN])
+    account = Account(instruments, 1_000 * E8)
+    venue = Exchange(instruments, [account], ["proxy"], 0.0, 0.0, 0)
+    venue.feed(row(Kind.CANDLE_OPEN, T0, a=100 * E8, f=HOUR))
+    assert venue.set(T0, 0, Setting.HEDGE_MODE, 1) == venue.set(T0, 0, Setting.ISOLATED, 1) == 0
+    account.fill(0, 1_000, 1000, 0)
+    account.fill(0, -1_000, 1000, 0, 1)
+    words = {"a": 100 * E8, "b": high * E8, "c": low * E8, "d": 100 * E8, "e": 10**6, "f": HOUR}
+    venue.feed(row(Kind.CANDLE, T0 + HOUR, flags=33, **words))
+    assert [account.position(0, leg)["lots"] for leg in (0, 1)] == left
+    assert account.margins_of(0)["mark_e8"] == 100 * E8
+    assert account.reconcile() == 0
+
+
+def test_a_liquidation_sells_whole_steps():
+    venue, (account,) = replay([90], [(980, 20_000)], [(981, 20_000)], COIN | {"lot_step": 100})
+    account.fill(0, 20_000, 1000, 0)
+    mark(venue, 98.0)
+    assert account.position(0)["lots"] == 10_200
 
 
 # The synthetic book.
