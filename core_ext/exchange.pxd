@@ -182,11 +182,12 @@ cdef class Exchange:
     cdef int open_orders(self, int symbol, int account) noexcept
     cdef int64_t matched_price(self, const asked_t* order) except? -1
     cdef bint fillable(self, const asked_t* order, int account, int64_t now) except -1
+    cdef int64_t standing(self, const asked_t* order, int account) except -1
     cdef bint out_of_bound(self, const asked_t* order, int64_t mark) except -1
     cdef bint crosses(self, const asked_t* order) except -1
     cdef int rest(self, const resting_t* o, int64_t now) except -1
     cdef int recount(self, resting_t* o) except -1
-    cdef int remove(self, int symbol, int k) except -1
+    cdef int remove(self, int symbol, int k, int64_t now) except -1
     cdef int expire(self, const resting_t* o, int reason, int64_t now) except -1
     cdef int close_book(self, const resting_t* o, uint8_t kind, int reason, int64_t now) except -1
     cdef int expire_due(self, int symbol, int64_t now) except -1

@@ -9,7 +9,7 @@ from core_ext.account cimport ACCOUNT_SYMBOLS, ASSETS, Account, asset_t, bracket
 from core_ext.book cimport NO_KEY, Book, ladder_below
 from core_ext.fault cimport LOST_DONE, LOST_UNDONE, Faults
 from core_ext.fixed cimport (
-    E8, magnitude, mul_div, mul_div_floor, notional_e8, part_e8, price_e8, ticks_down, ticks_up, value_e8,
+    E8, MAX_STEPS, magnitude, mul_div, mul_div_floor, notional_e8, part_e8, price_e8, ticks_down, ticks_up, value_e8,
 )
 from core_ext.perpetual cimport Perpetual
 from core_ext.queue cimport cancelled_ahead
@@ -483,6 +483,8 @@ cdef class Exchange:
             return False
         if place.interval_ns:
             return now - place.ts_at <= self.grace_ns and self.crosses(order)
+        if self.synthetic:
+            return self.standing(order, account) >= order.lots
         while key != NO_KEY and lots < order.lots:
             ticks = -key if other == Side.SELL else key
             if beyond(order, ticks):
@@ -490,6 +492,32 @@ cdef class Exchange:
             lots += self.displayed(order.symbol, other, ticks, now)
             key = ladder_below(&book.sides[other], key)
         return lots >= order.lots
+
+    cdef int64_t standing(self, const asked_t* order, int account) except -1:
+        # Lots of the accounts' orders that this one reaches. Those that can only close share what their position is,
+        # less what orders in front of them take of it.
+        cdef place_t* place = &self.places[order.symbol]
+        cdef int64_t takes[MAX_RESTING]
+        cdef const resting_t* o
+        cdef const resting_t* first
+        cdef int64_t lots = 0
+        cdef int k, n, leg
+        for k in range(place.resting_count):
+            o = &place.resting[k]
+            takes[k] = 0
+            if o.order.side == order.side or beyond(order, o.order.price_ticks):
+                continue
+            takes[k] = o.leaves
+            if only_closes(&o.order):
+                takes[k] = self.may_fill(o, MAX_STEPS) if o.account != account else 0
+                leg = leg_of(o.order.position_side)
+                for n in range(k):
+                    first = &place.resting[n]
+                    if first.account == o.account and leg_of(first.order.position_side) == leg:
+                        takes[k] -= takes[n]
+                takes[k] = max(0, min(takes[k], o.leaves))
+            lots += takes[k]
+        return lots
 
     cdef int find(self, uint64_t client_id, int symbol, int account) noexcept:
         cdef place_t* place = &self.places[symbol]
@@ -537,7 +565,7 @@ cdef class Exchange:
             row.a = order.client_id
             row.b = place.resting[k].leaves
             self.close_book(&place.resting[k], Kind.CANCELED, 0, now)
-            return self.remove(order.symbol, k)
+            return self.remove(order.symbol, k, now)
         k = self.find_algo(order.client_id, order.symbol, account)
         if k < 0:
             return self.turn_down(order, Kind.CANCEL, account, now, Code.UNKNOWN_ORDER)
@@ -569,7 +597,7 @@ cdef class Exchange:
             code = self.amend_refusal(&place.resting[k], &wanted)
         if code:
             return self.turn_down(order, Kind.AMEND, account, now, code)
-        self.remove(order.symbol, k)
+        self.remove(order.symbol, k, now)
         o.counted_e8 = 0
         if wanted.lots <= done or (o.order.tif == TimeInForce.GTX and self.crosses(&wanted)):
             row = self.say(Kind.CANCELED, order.symbol, account, now)
@@ -655,7 +683,7 @@ cdef class Exchange:
             o.counted_e8 = value
         return 0
 
-    cdef int remove(self, int symbol, int k) except -1:
+    cdef int remove(self, int symbol, int k, int64_t now) except -1:
         # Keep the others in order: who came first fills first.
         cdef place_t* place = &self.places[symbol]
         cdef const resting_t* o = &place.resting[k]
@@ -665,7 +693,7 @@ cdef class Exchange:
         for n in range(k, place.resting_count - 1):
             place.resting[n] = place.resting[n + 1]
         place.resting_count -= 1
-        return self.level_changed(symbol, side, ticks, 0)
+        return self.level_changed(symbol, side, ticks, now)
 
     cdef int expire_due(self, int symbol, int64_t now) except -1:
         # Good-till-date orders whose time is over.
@@ -677,7 +705,7 @@ cdef class Exchange:
             order = &place.resting[k].order
             if order.tif == TimeInForce.GTD and order.good_till <= now:
                 self.expire(&place.resting[k], OWN_END, now)
-                self.remove(symbol, k)
+                self.remove(symbol, k, now)
                 continue
             if order.tif == TimeInForce.GTD and (place.first_end == 0 or order.good_till < place.first_end):
                 place.first_end = order.good_till
@@ -779,7 +807,7 @@ cdef class Exchange:
             theirs = self.may_fill(maker, lots)
             if theirs < 0:
                 self.expire(maker, REDUCED_AWAY, now)
-                self.remove(symbol, k)
+                self.remove(symbol, k, now)
                 continue
             lots = min(lots, theirs)
             self.fill(maker, lots, ticks, True, ticks, now)
@@ -788,7 +816,7 @@ cdef class Exchange:
             self.publish_trade(taker, ticks, lots, now)
             self.level_changed(symbol, maker.order.side, ticks, now)
             if maker.leaves == 0:
-                self.remove(symbol, k)
+                self.remove(symbol, k, now)
         return 0
 
     cdef int take_open(self, resting_t* taker, int64_t now) except -1:
@@ -833,7 +861,7 @@ cdef class Exchange:
         # Two orders of one account would match: the taker's mode says whose ends.
         if taker.order.stp != SelfTrade.EXPIRE_TAKER:
             self.expire(&self.places[taker.order.symbol].resting[k], SELF_TRADE, now)
-            self.remove(taker.order.symbol, k)
+            self.remove(taker.order.symbol, k, now)
         if taker.order.stp != SelfTrade.EXPIRE_MAKER:
             self.expire(taker, IOC_SELF_TRADE if taker.order.tif == TimeInForce.IOC else SELF_TRADE, now)
             taker.leaves = -1
@@ -1215,7 +1243,7 @@ cdef class Exchange:
             if self.crosses(&o.order):
                 self.fill_crossed(o, now)
             if o.leaves <= 0:
-                self.remove(symbol, k)
+                self.remove(symbol, k, now)
             else:
                 k += 1
         return 0
@@ -1279,7 +1307,7 @@ cdef class Exchange:
                 self.fill(o, lots, o.order.price_ticks, True, o.order.price_ticks, row.ts)
                 budget -= lots
             if o.leaves == 0:
-                self.remove(row.symbol, k)
+                self.remove(row.symbol, k, row.ts)
             else:
                 k += 1
         place.last_e8 = price_e8(&self.instruments.data[row.symbol], row.b)
@@ -1302,7 +1330,7 @@ cdef class Exchange:
                 k += 1
                 continue
             o = place.resting[k]
-            self.remove(row.symbol, k)
+            self.remove(row.symbol, k, row.ts)
             o.counted_e8 = 0
             self.take_open(&o, row.ts)
             if o.leaves > 0:
@@ -1358,7 +1386,7 @@ cdef class Exchange:
                 self.fill(o, lots, o.order.price_ticks, True, o.order.price_ticks, row.ts)
                 if o.leaves > 0:
                     self.expire(o, REDUCED_AWAY, row.ts)
-            self.remove(row.symbol, k)
+            self.remove(row.symbol, k, row.ts)
         return 0
 
     cdef int on_extremes(self, const event_t* row, int64_t high, int64_t low, int64_t close) except -1:
@@ -1656,7 +1684,7 @@ cdef class Exchange:
             for n in range(place.resting_count - 1, -1, -1):
                 if place.resting[n].account == account:
                     self.expire(&place.resting[n], LIQUIDATED, now)
-                    self.remove(k, n)
+                    self.remove(k, n, now)
             for n in range(place.algo_count - 1, -1, -1):
                 if place.algos[n].account == account:
                     self.say_algo(&place.algos[n], AlgoStatus.ALGO_EXPIRED, 0, 0, now)

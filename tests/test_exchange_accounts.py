@@ -331,6 +331,39 @@ def test_the_fund_sells_what_it_took_over_when_there_are_buyers_again():
     assert town.accounts[2].position(0)["lots"] == 600
 
 
+def test_fill_or_kill_does_not_count_on_orders_that_have_nothing_left_to_close():
+    town = Town([1_000] * 3)
+    town.send(1, SELL, 10, 1000)
+    town.send(0, BUY, 10, 1000)
+    town.send(0, SELL, 10, 1001, reduce_only=True)
+    town.send(0, SELL, 10, 1001, reduce_only=True)
+    assert said(town.send(2, BUY, 20, 1001, tif=FOK))[0] == ("REJECTED", -5021)
+    rows = town.send(2, BUY, 10, 1001, tif=FOK)
+    assert ("FILL", 1001, 10) in said(rows)
+    assert town.accounts[2].position(0)["lots"] == 10
+
+
+def test_what_is_published_of_many_levels_at_once_bears_its_time():
+    town = Town([15, 1_000], COIN | {"max_orders": 4_000})
+    town.send(1, SELL, 1_000, 1000)
+    town.send(0, BUY, 1_000, 1000)
+    for k in range(600):
+        town.send(0, BUY, 1, 300 + k)
+    town.now += SECOND
+    rows = town.venue.feed(row(Kind.MARK, town.now, a=50 * E8))
+    assert (rows["kind"] == Kind.LIQUIDATION).any()
+    assert (rows["kind"] == Kind.DEPTH).sum() >= 2
+    assert set(rows["ts"].tolist()) == {town.now}
+
+
+def test_an_index_of_nothing_is_no_index():
+    town = Town([1_000] * 2)
+    town.send(0, BUY, 10**4, 1000)
+    town.send(1, SELL, 10**4, 1002)
+    assert len(town.index(0)) == 0
+    assert len(town.index(100 * E8)) > 0
+
+
 def test_a_synthetic_market_has_a_mark_and_a_funding_rate_of_its_own():
     town = Town([10**6] * 2)
     town.send(0, BUY, 10**6, 1000)
