@@ -43,3 +43,4 @@ cdef class Faults:
 
     cdef int fate(self, int kind, int account, bint closes, int64_t now) noexcept nogil
     cdef bint counts(self, int account, int64_t now) noexcept nogil
+    cdef int refuse(self, int account, bint enters, int code) noexcept nogil

@@ -82,9 +82,16 @@ cdef class Faults:
             if not enters and (fault.what == THROTTLED or fault.what == TOO_MANY_ORDERS) or \
                     (closes and fault.what == THROTTLED):
                 continue
-            self.refused += 1
-            return <int> fault.what
+            return self.refuse(account, enters, <int> fault.what)
         return 0
+
+    cdef int refuse(self, int account, bint enters, int code) noexcept nogil:
+        # What the venue fails to do uses up no rate.
+        cdef sender_t* sender = &self.senders[account % MAX_SENDERS]
+        self.refused += 1
+        sender.count_10s -= enters
+        sender.count_minute -= enters
+        return code
 
     cdef bint counts(self, int account, int64_t now) noexcept nogil:
         # Windows of the clock, not of the last order; what is over the limit is not counted.

@@ -756,6 +756,14 @@ def test_order_rates_are_counted_in_windows_of_the_clock():
     assert burst() == [True, True, True, False]
 
 
+def test_what_the_venue_fails_to_do_is_not_counted():
+    for what, code in ((503, 503), (-1008, -1008), (-1001, -1001)):
+        place = faulty(what, per_10s=3)
+        assert [place.send(BUY, 10, 990) for _ in range(5)] == [[("REJECTED", code)]] * 5
+        place.now += SECOND
+        assert [place.send(BUY, 10, 990)[0][0] for _ in range(4)] == ["ACCEPTED"] * 3 + ["REJECTED"]
+
+
 def test_a_question_is_answered_by_what_became_of_the_order_and_never_by_a_fill():
     place = Place()
     place.trade(1000)
