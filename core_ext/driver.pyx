@@ -1,7 +1,7 @@
 """Drive the engine and the venue through history, or the engine alone through a journal."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Realloc
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT32_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from core_ext.engine cimport Engine
@@ -401,7 +401,7 @@ cdef class Driver(Feed):
             if self.exchange.to.data[k].a == 0:
                 answer = self.exchange.out.data[k]
                 delay = self.way.response(answer.ts)
-                answer.lag_us = delay // 1000
+                answer.lag_us = min(delay // 1000, <int64_t> INT32_MAX)
                 answer.ts += delay
                 self.post(answer.ts, Parcel.TO_ENGINE, &answer, NULL)
         self.exchange.out.size = 0

@@ -327,9 +327,11 @@ cdef class Engine:
     cdef int on_answer(self, const event_t* row) except -1:
         # What the venue says about one of our orders.
         cdef order_t* order = self.orders.find(row.a)
+        cdef bint ended
         if order == NULL:
             self.orders.illegal += 1
             return 0
+        ended = is_terminal(order.state)
         if row.kind == Kind.AMENDED:
             self.orders.on_amended(order, row.b, row.c, row.ts)
         elif row.kind == Kind.ALGO:
@@ -341,7 +343,7 @@ cdef class Engine:
         else:
             self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
         self.gate.update(row.symbol, self.desk.now)
-        return self.on_ended(order)
+        return 0 if ended else self.on_ended(order)
 
     cdef int on_accepted(self, order_t* order, const event_t* row) except -1:
         # The order is at the venue: news, or the answer to a question. That names what the order is now, whatever was

@@ -56,10 +56,12 @@ class Run:
         )
         self.engine = self.make()
         self.account = Account(self.engine.instruments, EQUITY)
-        self.venue = venue = Exchange(self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=faults)
+        self.venue = Exchange(
+            self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=faults
+        )
         self.path = folder / "journal"
         journal = JournalWriter(str(self.path))
-        driver = Driver(self.engine, venue, None, journal, 20_000_000, 5_000_000, SECOND, latency)
+        driver = Driver(self.engine, self.venue, None, journal, 20_000_000, 5_000_000, SECOND, latency)
         driver.control(Kind.RUN, tape.opening["ts"][0] - 1)
         if isolated:
             driver.control(Kind.SETTING, tape.opening["ts"][0] - 1, (int(Setting.ISOLATED), 1))
@@ -95,6 +97,18 @@ def test_a_stop_waits_for_the_mark_and_closes_the_position(tmp_path):
     run = Run(tmp_path, buy(10), None, stop(10, MIDDLE - 500), marks=(MIDDLE - 400, MIDDLE - 500))
     assert run.states() == ["FILLED", "FILLED"]
     assert run.engine.account.position(0)["lots"] == 0
+    assert run.agrees()
+    # Each counts once among the orders that have ended, whatever else is said of it at the same stamp.
+    ends = next(part for part in run.engine.gate.state() if part and isinstance(part, list) and "gtc" in str(part[0]))
+    assert sum(minute["orders"] for minute in ends) == 2
+
+
+def test_an_answer_that_is_later_than_its_word_can_say_says_the_most_it_can(tmp_path):
+    # An hour's delay holds back what comes after it, too: one connection keeps its order.
+    faults = Faults([(0, moment(2), "delayed", 1.0, 3_600 * SECOND)])
+    run = Run(tmp_path, buy(5), buy(6), faults=faults)
+    rows = np.concatenate([block.array() for block in read_journal(run.path)])
+    assert rows[rows["kind"] == Kind.FILL]["lag_us"].tolist() == [5_000, 2**31 - 1]
     assert run.agrees()
 
 
