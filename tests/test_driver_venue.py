@@ -1,5 +1,7 @@
 """The engine and the venue together: conditional orders, amendments, lost answers and isolated margin on real rows."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from builders import E8, RECORDING, configuration, limits, row, spec
@@ -237,6 +239,126 @@ def test_drawn_latencies_are_drawn_again_the_same(tmp_path):
         assert run.agrees()
         digests.append(run.digest)
     assert digests[0] == digests[1]
+
+
+class Whims(Strategy):
+    """Asks for something at every touch until it is told to be quiet: orders, stops, amendments, cancels."""
+
+    def __init__(self, seed, quiet):
+        super().__init__()
+        self.dice, self.quiet, self.seen, self.ids = Random(seed), quiet, 0, [0]
+
+    def on_book(self, symbol):
+        self.seen += 1
+        if self.seen < self.quiet:
+            for _ in range(self.dice.randint(0, 3)):
+                self.ask(self.dice.random(), self.dice.choice(self.ids), self.dice.randint(1, 40))
+
+    def ask(self, what, known, lots):
+        side, away, desk = self.dice.randrange(2), self.dice.randint(-3, 6), self.desk
+        ticks = MIDDLE + (away if side else -away)
+        if what < 0.3:
+            desk.amend(known, ticks, lots)
+        elif what < 0.4:
+            desk.cancel(known)
+        elif what < 0.6:
+            terms, trigger = (
+                4 * self.dice.randrange(2) + (lots % 5 == 0),
+                MIDDLE + (-away - 1 if side else away + 1) * 20,
+            )
+            self.ids.append(desk.order(0, side, STOP, 0 if terms & 1 else lots, trigger_ticks=trigger, terms=terms))
+        else:
+            tif = self.dice.choice((0, 0, 0, 1, 2, 3))
+            self.ids.append(desk.order(0, side, 0, lots, price_ticks=ticks, tif=tif, reduce_only=lots % 7 == 0))
+
+    def snapshot(self):
+        return (self.seen,)
+
+
+class Storm:
+    """Whims, a market that wanders and a venue with every fault at once; then quiet until all is known."""
+
+    def __init__(self, path, seed, isolated):
+        dice, tape = Random(seed), Tape()
+        rows, middle = [tape.opening], MIDDLE
+        for k in range(160):
+            rows.append(tape.touch(lots=dice.randint(1, 60), ns=dice.randint(1, SECOND // 5)))
+            if k < 120 and dice.random() < 0.3:
+                flags = Flag.F_END | (Flag.F_SELL if dice.random() < 0.5 else 0)
+                ticks = MIDDLE + dice.randint(-6, 6)
+                rows.append(row(Kind.TRADE, tape.later(), flags=flags, a=k + 1, b=ticks, c=dice.randint(1, 90)))
+            if k < 120 and dice.random() < 0.2:
+                middle += dice.randint(-60, 60)
+                rows.append(tape.mark(middle))
+        rows += [tape.touch(ns=SECOND) for _ in range(12)]
+        self.rows = np.concatenate(rows)
+        start, end = int(tape.opening["ts"][0]), tape.ts - 10 * SECOND
+        ways = ("lost", "lost, carried out", "lost, not carried out", "delayed", -1001, -1008, -1015, 503)
+        plan = [(start, end, what, 0.08, dice.randint(0, SECOND)) for what in ways]
+        self.faults = Faults([*plan, (start, end, "lost", 0.3, 0)] if seed % 2 else plan, seed)
+        self.make = lambda: Engine(
+            Instruments([spec(min_notional_e8=1)]), Whims(seed, 120), limits(**STAND_ASIDE), SIZING, EQUITY, 5,
+            ["stream"], 12,
+        )  # fmt: skip
+        self.engine = self.make()
+        self.account = Account(self.engine.instruments, EQUITY)
+        self.venue = Exchange(
+            self.engine.instruments, [self.account], ["stream"], 0.0, 0.0, 0, False, 12, faults=self.faults
+        )
+        journal = JournalWriter(str(path))
+        way = Latency("quantiles", [10**6, 10**8], [10**6, 2 * 10**8], seed=seed)
+        driver = Driver(self.engine, self.venue, None, journal, 0, 0, SECOND, way)
+        driver.control(Kind.RUN, start - 1)
+        driver.control(Kind.SETTING, start - 1, (int(Setting.ISOLATED), 1)) if isolated else None
+        driver.feed_rows(self.rows, 0, 0)
+        driver.finish()
+        journal.close()
+        verifier = Verifier(self.make(), None, read_journal(path))
+        verifier.feed_rows(self.rows, 0, 0)
+        self.difference = verifier.finish()
+
+    def at_the_venue(self):
+        resting = {
+            one["order"]["client_id"]: (one["order"]["price_ticks"], one["order"]["lots"], one["leaves"])
+            for one in self.venue.resting(0)
+        }
+        algos = {
+            one["order"]["client_id"]: (0, one["order"]["lots"], one["order"]["lots"]) for one in self.venue.algos(0)
+        }
+        return resting | algos
+
+    def at_the_engine(self):
+        open_ = [one for one in self.engine.orders.rows() if 0 < one["state"] < 8]
+        assert all(one["amend_lots"] == 0 for one in open_)
+        return {one["client_id"]: (one["price_ticks"], one["lots"], one["lots"] - one["filled"]) for one in open_}
+
+
+def storms(folder, seeds):
+    kinds = set()
+    for seed in range(seeds):
+        storm = Storm(folder / "journal", seed, isolated=seed % 3 == 0)
+        (folder / "journal").unlink()
+        assert storm.engine.failure is None
+        assert storm.difference is None, seed
+        assert storm.at_the_engine() == storm.at_the_venue(), seed
+        assert (storm.engine.orders.unknown, storm.engine.orders.illegal, storm.engine.orders.late) == (0, 0, 0), seed
+        mine, theirs = storm.engine.account, storm.account
+        assert (mine.position(0), mine.wallet_e8, mine.margins_of(0)["open_orders"]) == (
+            theirs.position(0), theirs.wallet_e8, theirs.margins_of(0)["open_orders"],
+        ), seed  # fmt: skip
+        assert mine.reconcile() == 0
+        assert storm.engine.orders.sound()
+        kinds |= {one["state"] for one in storm.engine.orders.rows()}
+    return kinds
+
+
+def test_after_any_storm_engine_and_venue_hold_the_same(tmp_path):
+    assert storms(tmp_path, 24) >= {2, 6, 8, 9, 10, 11}
+
+
+@pytest.mark.slow
+def test_after_any_storm_engine_and_venue_hold_the_same_for_longer(tmp_path):
+    assert storms(tmp_path, 1_500) >= {2, 6, 8, 9, 10, 11}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ refusals and expiries. Looks everything up anew in dicts and sorted lists. Refus
 latency and liquidation: whoever drives it says when an order arrives, and keeps the account solvent.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -189,7 +189,7 @@ class Replay(Venue):
         """After a change of the book: queues shorten, and what the other side has crossed is filled at its limit."""
         if not self.book.is_usable or None in self.book.best():
             return
-        for one in self.waiting(BUY) + self.waiting(SELL):
+        for one in self.in_order():
             one.ahead = min(one.ahead, self.displayed(one.order.side, one.order.ticks))
             if self.would_take(one.order):
                 self.eat(one, now, is_maker=True)
@@ -199,6 +199,10 @@ class Replay(Venue):
 
     def waiting(self, side):
         return sorted((one for one in self.resting if one.order.side == side), key=lambda one: one.priority)
+
+    def in_order(self):
+        """Who is looked at first: matters only where both sides are crossed at once."""
+        return self.waiting(BUY) + self.waiting(SELL)
 
     def displayed(self, side, ticks):
         return (self.book.asks if side == SELL else self.book.bids).get(ticks, 0)
@@ -289,6 +293,128 @@ class Replay(Venue):
             self.expire(own, 1, now)
         if one.order.stp != EXPIRE_MAKER:
             self.expire(one, 3 if one.order.tif == IOC else 1, now)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A conditional order: what it becomes, and the price that it waits for."""
+
+    order: Order  # of the child; without ticks a market order
+    trigger_e8: int
+    rises: bool  # it waits for a price that rises to it
+    by_mark: bool = False
+
+    def sees(self, price_e8):
+        return price_e8 >= self.trigger_e8 if self.rises else price_e8 <= self.trigger_e8
+
+
+@dataclass
+class FullReplay(Replay):
+    """The venue behind a recording with amendments and conditional orders."""
+
+    algos: list = field(default_factory=list)  # Waiting, oldest first
+    children: set = field(default_factory=set)
+    last: int = 0
+
+    def fill(self, one, *rest):
+        taken = super().fill(one, *rest)
+        if taken:
+            self.finish(one, rest[-1])
+        return taken
+
+    def expire(self, one, reason, now):
+        super().expire(one, reason, now)
+        self.finish(one, now)
+
+    def finish(self, one, now):
+        """A conditional order is finished when its child has ended."""
+        if one.leaves == 0 and one.order.client_id in self.children:
+            self.said.append((now, "FINISHED", one.order, None))
+
+    def cancel(self, client_id, now):
+        for one in [one for one in self.algos if one.order.client_id == client_id]:
+            self.algos.remove(one)
+            self.said.append((now, "ALGO_CANCELED", one.order, None))
+            return
+        found = [one for one in self.resting if one.order.client_id == client_id]
+        super().cancel(client_id, now)
+        for one in found:
+            self.finish(one, now)
+
+    def enter(self, one, now):
+        """As ever; what rests stands in front of the first worse order of its side, behind everybody else."""
+        super().enter(one, now)
+        if self.resting and self.resting[-1] is one:
+            self.resting.pop()
+            worse = (
+                k for k, other in enumerate(self.resting)
+                if other.order.side == one.order.side and other.priority > one.priority
+            )  # fmt: skip
+            self.resting.insert(next(worse, len(self.resting)), one)
+
+    def in_order(self):
+        return list(self.resting)
+
+    # ------------------------------------------------------------------ amendments
+
+    def amend(self, client_id, lots, ticks, now):
+        """A new price and quantity, at the end of its queue; refused it stays as it was."""
+        found = [one for one in self.resting if one.order.client_id == client_id]
+        if not found:
+            self.said.append((now, "AMEND_REJECTED", client_id, {-2013}))
+            return
+        (one,) = found
+        order = replace(one.order, lots=lots, ticks=ticks, stp=0)
+        broken = self.broken_by_amendment(one.order, order)
+        if broken:
+            self.said.append((now, "AMEND_REJECTED", client_id, broken))
+            return
+        self.resting.remove(one)
+        done = one.order.lots - one.leaves
+        if lots <= done or (order.tif == GTX and self.would_take(order)):
+            self.said.append((now, "CANCELED", order, one.leaves))
+            one.leaves = 0
+            self.finish(one, now)
+            return
+        self.said.append((now, "AMENDED", order, (ticks, lots)))
+        self.enter(Resting(order, lots - done, self.displayed(order.side, ticks), now), now)
+
+    def broken_by_amendment(self, before, after):
+        broken = self.broken_rules(after) & {-4004, -4005, -4013, -4002, -4016, -4024, -4164}
+        if -4164 in broken:
+            broken = broken - {-4164} | {-5029}
+        return broken | ({-5027} if (before.lots, before.ticks) == (after.lots, after.ticks) else set())
+
+    # ------------------------------------------------------------------ conditional orders
+
+    def wait(self, waiting, now):
+        order, price = waiting.order, self.mark if waiting.by_mark or not self.last else self.last
+        if waiting.sees(price):
+            self.said.append((now, "REJECTED", order, {-2021}))
+        else:
+            self.algos.append(waiting)
+            self.said.append((now, "ALGO_NEW", order, None))
+
+    def trigger(self, price_e8, by_mark, now):
+        for one in [one for one in self.algos if one.by_mark == by_mark and one.sees(price_e8)]:
+            self.algos.remove(one)
+            self.said.append((now, "ALGO_TRIGGERING", one.order, None))
+            broken = self.broken_rules(one.order)
+            if broken:
+                self.said.append((now, "ALGO_REJECTED", one.order, broken))
+                continue
+            self.said.append((now, "ALGO_TRIGGERED", one.order, None))
+            self.children.add(one.order.client_id)
+            self.submit(one.order, now)
+
+    def on_trade(self, aggressor, ticks, lots, now):
+        super().on_trade(aggressor, ticks, lots, now)
+        self.last = ticks * self.spec["tick_e8"]
+        self.trigger(self.last, False, now)
+
+    def on_mark(self, mark_e8, now=0):
+        super().on_mark(mark_e8)
+        self.trigger(mark_e8, True, now)
 
 
 @dataclass
