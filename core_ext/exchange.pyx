@@ -1883,7 +1883,8 @@ cdef class Exchange:
         cdef Py_ssize_t i
         self.out.size = self.to.size = 0
         for i in range(source.size):
-            self.check(source.data[i].symbol, 0)
+            if source.data[i].symbol >= self.instruments.size:
+                raise IndexError(source.data[i].symbol)
             self.on_row(source.data + i)
         return self.out.array()
 
