@@ -248,12 +248,15 @@ cdef class Exchange:
     cdef int64_t scope_equity(self, int account, int symbol, int leg) noexcept
     cdef bint in_scope(self, int account, int symbol, int leg, int k, int n) noexcept
     cdef int liquidate(self, int account, int symbol, int leg, int64_t now) except -1
+    cdef int dearest(self, int account, int symbol, int leg, const uint8_t* tried) noexcept
     cdef int cancel_scope(self, int account, int symbol, int64_t now) except -1
     cdef int64_t step_lots(self, int account, int symbol, int leg) noexcept
     cdef int64_t reduce_leg(self, int account, int symbol, int leg, int64_t now) except? -1
     cdef int take_over(self, int account, int symbol, int leg, int64_t now) except -1
+    cdef int weigh(self, int account, int symbol, int leg, int64_t* gross, int64_t* fees) noexcept
     cdef int hand_over(self, int account, int symbol, int leg, int64_t price_e8, int64_t fee_e8, int64_t now) except -1
     cdef int deleverage(self, int account, int symbol, int leg, int64_t price_e8, int64_t now) except -1
+    cdef int first_ranked(self, int account, int symbol, bint longs, int* leg) noexcept
     cdef int64_t close_forced(self, int account, int symbol, int leg, int64_t lots, int64_t price_e8, int64_t fee_e8,
                               int cause, int64_t now) except? -1
     cdef int unwind_fund(self, int symbol, int64_t now) except -1

@@ -1645,22 +1645,13 @@ cdef class Exchange:
     cdef int liquidate(self, int account, int symbol, int leg, int64_t now) except -1:
         # Orders first, then leg by leg at the market, the one that needs most margin first and each in steps; what the
         # market does not take, or nothing is left to pay for, is handed over.
-        cdef Account a = <Account> self.accounts[account]
         cdef uint8_t tried[2 * ACCOUNT_SYMBOLS]
-        cdef int64_t most
-        cdef int k, n, worst
+        cdef int k, worst
         memset(tried, 0, sizeof(tried))
         self.liquidations += 1
         self.cancel_scope(account, symbol, now)
         while self.is_under(account, symbol, leg) and self.scope_equity(account, symbol, leg) > 0:
-            most = 0
-            worst = -1
-            for k in range(self.instruments.size):
-                for n in range(2):
-                    if self.in_scope(account, symbol, leg, k, n) and not tried[k + n * ACCOUNT_SYMBOLS] \
-                            and a.positions[k + n * ACCOUNT_SYMBOLS].maintenance_e8 > most:
-                        most = a.positions[k + n * ACCOUNT_SYMBOLS].maintenance_e8
-                        worst = k + n * ACCOUNT_SYMBOLS
+            worst = self.dearest(account, symbol, leg, tried)
             if worst < 0:
                 break
             if self.reduce_leg(account, worst % ACCOUNT_SYMBOLS, worst // ACCOUNT_SYMBOLS, now) == 0:
@@ -1671,6 +1662,19 @@ cdef class Exchange:
             self.watch_last(k, now)
             self.publish(k, now)
         return 0
+
+    cdef int dearest(self, int account, int symbol, int leg, const uint8_t* tried) noexcept:
+        # The leg of the scope that needs most margin and has not been tried in vain, -1: there is none.
+        cdef Account a = <Account> self.accounts[account]
+        cdef int64_t most = 0
+        cdef int k, n, found = -1
+        for k in range(self.instruments.size):
+            for n in range(2):
+                if self.in_scope(account, symbol, leg, k, n) and not tried[k + n * ACCOUNT_SYMBOLS] \
+                        and a.positions[k + n * ACCOUNT_SYMBOLS].maintenance_e8 > most:
+                    most = a.positions[k + n * ACCOUNT_SYMBOLS].maintenance_e8
+                    found = k + n * ACCOUNT_SYMBOLS
+        return found
 
     cdef int cancel_scope(self, int account, int symbol, int64_t now) except -1:
         # Every order of the account on the cross symbols, or on the isolated one.
@@ -1773,18 +1777,8 @@ cdef class Exchange:
         cdef const instrument_t* i
         cdef const position_t* p
         cdef int64_t equity = self.scope_equity(account, symbol, leg)
-        cdef int64_t gross = 0, fees = 0, fee, loss, price, value, worst = 0
-        cdef int k, n, loser = -1
-        for k in range(self.instruments.size):
-            for n in range(2):
-                if not self.in_scope(account, symbol, leg, k, n):
-                    continue
-                p = &a.positions[k + n * ACCOUNT_SYMBOLS]
-                gross += magnitude(p.value_e8)
-                fees += part_e8(magnitude(p.value_e8), self.instruments.data[k].liquidation_fee_e8)
-                if loser < 0 or p.value_e8 - p.cost_e8 < worst:
-                    worst = p.value_e8 - p.cost_e8
-                    loser = k + n * ACCOUNT_SYMBOLS
+        cdef int64_t gross = 0, fees = 0, fee, loss, price, value
+        cdef int k, n, loser = self.weigh(account, symbol, leg, &gross, &fees)
         fees = min(fees, max(0, equity))
         loss = equity - fees
         for k in range(self.instruments.size):
@@ -1801,6 +1795,23 @@ cdef class Exchange:
                 price = a.margins[k].mark_e8 - (price if p.lots > 0 else -price)
                 self.hand_over(account, k, n, max(1, price), fee, now)
         return 0
+
+    cdef int weigh(self, int account, int symbol, int leg, int64_t* gross, int64_t* fees) noexcept:
+        # Gross value and whole clearance fees of the scope; returns its largest loser.
+        cdef const position_t* p
+        cdef int64_t worst = 0
+        cdef int k, n, loser = -1
+        for k in range(self.instruments.size):
+            for n in range(2):
+                if not self.in_scope(account, symbol, leg, k, n):
+                    continue
+                p = &(<Account> self.accounts[account]).positions[k + n * ACCOUNT_SYMBOLS]
+                gross[0] += magnitude(p.value_e8)
+                fees[0] += part_e8(magnitude(p.value_e8), self.instruments.data[k].liquidation_fee_e8)
+                if loser < 0 or p.value_e8 - p.cost_e8 < worst:
+                    worst = p.value_e8 - p.cost_e8
+                    loser = k + n * ACCOUNT_SYMBOLS
+        return loser
 
     cdef int hand_over(self, int account, int symbol, int leg, int64_t price, int64_t fee, int64_t now) except -1:
         # To the insurance fund, when it can bear the loss against the mark; a recording is large enough for the fund to
@@ -1824,39 +1835,43 @@ cdef class Exchange:
         # The other side's most profitable and most leveraged positions are closed against this one, whose liquidation
         # order that fills. In a replay the
         # rest of the market is a counterparty without end; in a synthetic one only the fund can be left.
-        cdef Account a
-        cdef const position_t* p
-        cdef int64_t held, lots, equity
-        cdef double rank, best
-        cdef int n, k, who, whose
+        cdef int64_t held, lots
+        cdef int who, whose = 0
         while True:
             held = (<Account> self.accounts[account]).positions[symbol + leg * ACCOUNT_SYMBOLS].lots
             if held == 0:
                 return 0
-            who = -1
-            whose = 0
-            best = 0.0
-            for n in range(len(self.accounts)):
-                a = <Account> self.accounts[n]
-                for k in range(2 if n != account else 0):
-                    p = &a.positions[symbol + k * ACCOUNT_SYMBOLS]
-                    if p.lots == 0 or (p.lots > 0) == (held > 0):
-                        continue
-                    equity = self.scope_equity(n, symbol if a.margins[symbol].isolated else -1, k)
-                    rank = adl_rank(p.value_e8 - p.cost_e8, p.cost_e8, p.value_e8, equity)
-                    if who < 0 or rank > best:
-                        best = rank
-                        who = n
-                        whose = k
+            who = self.first_ranked(account, symbol, held > 0, &whose)
             if who < 0:
                 break
-            a = <Account> self.accounts[who]
-            lots = min(magnitude(held), magnitude(a.positions[symbol + whose * ACCOUNT_SYMBOLS].lots))
+            lots = min(magnitude(held), magnitude(
+                (<Account> self.accounts[who]).positions[symbol + whose * ACCOUNT_SYMBOLS].lots))
             self.close_forced(account, symbol, leg, lots if held > 0 else -lots, price, 0, Cause.LIQUIDATION_ORDER, now)
             self.close_forced(who, symbol, whose, -lots if held > 0 else lots, price, 0, Cause.DELEVERAGED, now)
         if not self.synthetic:
             self.close_forced(account, symbol, leg, held, price, 0, Cause.LIQUIDATION_ORDER, now)
         return 0
+
+    cdef int first_ranked(self, int account, int symbol, bint longs, int* leg) noexcept:
+        # Whose leg is the first to be closed against longs (or shorts), -1: nobody else holds one.
+        cdef Account a
+        cdef const position_t* p
+        cdef int64_t equity
+        cdef double rank, best = 0.0
+        cdef int n, k, found = -1
+        for n in range(len(self.accounts)):
+            a = <Account> self.accounts[n]
+            for k in range(2 if n != account else 0):
+                p = &a.positions[symbol + k * ACCOUNT_SYMBOLS]
+                if p.lots == 0 or (p.lots > 0) == longs:
+                    continue
+                equity = self.scope_equity(n, symbol if a.margins[symbol].isolated else -1, k)
+                rank = adl_rank(p.value_e8 - p.cost_e8, p.cost_e8, p.value_e8, equity)
+                if found < 0 or rank > best:
+                    best = rank
+                    found = n
+                    leg[0] = k
+        return found
 
     cdef int unwind_fund(self, int symbol, int64_t now) except -1:
         # The fund sells what it took over, as a market order would.
