@@ -37,6 +37,7 @@ cdef class Engine:
     cdef readonly object failure           # what it raised
     cdef readonly uint64_t liquidations
     cdef bint asking                       # a wake-up to ask for orders of unknown outcome is on its way
+    cdef bint withdrawing                  # one to cancel again what should be gone
     cdef int64_t flattened                 # last attempt to close everything
     cdef int64_t reduced[128]              # last forced reduction, by symbol
     cdef bint near[128]                    # liquidation is near, and the alarm has been raised
@@ -64,6 +65,8 @@ cdef class Engine:
     cdef int on_ended(self, const order_t* order) except -1
     cdef int ask_later(self) except -1
     cdef int ask_unknown(self) except -1
+    cdef bint outlives(self, const order_t* order) noexcept
+    cdef int withdraw_again(self) except -1
     cdef int on_fill(self, const event_t* row) except -1
     cdef int on_control(self, const event_t* row) except -1
     cdef int watch(self) except -1

@@ -21,7 +21,8 @@ import hashlib
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t STALE_MARK_NS = 2000000000
-cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-up; strategies number theirs from 0
+cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-ups; strategies number theirs from 0
+cdef int64_t WITHDRAW = -2
 cdef int EVIDENCE[16]                       # by kind, from ACCEPTED on; what is not here is told apart before
 EVIDENCE = [Evidence.E_ACCEPTED, Evidence.E_REJECTED, 0, Evidence.E_CANCELED, Evidence.E_EXPIRED,
             Evidence.E_CANCEL_REJECTED, 0, 0, 0, 0, Evidence.E_AMEND_REJECTED, 0, 0, 0, 0, Evidence.E_REJECTED]
@@ -343,7 +344,17 @@ cdef class Engine:
         else:
             self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
         self.gate.update(row.symbol, self.desk.now)
+        if self.outlives(order) and not self.withdrawing:
+            self.withdrawing = True
+            self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
         return 0 if ended else self.on_ended(order)
+
+    cdef bint outlives(self, const order_t* order) noexcept:
+        # Whether an order that could open more is live although nothing is to be opened: its cancel was refused or lost,
+        # or it reached the venue later.
+        return (self.failed or self.gate.halted or self.gate.day_lost or self.gate.ladder == 2) \
+            and not order.reduce_only and not is_terminal(order.state) and order.state != OrderState.UNKNOWN \
+            and order.state != OrderState.PENDING_NEW and order.state != OrderState.PENDING_CANCEL
 
     cdef int on_accepted(self, order_t* order, const event_t* row) except -1:
         # The order is at the venue: news, or the answer to a question. That names what the order is now, whatever was
@@ -421,6 +432,8 @@ cdef class Engine:
         if row.kind == Kind.TIMER:
             if row.a == ASK_UNKNOWN:
                 return self.ask_unknown()
+            if row.a == WITHDRAW:
+                return self.withdraw_again()
             self.tell(Hook.ON_TIMER, row.a, 0, 0)
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
@@ -449,6 +462,16 @@ cdef class Engine:
             if order.state == OrderState.UNKNOWN:
                 self.desk.query(order.client_id)
         return self.ask_later()
+
+    cdef int withdraw_again(self) except -1:
+        cdef const order_t* order
+        cdef int k
+        self.withdrawing = False
+        for k in range(ORDER_PLACES if self.orders.open_orders else 0):
+            order = &self.orders.table[k]
+            if order.state != OrderState.EMPTY and self.outlives(order):
+                self.desk.cancel(order.client_id)
+        return 0
 
     cdef int alarm(self, int alarm, int symbol) except -1:
         cdef event_t* row = self.desk.post(Kind.ALARM, symbol)
@@ -538,7 +561,7 @@ cdef class Engine:
         """Return the whole trading state as plain values."""
         count = self.instruments.size
         return (
-            self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking,
+            self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
             self.account.state(),
             [(self.near[k], self.reduced[k]) for k in range(count)],
             self.orders.state(),

@@ -17,7 +17,7 @@ from core_ext.fault import Faults
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency
 from core_ext.strategy import Strategy
-from core_ext.types import Flag, Instruments, Kind, OrderType, Setting
+from core_ext.types import Command, Flag, Instruments, Kind, OrderType, Setting
 
 EQUITY = 100_000 * E8
 STOP = OrderType.STOP_MARKET
@@ -42,7 +42,7 @@ class Steps(Strategy):
 class Run:
     """A strategy's steps against the venue, one touch a second."""
 
-    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=(), trade=None):
+    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=(), trade=None, halt=0):
         tape = Tape()
         rows = [tape.opening]
         for k in range(len(steps) + 2):
@@ -67,6 +67,8 @@ class Run:
         driver.control(Kind.RUN, tape.opening["ts"][0] - 1)
         if isolated:
             driver.control(Kind.SETTING, tape.opening["ts"][0] - 1, (int(Setting.ISOLATED), 1))
+        if halt:
+            driver.schedule(Kind.COMMAND, halt, (int(Command.HALT),))
         driver.feed_rows(self.rows, 0, 0)
         self.digest = driver.finish()
         journal.close()
@@ -199,6 +201,17 @@ def test_a_fill_does_not_hide_that_an_amendment_is_unknown(tmp_path, lots, state
     assert (run.states(), order["lots"], order["filled"], order["amend_lots"]) == ([state], 5, lots, 0)
     assert run.engine.orders.exposure(0, BUY)["lots"] == 5 - lots
     assert run.engine.orders.illegal == 0
+    assert run.agrees()
+
+
+@pytest.mark.parametrize("what", ["lost, not carried out", "lost, carried out", 503, -1001])
+def test_a_halt_asks_again_for_what_it_could_not_cancel(tmp_path, what):
+    faults = Faults([(moment(3), moment(7), what, 1.0, 0)])
+    rest = (lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), *[None] * 9)
+    run = Run(tmp_path, *rest, faults=faults, halt=moment(3) + SECOND // 2)
+    assert run.states() == ["CANCELLED"]
+    assert run.venue.resting(0) == []
+    assert asked(run, Kind.CANCEL) <= 6
     assert run.agrees()
 
 
