@@ -306,6 +306,7 @@ cdef class Exchange:
             return 0
         row = self.say(Kind.ABSENT, order.symbol, account, now)
         row.a = order.client_id
+        row.b = Code.NO_SUCH_ORDER
         return 0
 
     cdef int change_setting(self, int symbol, int setting, int64_t value, int account, int64_t now) except? -1:

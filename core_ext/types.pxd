@@ -36,7 +36,7 @@ ALGO              client id     algo status   algo id       child id    venue co
 SETTING           setting       value         0             0           0           0
 MARGIN_MOVED      amount e8     0             0             0           0           0
 LOST              client id     request kind  0             0           0           0
-ABSENT            client id     0             0             0           0           0
+ABSENT            client id     code          0             0           0           0
 TIMER             timer id      due           0             0           0           0
 COMMAND           command       0             0             0           0           0
 CLOCK_OFFSET      offset ns     lines used    0             0           0           0

@@ -9,6 +9,7 @@ from test_engine import BUY, MIDDLE, SECOND, SELL, SIZING, Tape
 
 from autotrader.cli import main
 from autotrader.research.stress import STAND_ASIDE
+from autotrader.views.ledger import Ledger
 from core_ext.account import Account
 from core_ext.driver import Driver, Verifier
 from core_ext.engine import Engine
@@ -164,6 +165,17 @@ def test_a_venue_that_is_silent_is_asked_once_a_second_and_no_more(tmp_path, wha
     assert 20 <= asked(run, Kind.QUERY) <= 24
     assert asked(run, Kind.SET_TIMER) <= 13
     assert run.agrees()
+
+
+def test_an_order_that_never_arrived_is_counted_by_the_venues_code(tmp_path):
+    faults = Faults([(0, moment(1) + SECOND // 2, "lost, not carried out", 1.0, 0)])
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), *[None] * 3, faults=faults)
+    found = Ledger(run.engine.instruments, EQUITY)
+    for block in read_journal(run.path):
+        found.apply(found.next, block.array())
+    (order,) = found.orders.rows()
+    assert (order.state, order.code) == ("REJECTED", -2013)
+    assert found.quality.figures().rejected["reject_code"] == {-2013: 1}
 
 
 @pytest.mark.parametrize("what", ["lost, carried out", "lost, not carried out"])

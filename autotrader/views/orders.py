@@ -240,7 +240,7 @@ class Orders(View[Order]):
         order = self._of(row)
         if order is None:
             return
-        if row.kind == Kind.REJECTED:
+        if row.kind in (Kind.REJECTED, Kind.ABSENT):
             order.code = row.b
         elif row.kind == Kind.EXPIRED:
             order.code = row.c

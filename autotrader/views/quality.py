@@ -20,6 +20,7 @@ __all__ = ["ExecutionQuality", "Figures", "Tally", "bin_of", "bin_top"]
 ENDED = {"FILLED": "filled", "CANCELLED": "cancelled", "EXPIRED": "expired", "REJECTED": "rejected", "UNKNOWN": "lost"}
 CODES = {
     Kind.REJECTED: "reject_code",
+    Kind.ABSENT: "reject_code",
     Kind.CANCEL_REJECTED: "cancel_reject_code",
     Kind.AMEND_REJECTED: "amend_reject_code",
 }
@@ -113,7 +114,7 @@ class ExecutionQuality(View[Tally]):
         self.orders = orders
         self._totals: Counter[tuple[str, str, int]] = Counter()
         self._changed: set[tuple[str, str, int]] = set()
-        ending = (Kind.CANCELED, Kind.EXPIRED, Kind.LOST, Kind.ABSENT, Kind.ALGO)
+        ending = (Kind.CANCELED, Kind.EXPIRED, Kind.LOST, Kind.ALGO)
         self.steps = {
             Kind.ORDER: self._order,
             Kind.FILL: self._fill,
