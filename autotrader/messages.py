@@ -67,7 +67,7 @@ ENGLISH = {
     "field.sources.funding": "Funding rates: recorded stream, file, or none charged.",
     "field.sources.instruments": 'Filters and leverage brackets: "shipped", or a JSON file of the same shape.',
     "field.data.paths": "Files or folders of market data; empty means that the command line names them.",
-    "field.data.interval": "Candle interval; used when sources.book is candle.",
+    "field.data.interval": "Candle interval, that of the files or a multiple; used when sources.book is candle.",
     "field.strategy.name": "Which strategy.",
     "field.strategy.quoter.order_notional_usdt": "Notional of one quote, USDT.",
     "field.strategy.quoter.inventory_budget_usdt": "Largest position either way, USDT.",
@@ -370,6 +370,7 @@ ENGLISH = {
         "candle fills: next open, {half} bps half-spread, impact {impact} x bar volatility x square root of "
         "the share of the bar's volume"
     ),
+    "run.note_parts": "{wanted} candles are gathered from {parts} candles; one with a part missing is left out",
     "run.note_latency": "order latency {order} ms, response latency {response} ms",
     "run.note_lognormal": "order and response latency lognormal, medians {order} and {response} ms, sigma {sigma}",
     "run.note_feed": "order and response latency follow the feed's own lag; files of candles have none",
@@ -440,6 +441,10 @@ ENGLISH = {
     "history.seen_step": "bars {interval} apart",
     "history.seen_one_bar": "one bar a symbol",
     "history.other_interval": "{path}: has {found} bars, the run reads {wanted}; give files of one interval",
+    "history.no_multiple": (
+        "{path}: has {found} bars, of which no {wanted} candles can be made; "
+        "set data.interval to {found} or a multiple of it, or give files of shorter bars"
+    ),
     "history.nothing_to_trade": (
         "no file has candles or trades of {symbols}; give files of these symbols or change the run's symbols"
     ),
@@ -717,7 +722,7 @@ KOREAN = {
     "field.sources.funding": "펀딩비율: 녹화된 스트림, 파일, 또는 부과하지 않음(none).",
     "field.sources.instruments": '주문 필터와 레버리지 구간: "shipped" 또는 같은 형식의 JSON 파일.',
     "field.data.paths": "시장 데이터 파일이나 폴더. 비워 두면 명령줄에서 지정합니다.",
-    "field.data.interval": "캔들 주기. sources.book이 candle일 때 씁니다.",
+    "field.data.interval": "캔들 주기. 파일의 주기 또는 그 배수입니다. sources.book이 candle일 때 씁니다.",
     "field.strategy.name": "사용할 전략.",
     "field.strategy.quoter.order_notional_usdt": "호가 한 건의 명목 금액, USDT.",
     "field.strategy.quoter.inventory_budget_usdt": "매수·매도 어느 쪽이든 최대 포지션, USDT.",
@@ -1018,6 +1023,7 @@ KOREAN = {
     "run.note_impact": (
         "캔들 체결: 다음 시가, 반스프레드 {half} bps, 충격 = {impact} × 봉 변동성 × √(봉 거래량 대비 비중)"
     ),
+    "run.note_parts": "{wanted} 캔들은 {parts} 캔들을 모아 만들며, 일부가 빠진 캔들은 쓰지 않습니다",
     "run.note_latency": "주문 지연 {order} ms, 응답 지연 {response} ms",
     "run.note_lognormal": "주문·응답 지연은 로그 정규 분포(중앙값 {order}, {response} ms, 시그마 {sigma})",
     "run.note_feed": "주문·응답 지연은 시세 자체의 지연을 따릅니다. 캔들 파일에는 지연이 없습니다",
@@ -1093,6 +1099,10 @@ KOREAN = {
     "history.seen_one_bar": "심볼당 캔들 하나뿐인",
     "history.other_interval": (
         "{path}: {found} 캔들이 들어 있으나 이 실행은 {wanted} 캔들을 씁니다. 주기가 같은 파일을 지정하십시오"
+    ),
+    "history.no_multiple": (
+        "{path}: {found} 캔들로는 {wanted} 캔들을 만들 수 없습니다. "
+        "data.interval을 {found} 또는 그 배수로 바꾸거나 더 짧은 주기의 파일을 지정하십시오"
     ),
     "history.nothing_to_trade": (
         "어느 파일에도 {symbols}의 캔들이나 체결이 없습니다. 해당 심볼의 파일을 지정하거나 거래 심볼을 바꾸십시오"

@@ -11,7 +11,7 @@ from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.journal cimport JournalWriter
 from core_ext.latency cimport Latency
-from core_ext.signal cimport CandleBuilder
+from core_ext.signal cimport CandleSource
 from core_ext.types cimport Rows, approved_t, event_t
 from core_ext.wire cimport Scanner
 
@@ -43,7 +43,7 @@ cdef class Feed:
     cdef readonly uint64_t rows            # market rows so far
     cdef readonly uint64_t lines
     cdef int64_t started_ns                # clock reading when the message under way came in
-    cdef public CandleBuilder candles      # when there is one, only its candles (and marks, funding) go on
+    cdef public CandleSource candles      # when there is one, the rows that it gives go on in place of the source's
     cdef int market(self, const event_t* row, int source, int64_t index) except -1
     cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
     cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1

@@ -10,7 +10,7 @@ from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter
 from core_ext.latency import Latency
-from core_ext.signal import CandleBuilder
+from core_ext.signal import CandleSource
 from core_ext.types import Rows
 from core_ext.wire import Scanner
 
@@ -36,8 +36,8 @@ class Feed:
     def lines(self) -> int:
         """Recorder lines fed so far."""
 
-    candles: CandleBuilder | None
-    """Makes candles of trades; where it stands, only its candles, marks and funding go on."""
+    candles: CandleSource | None
+    """Makes the run's candles of trades or of shorter ones; where it stands, the rows that it gives go on."""
     @property
     def default_symbol(self) -> int:
         """Index of the symbol of messages that name none (REST snapshots)."""

@@ -246,14 +246,18 @@ cdef struct longer_t:
     uint8_t whole              # closed by the run under way
 
 
-cdef class CandleBuilder:
+cdef class CandleSource:
+    # What stands between a run's files and its engine when the candles of the run are not those of the files.
+    cdef Rows out              # rows completed by the last call
+    cdef int add(self, const event_t* row) except -1
+
+
+cdef class CandleBuilder(CandleSource):
     cdef Instruments instruments
     cdef forming_t* forming
     cdef readonly int64_t interval_ns
     cdef int64_t due           # stamp at which the bars under way close, 0 before the first trade
     cdef bint whole            # the bars under way began at their boundary
-    cdef Rows out              # rows completed by the last call
-    cdef int add(self, const event_t* row) except -1
     cdef int begin_anew(self) except -1
     cdef int close_bars(self) except -1
     cdef double average(self, const forming_t* bar, int symbol) noexcept nogil
@@ -271,3 +275,10 @@ cdef class CandleAggregator:
     cdef int add(self, const event_t* row) except -1
     cdef void fold(self, longer_t* bar, int64_t length, const event_t* row) noexcept nogil
     cdef int give(self) except -1
+
+
+cdef class LongerCandles(CandleSource):
+    cdef readonly int64_t interval_ns
+    cdef CandleAggregator aggregator
+    cdef Rows marks            # of the stamp under way, until its last bar has come
+    cdef int end_stamp(self) except -1

@@ -77,8 +77,14 @@ class BarWindow:
     def state(self) -> tuple[int, float, float, list[float]]:
         """Return everything that the window knows, for the state hash."""
 
+class CandleSource:
+    """Candles of a run that its files do not hold as they are."""
+
+    def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Add rows; return the rows that they complete."""
+
 @final
-class CandleBuilder:
+class CandleBuilder(CandleSource):
     """Candles of every symbol from trades, all closing together at the interval's boundaries."""
 
     @property
@@ -88,9 +94,6 @@ class CandleBuilder:
     def __init__(self, instruments: Instruments, interval_ns: int) -> None: ...
     def vwap(self, symbol: int) -> float:
         """Return the volume-weighted average price of a symbol's last closed bar, 0 before there is one."""
-
-    def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
-        """Add rows; return the rows that they complete."""
 
 @final
 class CandleAggregator:
@@ -117,3 +120,13 @@ class CandleAggregator:
 
     def state(self) -> list[dict[str, Any]]:
         """Return everything that the bars under way know, for the state hash."""
+
+@final
+class LongerCandles(CandleSource):
+    """The rows of a run whose candles are longer than those of its files."""
+
+    @property
+    def interval_ns(self) -> int:
+        """Interval of the run's candles, ns."""
+
+    def __init__(self, symbols: int, source_ns: int, interval_ns: int) -> None: ...

@@ -705,8 +705,26 @@ cdef class BarWindow:
         return (self.count, self.weight, self.sum_squares, closes)
 
 
+cdef class CandleSource:
+    """Candles of a run that its files do not hold as they are."""
+
+    cdef int add(self, const event_t* row) except -1:
+        raise TypeError("candles come from trades or from shorter candles")
+
+    def feed(self, rows):
+        """Add rows; return the rows that they complete."""
+        cdef Rows source = Rows(rows)
+        cdef Rows done = Rows()
+        cdef Py_ssize_t i, k
+        for i in range(source.size):
+            self.add(source.data + i)
+            for k in range(self.out.size):
+                done.push()[0] = self.out.data[k]
+        return done.array()
+
+
 @cython.final
-cdef class CandleBuilder:
+cdef class CandleBuilder(CandleSource):
     """Candles of every symbol from trades, all closing together at the interval's boundaries.
 
     The bars close when the first row of any kind at or after the boundary arrives; a symbol without a
@@ -738,9 +756,12 @@ cdef class CandleBuilder:
 
     cdef int add(self, const event_t* row) except -1:
         # Close what is due, then let a trade form its bar; marks and funding pass.
-        cdef forming_t* bar = &self.forming[row.symbol]
+        cdef forming_t* bar
         cdef int64_t price
         cdef event_t* opened
+        if row.symbol >= self.instruments.size:
+            raise IndexError(row.symbol)
+        bar = &self.forming[row.symbol]
         self.out.size = 0
         if self.due and row.ts >= self.due + MAX_FLAT * self.interval_ns:
             self.begin_anew()
@@ -817,19 +838,6 @@ cdef class CandleBuilder:
         if not 0 <= symbol < self.instruments.size:
             raise IndexError(symbol)
         return self.forming[symbol].vwap
-
-    def feed(self, rows):
-        """Add rows; return the rows that they complete."""
-        cdef Rows source = Rows(rows)
-        cdef Rows done = Rows()
-        cdef Py_ssize_t i, k
-        for i in range(source.size):
-            if source.data[i].symbol >= self.instruments.size:
-                raise IndexError(source.data[i].symbol)
-            self.add(source.data + i)
-            for k in range(self.out.size):
-                done.push()[0] = self.out.data[k]
-        return done.array()
 
 
 @cython.final
@@ -967,3 +975,63 @@ cdef class CandleAggregator:
         """Return everything that the bars under way know, for the state hash."""
         cdef Py_ssize_t k
         return [self.bars[k] for k in range(self.n * self.symbols)]
+
+
+@cython.final
+cdef class LongerCandles(CandleSource):
+    """The rows of a run whose candles are longer than those of its files.
+
+    A longer candle comes at the stamp at which its last part closes, its open with the open of its first part, so that
+    nothing is known earlier than from a file of longer candles. Marks of the stamp come before it and end the run of
+    rows when it has none. Other rows pass as they are.
+
+    Parameters
+    ----------
+    symbols : int
+        Number of symbols.
+    source_ns, interval_ns : int
+        Intervals of the files' candles and of the run's: a multiple, a divisor of a day.
+
+    Raises
+    ------
+    ValueError
+        If the intervals do not fit.
+    """
+
+    def __init__(self, int symbols, int64_t source_ns, int64_t interval_ns):
+        self.aggregator = CandleAggregator(symbols, source_ns, (interval_ns,))
+        self.interval_ns = interval_ns
+        self.out = Rows()
+        self.marks = Rows()
+
+    cdef int add(self, const event_t* row) except -1:
+        cdef event_t* opened
+        if row.symbol >= self.aggregator.symbols:
+            raise IndexError(row.symbol)
+        self.out.size = 0
+        if row.kind == Kind.MARK_CANDLE:
+            self.marks.push()[0] = row[0]
+        elif row.kind == Kind.CANDLE:
+            self.aggregator.add(row)
+        elif row.kind != Kind.CANDLE_OPEN:
+            self.out.push()[0] = row[0]
+        elif row.ts % self.interval_ns == 0:
+            opened = self.out.push()
+            opened[0] = row[0]
+            opened.f = self.interval_ns
+        if row.flags & Flag.F_END and (row.kind == Kind.MARK_CANDLE or row.kind == Kind.CANDLE):
+            self.end_stamp()
+        return 0
+
+    cdef int end_stamp(self) except -1:
+        cdef Rows candles = self.aggregator.out
+        cdef Py_ssize_t k
+        for k in range(self.marks.size):
+            self.out.push()[0] = self.marks.data[k]
+        for k in range(candles.size):
+            self.out.push()[0] = candles.data[k]
+        if self.out.size:
+            self.out.data[self.out.size - 1].flags |= Flag.F_END
+        self.marks.size = 0
+        candles.size = 0
+        return 0

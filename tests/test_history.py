@@ -778,9 +778,28 @@ def test_bars_of_two_intervals_are_refused(tmp_path):
     a = klines(tmp_path / "a.parquet", [bar("BTCUSDT", m) for m in range(5)])
     b = klines(tmp_path / "b.parquet", [bar("ETHUSDT", m * 60) for m in range(5)])
     assert f"{b}: has 1h bars, the run reads 1m" in refusal(a, b)
-    assert f"{a}: has 1m bars, the run reads 1h" in refusal(a, interval_ns=HOUR)
+    assert f"{b}: has 1h bars, the run reads 1m" in refusal(a, b, interval_ns=4 * HOUR)
     renamed = archive(tmp_path / "BTCUSDT-1h-2025-01-01.csv", [archive_line(m) for m in range(3)])
     assert "its name says 1h, its bars are 1m apart" in refusal(renamed)
+
+
+def test_a_run_reads_bars_of_its_interval_or_of_one_that_divides_it(tmp_path):
+    path = klines(tmp_path / "k.parquet", [bar("BTCUSDT", m * 60) for m in range(5)])
+    for interval_ns in (HOUR, 2 * HOUR, 24 * HOUR):
+        assert History([path], instruments(), interval_ns).interval_ns == HOUR
+    for shorter, name in ((MINUTE, "1m"), (30 * MINUTE, "30m")):
+        message = refusal(path, interval_ns=shorter)
+        assert f"{path}: has 1h bars, of which no {name} candles can be made; set data.interval to 1h" in message
+    three = klines(tmp_path / "three.parquet", [bar("BTCUSDT", m * 3) for m in range(5)])
+    assert f"{three}: has 3m bars, of which no 5m candles can be made" in refusal(three, interval_ns=5 * MINUTE)
+
+
+def test_marks_up_to_the_interval_of_the_run_are_emitted(tmp_path):
+    k = klines(tmp_path / "k.parquet", [bar("BTCUSDT", m) for m in range(5)])
+    m = tmp_path / "m.parquet"
+    pl.DataFrame([mark_bar("BTCUSDT", n * 5, 100.0) for n in range(2)]).write_parquet(m)
+    assert History([k, m], instruments(), MINUTE).mark_sources["BTCUSDT"] == "funding:5m"
+    assert History([k, m], instruments(), HOUR).mark_sources["BTCUSDT"] == "candles:5m"
 
 
 def test_a_single_bar_needs_a_stated_interval(tmp_path):

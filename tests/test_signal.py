@@ -17,6 +17,7 @@ from core_ext.signal import (
     BarWindow,
     CandleAggregator,
     CandleBuilder,
+    LongerCandles,
     Markets,
     book_depth,
     book_flow,
@@ -629,3 +630,75 @@ def test_intervals_that_do_not_fit_into_one_another_are_refused(source, interval
 def test_a_candle_of_a_symbol_that_is_not_there_is_an_error():
     with pytest.raises(IndexError):
         CandleAggregator(1, MINUTE, (HOUR,)).feed(bar_row(START, (5, 6, 4, 5, 1), symbol=1))
+
+
+def outline(rows):
+    return [
+        (Kind(r["kind"]).name, (int(r["ts"]) - START) // MINUTE, int(r["symbol"]), bool(r["flags"] & Flag.F_END))
+        for r in rows
+    ]
+
+
+def opened(minute, price, symbol=0):
+    return row(Kind.CANDLE_OPEN, START + minute * MINUTE, symbol, a=price, f=MINUTE)
+
+
+def test_a_longer_bar_opens_with_its_first_part_and_closes_with_its_last():
+    gather = LongerCandles(1, MINUTE, 3 * MINUTE)
+    given_out = []
+    for minute in range(4):
+        given_out.append(gather.feed(opened(minute, 10 + minute)))
+        given_out.append(gather.feed(bar_row(START + (minute + 1) * MINUTE, (10 + minute, 20, 5, 12, 2))))
+    assert [outline(out) for out in given_out] == [
+        [("CANDLE_OPEN", 0, 0, True)],
+        *[[]] * 4,
+        [("CANDLE", 3, 0, True)],
+        [("CANDLE_OPEN", 3, 0, True)],
+        [],
+    ]
+    assert [int(given_out[k]["a"][0]) for k in (0, 5, 6)] == [10, 10, 13]
+    assert {int(given_out[k]["f"][0]) for k in (0, 5, 6)} == {3 * MINUTE}
+
+
+def test_a_longer_bar_whose_first_part_is_missing_has_no_open_and_no_close():
+    gather = LongerCandles(1, MINUTE, 2 * MINUTE)
+    late = [opened(1, 11), bar_row(START + 2 * MINUTE, (11, 12, 10, 11, 1))]
+    assert len(gather.feed(np.concatenate(late))) == 0
+    whole = [opened(2, 11), *(bar_row(START + m * MINUTE, (11, 12, 10, 11, 1)) for m in (3, 4))]
+    assert outline(gather.feed(np.concatenate(whole))) == [("CANDLE_OPEN", 2, 0, True), ("CANDLE", 4, 0, True)]
+
+
+def test_marks_come_before_the_longer_bars_of_their_stamp_and_end_it_when_there_are_none():
+    gather, stream = LongerCandles(2, MINUTE, 2 * MINUTE), []
+    for minute in (1, 2):
+        ts = START + minute * MINUTE
+        stream += [row(Kind.MARK_CANDLE, ts, symbol, flags=Flag.F_CLOSED, d=7, f=MINUTE) for symbol in (0, 1)]
+        stream += [bar_row(ts, (5, 6, 4, 5, 1), symbol, end=symbol == 1) for symbol in (0, 1)]
+    stream.append(row(Kind.MARK_CANDLE, START + 3 * MINUTE, 1, flags=Flag.F_CLOSED | Flag.F_END, d=7, f=MINUTE))
+    assert outline(gather.feed(np.concatenate(stream))) == [
+        ("MARK_CANDLE", 1, 0, False),
+        ("MARK_CANDLE", 1, 1, True),
+        ("MARK_CANDLE", 2, 0, False),
+        ("MARK_CANDLE", 2, 1, False),
+        ("CANDLE", 2, 0, False),
+        ("CANDLE", 2, 1, True),
+        ("MARK_CANDLE", 3, 1, True),
+    ]
+
+
+def test_rows_that_are_no_candles_pass_as_they_are():
+    kinds = (Kind.FUNDING, Kind.FILTERS, Kind.STATUS, Kind.ASSET_INDEX)
+    stream = np.concatenate([row(kind, START + MINUTE, 1, a=1, b=2, c=3) for kind in kinds])
+    assert np.array_equal(LongerCandles(2, MINUTE, HOUR).feed(stream), stream)
+
+
+@pytest.mark.parametrize("interval", [MINUTE, 90 * SECOND, 7 * MINUTE, 48 * HOUR])
+def test_an_interval_of_which_no_candles_can_be_made_is_refused(interval):
+    with pytest.raises(ValueError, match="interval"):
+        LongerCandles(1, MINUTE, interval)
+
+
+def test_a_row_of_a_symbol_that_is_not_there_is_an_error():
+    for source in (LongerCandles(1, MINUTE, HOUR), builder()):
+        with pytest.raises(IndexError):
+            source.feed(row(Kind.FUNDING, START, 1))

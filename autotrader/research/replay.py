@@ -32,7 +32,7 @@ from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency, lognormal_quantiles
 from core_ext.quality import Quality
 from core_ext.quoter import Quoter
-from core_ext.signal import CandleBuilder
+from core_ext.signal import CandleBuilder, CandleSource, LongerCandles
 from core_ext.strategy import Strategy
 from core_ext.types import Instruments, Kind, Setting
 from core_ext.wire import Scanner
@@ -420,11 +420,12 @@ def slow_layer(config: Config) -> tuple[Headroom, int, int]:
     return model, every_ns, config.venue.bar_delay_ms * 500_000
 
 
-def candles(plan: Plan, engine: Engine) -> CandleBuilder | None:
-    """Return what makes candles of the source's trades, None for a source that has them or a run on the book."""
+def candles(plan: Plan, engine: Engine) -> CandleSource | None:
+    """Return what makes the run's candles of trades or of shorter candles; None for a source that holds them."""
     if plan.source.get("ticks"):
         return CandleBuilder(engine.instruments, plan.config.data.interval_ns)
-    return None
+    parts_ns = plan.source.get("parts_ns")
+    return LongerCandles(len(engine.instruments), parts_ns, plan.config.data.interval_ns) if parts_ns else None
 
 
 def _grace_ns(config: Config) -> int:

@@ -21,6 +21,7 @@ from autotrader.adapters.storage import run_folder
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
+from autotrader.adapters.storage.sources import interval_name
 from autotrader.adapters.storage.store import Store
 from autotrader.adapters.web import report
 from autotrader.config import Config, Venue
@@ -271,6 +272,8 @@ class _Run:
             )
         if self.config.sources.book == "candle":
             yield say("run.note_impact", half=venue.half_spread_bps, impact=venue.impact_coefficient)
+        if isinstance(self.source, Candles) and self.source.parts_ns:
+            yield say("run.note_parts", wanted=self.config.data.interval, parts=interval_name(self.source.parts_ns))
         yield _latency_note(venue)
         if self.config.sources.book == "l2":
             yield say("run.note_queue", queue=venue.queue)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrader.adapters.storage.history import FileFacts, History
-from autotrader.adapters.storage.sources import interval_name
 from autotrader.instruments import infer_step_e8
 from core_ext.driver import Feed
 from core_ext.types import Instruments, Kind
@@ -29,7 +28,7 @@ class Candles:
     paths : sequence of Path
     instruments : Instruments
     interval_ns : int
-        Of the bars.
+        Of the run's candles: that of the files or a multiple.
     with_funding : bool
         Whether funding is charged.
     with_marks : bool
@@ -37,6 +36,8 @@ class Candles:
 
     Attributes
     ----------
+    parts_ns : int
+        Interval of the files' candles when the run's are longer, else 0.
     steps_e8 : dict of int to int
         The price step that each symbol's first candles lie on, once they were fed: what the tick of their
         own day must have been, told from no later data.
@@ -53,6 +54,7 @@ class Candles:
         self.history = History(paths, instruments, interval_ns)
         # Trades alone become candles on the way; beside candles they have nothing to add.
         self.has_ticks = self.history.interval_ns is None or not self.history.bars
+        self.parts_ns = 0 if self.has_ticks or self.history.interval_ns == interval_ns else self.history.interval_ns
         self.files: list[FileFacts] = self.history.files
         self.start_ns = self.history.start_ns
         self.warnings = self.history.warnings
@@ -63,7 +65,8 @@ class Candles:
     @property
     def facts(self) -> dict[str, Any]:
         """What a replay must know to read the files the same way."""
-        return {"kind": "candles", "dropped": self._dropped, "ticks": self.has_ticks}
+        told = {"kind": "candles", "dropped": self._dropped, "ticks": self.has_ticks}
+        return told | {"parts_ns": self.parts_ns} if self.parts_ns else told
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed every row; yields the share of the time that is done."""
@@ -85,11 +88,6 @@ class Candles:
     def has_funding(self, symbol: str) -> bool:
         """Return whether a file gives funding of a symbol."""
         return symbol in self.history.funded
-
-    @property
-    def interval(self) -> str:
-        """The bars' interval, as the exchange writes it."""
-        return interval_name(self.history.interval_ns) if self.history.interval_ns else ""
 
 
 def _steps(rows: NDArray[np.void]) -> dict[int, int]:

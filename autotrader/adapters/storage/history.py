@@ -186,14 +186,15 @@ class History:
     instruments : core_ext.types.Instruments
         The run's instruments; rows of other symbols are passed over.
     interval_ns : int or None
-        The interval of the bars that the files hold, None to tell it from the files.
+        The interval of the run's candles, None for that of the files; a multiple of it needs
+        `core_ext.signal.LongerCandles` on the way.
 
     Attributes
     ----------
     files : list of FileFacts
         The files, in the order given.
     interval_ns : int or None
-        The interval of the candles, None if there are only trades.
+        The interval of the files' candles, None if there are only trades.
     gaps : dict of str to int
         Candles missing between the first and the last, by symbol.
     off_tick : dict of str to int
@@ -224,7 +225,8 @@ class History:
     """
 
     def __init__(self, paths: Sequence[Path], instruments: Instruments, interval_ns: int | None = None):
-        self.interval_ns = interval_ns
+        self.interval_ns: int | None = None
+        self._wanted_ns = interval_ns
         self.warnings: list[str] = []
         self._grids = {grid.symbol: grid for grid in (_grid(i, instruments) for i in range(len(instruments)))}
         self._parts: list[Part] = []
@@ -297,7 +299,7 @@ class History:
         if found and stated and found != stated:
             names = {"stated": interval_name(stated), "found": interval_name(found)}
             raise OperatorError(say("history.other_name", path=source.path, **names))
-        fallback = self.interval_ns or 0 if source.content is Content.KLINES else 0
+        fallback = self._wanted_ns or 0 if source.content is Content.KLINES else 0
         source.interval_ns = stated or found or fallback
         if source.interval_ns not in INTERVALS_NS.values():
             seen = say("history.seen_step", interval=interval_name(found)) if found else say("history.seen_one_bar")
@@ -306,10 +308,14 @@ class History:
             self._require_interval(source)
 
     def _require_interval(self, source: Source) -> None:
-        if self.interval_ns not in (None, source.interval_ns):
-            names = {"found": interval_name(source.interval_ns), "wanted": interval_name(self.interval_ns or 0)}
+        found = source.interval_ns
+        if self._wanted_ns and self._wanted_ns % found:
+            names = {"found": interval_name(found), "wanted": interval_name(self._wanted_ns)}
+            raise OperatorError(say("history.no_multiple", path=source.path, **names))
+        if self.interval_ns not in (None, found):
+            names = {"found": interval_name(found), "wanted": interval_name(self.interval_ns or 0)}
             raise OperatorError(say("history.other_interval", path=source.path, **names))
-        self.interval_ns = source.interval_ns
+        self.interval_ns = found
 
     def _admit(self, part: Part, sheet: Sheet) -> None:
         rows = decoded(sheet)
@@ -335,7 +341,7 @@ class History:
         self.gaps = {name: _missing(parts) for name, parts in candles.items()}
         self.checks = {name: _checked(parts) for name, parts in candles.items()}
         self.off_tick = {name: sum(part.off_tick for part in parts) for name, parts in candles.items()}
-        self._mark_intervals = _finest(self._of(Content.MARK), self.interval_ns or FOREVER)
+        self._mark_intervals = _finest(self._of(Content.MARK), self._wanted_ns or self.interval_ns or FOREVER)
         self.mark_sources = {name: self._mark_source(name) for name in self._grids}
 
     def _mark_source(self, name: str) -> str:
