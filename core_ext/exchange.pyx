@@ -418,8 +418,9 @@ cdef class Exchange:
         cdef int64_t held = a.positions[order.symbol + leg_of(order.position_side) * ACCOUNT_SYMBOLS].lots
         cdef bint closes = only_closes(order)
         cdef int code = filter_refusal(i, order, mark)
-        if code:
-            return code
+        if code and not (closes and order.type == OrderType.MARKET and order.lots == magnitude(held)
+                         and (code == Code.OFF_STEP or code == Code.QUANTITY_BELOW)):
+            return code                        # a position that a coarser step left behind is closed whole
         if mark == 0 or (place.interval_ns == 0 and not (<Book> self.books[order.symbol]).usable()):
             return Code.NO_LIQUIDITY
         if closes and (held == 0 or (held > 0) == (order.side == Side.BUY)

@@ -289,11 +289,14 @@ cdef inline int64_t price_e8(const instrument_t* i, int64_t ticks) noexcept nogi
 
 
 cdef inline int64_t ticks_down(const instrument_t* i, int64_t price) noexcept nogil:
-    return mul_div_floor(price, 1, i.tick_e8)
+    # To a price that an order may have: the tick of the day may be several of the run's.
+    cdef int64_t ticks = mul_div_floor(price, 1, i.tick_e8)
+    return ticks - ticks % i.tick_step if i.tick_step > 1 else ticks
 
 
 cdef inline int64_t ticks_up(const instrument_t* i, int64_t price) noexcept nogil:
-    return -mul_div_floor(-price, 1, i.tick_e8)
+    cdef int64_t ticks = -mul_div_floor(-price, 1, i.tick_e8)
+    return ticks + (i.tick_step - ticks % i.tick_step) % i.tick_step if i.tick_step > 1 else ticks
 
 
 cdef inline int64_t part_e8(int64_t amount_e8, int64_t fraction_e8) noexcept nogil:

@@ -292,7 +292,8 @@ cdef class Quality:
         cdef int verdicts = 0
         if own.last and exceeds(magnitude(twice - own.last), E8, own.last, self.settings.spike_e8):
             verdicts = 1 << Verdict.SPIKE
-        if not opens and self.is_outlier(own, twice, self.instruments.data[row.symbol].tick_e8):
+        if not opens and self.is_outlier(own, twice, self.instruments.data[row.symbol].tick_e8
+                                         * self.instruments.data[row.symbol].tick_step):
             verdicts |= 1 << Verdict.OUTLIER
         if (verdicts & self.discarding and row.kind > Kind.LEVEL
                 and not self.believed(h, lane, twice, row.ts)):

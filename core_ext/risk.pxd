@@ -238,6 +238,7 @@ cdef class RiskGate:
     cdef Reason check_flow(self, const request_t* r, int64_t now) noexcept nogil
     cdef Reason check_intent(self, const request_t* r, int64_t now) noexcept nogil
     cdef Reason check_headroom(self, const request_t* r, int64_t now, const market_t* m) noexcept nogil
+    cdef bint closes_whole(self, const request_t* r) noexcept nogil
     cdef bint shrinks(self, const request_t* r) noexcept nogil
     cdef bint fresh(self, const market_t* m, int64_t now) noexcept nogil
     cdef bint within_hours(self, int64_t now) noexcept nogil

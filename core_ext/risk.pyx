@@ -256,7 +256,7 @@ cdef class RiskGate:
         return reason
 
     cdef Reason check_form(self, const request_t* r, const instrument_t* i, int64_t now) noexcept nogil:
-        # What the exchange would not take as it is written, whatever the state.
+        # What the exchange would not take as it is written, whatever the market does.
         if (r.position_side == 0) == self.account.hedge or (self.account.hedge and r.reduce_only):
             return Reason.R29_NOT_ALLOWED
         if has_price(r.type) and not r.price_match:
@@ -278,11 +278,17 @@ cdef class RiskGate:
             if r.reduce_only or not (r.type == OrderType.STOP_MARKET or r.type == OrderType.TAKE_PROFIT_MARKET):
                 return Reason.R31_RISK_FAULT
             return Reason.APPROVED if r.lots == 0 else Reason.FILTER_QUANTITY
-        if r.lots < i.min_lots or r.lots % i.lot_step:
+        if (r.lots < i.min_lots or r.lots % i.lot_step) and not self.closes_whole(r):
             return Reason.FILTER_QUANTITY
         if r.lots > (i.max_lots if has_price(r.type) else i.max_market_lots):
             return Reason.R4_ORDER_QUANTITY
         return Reason.APPROVED
+
+    cdef bint closes_whole(self, const request_t* r) noexcept nogil:
+        # A market order of exactly the leg: what a step that became coarser has left must be closable.
+        cdef int64_t lots = self.account.positions[r.symbol + leg_of(r.position_side) * ACCOUNT_SYMBOLS].lots
+        return (r.type == OrderType.MARKET and (r.reduce_only or self.account.hedge)
+                and lots != 0 and r.lots == magnitude(lots) and (lots > 0) == (r.side == Side.SELL))
 
     cdef bint shrinks(self, const request_t* r) noexcept nogil:
         # Against the leg, and no more than what is left of it if everything on that side fills. A reduce-only order

@@ -755,7 +755,7 @@ cdef class CandleBuilder(CandleSource):
         PyMem_Free(self.forming)
 
     cdef int add(self, const event_t* row) except -1:
-        # Close what is due, then let a trade form its bar; marks and funding pass.
+        # Close what is due, then let a trade form its bar; marks, funding and filters pass.
         cdef forming_t* bar
         cdef int64_t price
         cdef event_t* opened
@@ -767,7 +767,7 @@ cdef class CandleBuilder(CandleSource):
             self.begin_anew()
         while self.due and row.ts >= self.due:
             self.close_bars()
-        if row.kind == Kind.MARK or row.kind == Kind.FUNDING:
+        if row.kind == Kind.MARK or row.kind == Kind.FUNDING or row.kind == Kind.FILTERS:
             self.out.push()[0] = row[0]
         if row.kind != Kind.TRADE or row.f:
             return 0

@@ -14,7 +14,7 @@ from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
 from core_ext.sizing cimport size_lots, sizing_t
 from core_ext.types cimport (
     Flag, Instruments, Kind, OrderState, OrderType, PositionSide, Reason, Rows, SelfTrade, Side, TimeInForce,
-    approved_t, event_t, is_conditional,
+    approved_t, event_t, instrument_t, is_conditional,
 )
 
 cdef double Z95 = 1.6448536269514722
@@ -271,13 +271,19 @@ cdef class Desk:
         return 0
 
     cpdef uint64_t close(self, int symbol, int leg, int64_t lots, int limiting=0) except? 0:
-        """Ask for a market order that takes lots (not more than a market order may have) off a leg."""
+        """Ask for a market order that takes lots (not more than a market order may have) off a leg.
+
+        A part is rounded up to the step of the day, so that the rest can be closed too; the whole needs no step.
+        """
+        cdef const instrument_t* i
         cdef int64_t held
         if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
             raise IndexError(symbol)
+        i = &self.instruments.data[symbol]
         held = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        lots = min(lots + (i.lot_step - lots % i.lot_step) % i.lot_step, max(lots, magnitude(held)))
         return self.submit(symbol, Side.SELL if held > 0 else Side.BUY,
-                           min(lots, self.instruments.data[symbol].max_market_lots), 0, TimeInForce.GTC,
+                           min(lots, i.max_market_lots - i.max_market_lots % i.lot_step), 0, TimeInForce.GTC,
                            not self.account.hedge, limiting,
                            (PositionSide.SHORT if leg else PositionSide.LONG) if self.account.hedge else 0)
 
@@ -326,8 +332,8 @@ cdef class Desk:
         """Ask for the market order that brings the position to a target (buy positive).
 
         A change of side is closed first; the new side is opened once the close has filled. What is larger than a
-        market order may be is asked for in parts, the rest at the next call; an increase below the exchange's
-        minimum notional is no order.
+        market order may be is asked for in parts, the rest at the next call; an increase is rounded down to the step of
+        the day, and below the exchange's minimum notional it is no order.
         """
         cdef int64_t held, added
         cdef int leg
@@ -341,7 +347,8 @@ cdef class Desk:
         if magnitude(target_lots) < magnitude(held):
             return self.close(symbol, leg, magnitude(held) - magnitude(target_lots), limiting)
         added = min(self.instruments.data[symbol].max_market_lots, magnitude(target_lots - held))
-        if value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
+        added -= added % self.instruments.data[symbol].lot_step
+        if added == 0 or value_e8(&self.instruments.data[symbol], self.markets.data[symbol].mark_e8, added) \
                 < self.instruments.data[symbol].min_notional_e8:
             return 0                           # below the exchange's minimum the size is zero
         return self.submit(symbol, Side.BUY if target_lots > held else Side.SELL, added, 0, TimeInForce.GTC, False,

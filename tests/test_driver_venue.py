@@ -18,10 +18,11 @@ from core_ext.fault import Faults
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency
 from core_ext.strategy import Strategy
-from core_ext.types import Command, Flag, Instruments, Kind, OrderType, Setting
+from core_ext.types import Command, Flag, Instruments, Kind, OrderType, Reason, Setting
 
 EQUITY = 100_000 * E8
 STOP = OrderType.STOP_MARKET
+OPENING = 1  # touches at which a step may be done, of the opening
 
 
 class Steps(Strategy):
@@ -43,12 +44,24 @@ class Steps(Strategy):
 class Run:
     """A strategy's steps against the venue, one touch a second."""
 
-    def __init__(self, folder, *steps, faults=None, latency=None, isolated=False, marks=(), trade=None, halt=0):
+    def __init__(
+        self,
+        folder,
+        *steps,
+        faults=None,
+        latency=None,
+        isolated=False,
+        marks=(),
+        trade=None,
+        halt=0,
+        filters=None,
+    ):
         tape = Tape()
         rows = [tape.opening]
-        for k in range(len(steps) + 2):
+        for step in range(OPENING, OPENING + len(steps) + 2):
+            rows += [row(Kind.FILTERS, tape.later(), **filters[step])] if filters and step in filters else []
             rows.append(tape.touch(ns=SECOND))
-            if trade and k + 2 == trade[0]:  # somebody sells, a while after that touch
+            if trade and step - OPENING + 2 == trade[0]:  # somebody sells, a while after that touch
                 flags = Flag.F_END | Flag.F_SELL
                 rows.append(row(Kind.TRADE, tape.ts + trade[1], flags=flags, a=1, b=trade[2], c=trade[3]))
         for ticks in marks:
@@ -401,3 +414,77 @@ def test_a_configured_venue_runs_and_replays_to_the_same_state(tmp_path, changes
     file = configuration(tmp_path / "quoter.toml", **changes)
     assert main(["paper", str(file), "--replay", str(RECORDING), "--out", str(tmp_path / "run")]) == 0
     assert main(["replay", str(tmp_path / "run"), "--verify"]) == 0
+
+
+# --- filters that change under a position and a resting order
+
+
+def day(tick, lot, least):
+    """Return the words of a FILTERS row: the steps of the day and its smallest order, in the run's ticks and lots."""
+    return {"a": tick, "b": lot, "c": least, "d": 100_000, "e": 100_000, "f": 0}
+
+
+def reasons(run):
+    journal = np.concatenate([block.array().copy() for block in read_journal(run.path)])
+    return [Reason(int(r["a"])).name for r in journal[journal["kind"] == Kind.REFUSED]]
+
+
+def held(run):
+    return run.engine.account.position(0)["lots"]
+
+
+def test_a_coarser_step_leaves_the_position_as_it_is_and_lets_it_be_closed_whole(tmp_path):
+    run = Run(tmp_path, buy(17), None, buy(18), lambda desk: desk.close(0, 0, 17), filters={2: day(1, 10, 10)})
+    assert reasons(run) == ["FILTER_QUANTITY"]
+    assert held(run) == 0
+    assert run.agrees()
+
+
+def test_what_is_below_the_least_order_of_the_day_is_closed_whole(tmp_path):
+    run = Run(tmp_path, buy(7), None, lambda desk: desk.close(0, 0, 7), filters={2: day(1, 1, 20)})
+    assert (reasons(run), held(run)) == ([], 0)
+    assert run.agrees()
+
+
+@pytest.mark.parametrize(("part", "left"), [(1, 15), (8, 15), (10, 15), (11, 5), (21, 0), (25, 0)])
+def test_a_part_is_closed_in_steps_of_the_day_and_never_less_of_it(tmp_path, part, left):
+    run = Run(tmp_path, buy(25), None, lambda desk: desk.close(0, 0, part), filters={2: day(1, 10, 10)})
+    assert (reasons(run), held(run)) == ([], left)
+    assert run.agrees()
+
+
+@pytest.mark.parametrize(("target", "end"), [(30, 25), (35, 35), (49, 45), (25, 25), (24, 15), (10, 5), (0, 0)])
+def test_a_target_is_reached_in_steps_of_the_day_and_never_passed_upwards(tmp_path, target, end):
+    run = Run(tmp_path, buy(25), None, lambda desk: desk.trade_to(0, target), filters={2: day(1, 10, 10)})
+    assert (reasons(run), held(run)) == ([], end)
+    assert run.agrees()
+
+
+def test_a_finer_step_is_used_at_once(tmp_path):
+    steps = (None, None, buy(20), buy(3), buy(3), lambda desk: desk.close(0, 0, 1))
+    run = Run(tmp_path, *steps, filters={2: day(1, 10, 10), 4: day(1, 1, 1)})
+    assert (reasons(run), held(run)) == (["FILTER_QUANTITY"], 22)
+    assert run.agrees()
+
+
+def test_an_order_that_rests_off_the_new_tick_stays_and_fills_and_no_new_one_joins_it(tmp_path):
+    def rest(desk):
+        assert desk.submit(0, BUY, 5, MIDDLE - 3)
+
+    def join(desk):
+        assert not desk.submit(0, BUY, 4, MIDDLE - 4)
+
+    run = Run(tmp_path, rest, None, join, filters={2: day(10, 1, 1)})
+    assert (MIDDLE - 3) % 10 and (MIDDLE - 4) % 10
+    assert (run.states(), reasons(run)) == (["LIVE"], ["FILTER_PRICE"])
+    assert run.agrees()
+
+
+def test_money_is_the_same_whatever_the_filters_did_meanwhile(tmp_path):
+    wallets = []
+    for name, filters in (("plain", None), ("changed", {2: day(10, 10, 10), 3: day(1, 1, 1)})):
+        (tmp_path / name).mkdir()
+        run = Run(tmp_path / name, buy(17), None, None, lambda desk: desk.close(0, 0, 17), filters=filters)
+        assert held(run) == 0 and run.agrees()
+        wallets.append(run.engine.account.wallet_e8)
+    assert wallets[0] == wallets[1] != EQUITY

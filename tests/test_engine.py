@@ -620,6 +620,17 @@ def test_without_a_signal_or_an_edge_there_is_no_order(signal, sharpe, orders):
     assert all(bool(flags & Flag.F_SELL) == (signal < 0) for flags in asked["flags"])
 
 
+@pytest.mark.parametrize(("tick", "touch"), [(1, (100_003, 100_004)), (10, (100_000, 100_010)), (4, (100_000, 100_004))])
+def test_the_touch_of_a_candle_lies_on_the_tick_of_the_day(tick, touch):
+    idle, bars = Idle(), candles(1)
+    machine = engine(idle, sources=["proxy"])
+    bars["d"] = 100_003 * 10**7 + 5
+    machine.feed(row(Kind.FILTERS, START, a=tick, b=1, c=1, d=10, e=10, f=0))
+    machine.feed(bars)
+    bid, _, ask, _ = idle.desk.touch(0)
+    assert (bid, ask) == touch
+
+
 if __name__ == "__main__":
     sys.stdout.write(hash_of_a_run())
 
