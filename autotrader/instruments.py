@@ -1,17 +1,18 @@
 """The exchange's facts about each symbol, as the integers that the compiled core takes.
 
 Knows the shipped table of filters and leverage brackets, how strictly a table of the operator is
-checked, which conservative value stands in for each unknown fact, the fee tiers, and how a step is
-inferred from old data. Refuses to know the network, the configuration file, positions and clocks.
+checked, which conservative value stands in for each unknown fact, the fee tiers, and which tick and lot
+old data tell of their own day. Refuses to know the network, the configuration file, positions and clocks.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -23,6 +24,10 @@ from autotrader.messages import say, say_in
 E8 = 100_000_000
 MAX_BRACKETS = 16
 MAX_LEVERAGE = 200
+POWERS = 19
+"""Powers of ten, from 1e-8 up to 1e10 of the coin, that a step may be."""
+LEAST_VALUES = 20
+"""Fewer different values in a month are no evidence of a step."""
 MAX_TABLE_BYTES = 8_000_000
 """Every symbol of the exchange fits several times; a larger file is not a table of instruments."""
 
@@ -102,6 +107,23 @@ class Spec(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class Epoch:
+    """A stretch of history with one tick and one lot.
+
+    Attributes
+    ----------
+    first_ns : int
+        Its beginning, ns UTC.
+    tick_e8, lot_e8 : int
+        At 1e-8; 0 where nothing is known.
+    """
+
+    first_ns: int
+    tick_e8: int
+    lot_e8: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a table knows about one symbol.
 
@@ -115,17 +137,27 @@ class Facts:
         Leverage brackets from the smallest notional up; empty when unknown.
     date : str
         The day of the newest of these facts; empty when unknown.
+    past : tuple of Epoch
+        Tick and lot of months of which there is a record.
     """
 
     symbol: str
     known: Mapping[str, int]
     brackets: tuple[Bracket, ...]
     date: str = ""
+    past: tuple[Epoch, ...] = ()
 
 
 class _Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     date: str
+
+
+class _Past(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    month: str
+    tick: str
+    lot: str
+    source: str = ""
 
 
 class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,9 +177,11 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     brackets: list[tuple[str, str, str, str, int]] | None = None
     sources: dict[str, _Source] | None = None
     date: str | None = None
+    past: list[_Past] | None = None
 
 
 _NAME = re.compile(r"[A-Z0-9_]{1,31}")
+_MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _DATE = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
 # Ten digits before the point keep every amount, at 1e-8, inside a signed 64-bit word.
 _DECIMAL = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?")
@@ -255,38 +289,130 @@ def fee_tier(name: str) -> tuple[int, int]:
     return FEE_TIERS_E8[name]
 
 
-def infer_step_e8(values_e8: NDArray[np.int64]) -> int:
-    """Return the coarsest power of ten (at 1e-8) that divides at least 99 % of the values.
+class Decimals:
+    """What the prices or the quantities of a month tell of the step that they lie on.
+
+    Every tick and lot of the exchange's perpetuals is a power of ten (the complete records of 2021 and 2026), so that
+    is what is looked for, and the step of today beside it.
 
     Parameters
     ----------
-    values_e8 : ndarray of int64, shape (n,)
-        Prices or quantities at 1e-8; zeros say nothing about the step and are left out. Give one
-        month at a time: a step must never be learnt from later data.
+    today_e8 : int
+        Today's step at 1e-8, which need not be a power of ten.
+
+    Examples
+    --------
+    >>> prices = Decimals(today_e8=10_000_000)
+    >>> prices.add(np.arange(2_814_500, 2_814_600) * 1_000_000)
+    >>> prices.step_e8
+    1000000
+    """
+
+    def __init__(self, today_e8: int):
+        self.today_e8 = today_e8
+        self._on = np.zeros(POWERS + 1, np.int64)  # values that each power of ten divides, and those on today's step
+        self._seen: set[int] = set()
+
+    def add(self, values_e8: NDArray[np.int64]) -> None:
+        """Count values at 1e-8; zeros say nothing about the step and are left out."""
+        values = values_e8[values_e8 != 0]
+        self._on[POWERS] += np.count_nonzero(values % self.today_e8 == 0)
+        if len(self._seen) < LEAST_VALUES:
+            self._seen |= set(np.unique(values)[:LEAST_VALUES].tolist())
+        for power in range(POWERS):
+            values = values[values % 10**power == 0]
+            self._on[power] += len(values)
+
+    @property
+    def step_e8(self) -> int:
+        """The coarsest step that at least 99 % of the values lie on, 0 while fewer than 20 differ.
+
+        The 1 % is for isolated values off the step, which real recordings hold; they do not refine the grid that
+        orders use. By chance, twenty values would lie on a step ten times too coarse once in 1e20.
+        """
+        if len(self._seen) < LEAST_VALUES:
+            return 0
+        enough = 100 * self._on >= 99 * self._on[0]
+        coarsest: int = 10 ** int(np.flatnonzero(enough[:POWERS])[-1])
+        return max(coarsest, self.today_e8) if enough[POWERS] else coarsest
+
+    def off(self, step_e8: int) -> int:
+        """Return how many values lie off a step; for a step that is not counted, off its decimals."""
+        if step_e8 == self.today_e8:
+            return int(self._on[0] - self._on[POWERS])
+        return int(self._on[0] - self._on[_trailing_zeros(step_e8)])
+
+
+def epochs_of(spec: Mapping[str, Any], found: Iterable[Epoch]) -> list[Epoch]:
+    """Return the epochs of an instrument's history, each different from the one before it.
+
+    Parameters
+    ----------
+    spec : mapping
+        The instrument as it is today; its filters hold until something else is found.
+    found : iterable of Epoch
+        In the order of time. What an epoch does not know holds on from before; a tick and a lot of which one tick
+        times one lot is finer than 1e-8 USDT are not believed: the exchange has none.
 
     Returns
     -------
-    int
-        The step at 1e-8, at most 1e10 of the coin. The 1 % is for isolated values off the step,
-        which real recordings hold; they do not refine the grid that orders use.
+    list of Epoch
+        Empty when today's filters hold throughout.
+    """
+    kept: list[Epoch] = []
+    before = Epoch(0, spec["tick_e8"], spec["lot_e8"])
+    for epoch in found:
+        now = Epoch(epoch.first_ns, epoch.tick_e8 or before.tick_e8, epoch.lot_e8 or before.lot_e8)
+        if now.tick_e8 * now.lot_e8 % E8 == 0 and (now.tick_e8, now.lot_e8) != (before.tick_e8, before.lot_e8):
+            kept.append(now)
+            before = now
+    return kept
+
+
+def on_one_grid(spec: Mapping[str, Any], epochs: Sequence[Epoch]) -> dict[str, Any]:
+    """Return an instrument whose tick and lot divide those of all its epochs.
+
+    A run counts in one tick and one lot from its beginning to its end: positions and resting orders then mean the same
+    whatever the filters of the day, which only say of which multiples an order may be.
 
     Raises
     ------
     OperatorError
-        If every value is zero or there is none.
+        If one tick times one lot would be finer than 1e-8 USDT.
 
     Examples
     --------
-    >>> infer_step_e8(np.array([28_145_10000000, 28_145_20000000]))
-    10000000
+    >>> today = {"symbol": "X", "tick_e8": 10, "lot_e8": E8, "min_ticks": 2, "max_ticks": 9, "min_lots": 1,
+    ...          "max_lots": 5, "max_market_lots": 3}
+    >>> on_one_grid(today, [Epoch(0, 1, E8)])["max_ticks"]
+    90
     """
-    values = values_e8[values_e8 != 0]
-    if not len(values):
-        raise OperatorError(say("instruments.no_step"))
-    step = 1
-    while step < 10**18 and 100 * np.count_nonzero(values % (10 * step) == 0) >= 99 * len(values):
-        step *= 10
-    return step
+    if not epochs:
+        return dict(spec)
+    tick_e8 = math.gcd(spec["tick_e8"], *(epoch.tick_e8 for epoch in epochs))
+    lot_e8 = math.gcd(spec["lot_e8"], *(epoch.lot_e8 for epoch in epochs))
+    if tick_e8 * lot_e8 % E8:
+        raise OperatorError(say("instruments.grids_apart", symbol=spec["symbol"], tick=tick_e8 / E8, lot=lot_e8 / E8))
+    ticks, lots = spec["tick_e8"] // tick_e8, spec["lot_e8"] // lot_e8
+    counts = {field: spec[field] * ticks for field in ("min_ticks", "max_ticks")}
+    counts |= {field: spec[field] * lots for field in ("min_lots", "max_lots", "max_market_lots")}
+    return dict(spec) | counts | {"tick_e8": tick_e8, "lot_e8": lot_e8, "tick_step": ticks, "lot_step": lots}
+
+
+def filters_of(spec: Mapping[str, Any], epoch: Epoch) -> list[int]:
+    """Return the words of the FILTERS row of an epoch, in the ticks and lots of `on_one_grid`.
+
+    What decimals do not tell, the smallest and the largest order, is what it is today, in whole steps of the day.
+
+    Returns
+    -------
+    list of int
+        Tick step, lot step, fewest, most and most market lots, smallest notional at 1e-8 USDT.
+    """
+    step = epoch.lot_e8 // spec["lot_e8"]
+    least = _ceil(spec["min_lots"], step) * step
+    most = [max(least, spec[field] // step * step) for field in ("max_lots", "max_market_lots")]
+    return [epoch.tick_e8 // spec["tick_e8"], step, least, *most, spec["min_notional_e8"]]
 
 
 def minimum_order_usdt(spec: Spec, price_e8: int) -> float:
@@ -328,6 +454,11 @@ def caps_below_minimum(
 
 def _ceil(value: int, step: int) -> int:
     return -(-value // step)
+
+
+def _trailing_zeros(value: int) -> int:
+    text = str(value)
+    return len(text) - len(text.rstrip("0"))
 
 
 def _bytes(path: Path) -> bytes:
@@ -376,10 +507,20 @@ def _facts(symbol: str, raw: object, where: str) -> Facts:
     except msgspec.ValidationError as error:
         raise OperatorError(say("instruments.bad_row", at=at, reason=error)) from error
     _check_dates(row, at)
-    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at), row.date or "")
+    past = tuple(_past(record, f"{at}: past[{i}]") for i, record in enumerate(row.past or []))
+    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at), row.date or "", past)
     if {"tick", "lot"} <= facts.known.keys():
         _limits(facts, at)
     return facts
+
+
+def _past(record: _Past, at: str) -> Epoch:
+    steps = {field: _fact_e8(text, field, at) for field, text in (("tick", record.tick), ("lot", record.lot))}
+    if not _MONTH.fullmatch(record.month):
+        raise OperatorError(say("instruments.bad_month", at=at, found=record.month[:40]))
+    if steps["tick"] * steps["lot"] % E8:
+        raise OperatorError(say("instruments.too_fine", at=at))
+    return Epoch(int(np.datetime64(record.month, "ns").astype(np.int64)), steps["tick"], steps["lot"])
 
 
 def _check_dates(row: _Row, at: str) -> None:

@@ -337,11 +337,10 @@ ENGLISH = {
     "run.gaps": "{symbol}: the depth chain broke {count} times; the book was unusable until the next snapshot",
     "run.missing_bars": "{symbol}: {count} candles are missing",
     "run.off_tick": (
-        "{symbol}: {count} candle values are on no tick of today's filter; they are kept exactly, orders use the tick"
+        "{symbol}: {count} prices are on no tick of their day; they are kept exactly, orders use the tick"
     ),
-    "run.other_tick": (
-        "{symbol}: the first candles lie on a price step of {then:.10g}; orders use today's tick of {now:.10g}"
-    ),
+    "run.epochs": "{symbol}: orders use the filters of their day, told month by month from the files: {epochs}",
+    "run.epoch": "tick {tick:.10g}, lot {lot:.10g} from {month}",
     "run.strategy_failed": "the strategy raised {error} and was disabled; its orders were cancelled",
     "run.moved": "{path}: the data file of this run is not there or has changed; put it back to verify the run",
     "run.bad_manifest": "{path}: is not the manifest of a run ({reason}); give the folder of a run",
@@ -353,6 +352,9 @@ ENGLISH = {
     "run.no_journal": "{path}: there is no journal here; give the folder of a run",
     "run.cannot_write": "{path}: cannot be written ({reason}); choose another --out",
     "run.filters_today": "orders use the filters and brackets of {date}, not those of the data's own day",
+    "run.limits_today": (
+        "the smallest and largest orders, percent bands and brackets are those of {date}, not of the data's own day"
+    ),
     "run.mark_stream": "mark price stream",
     "run.mark_file": "mark price file, {interval}; the candle where it has none",
     "run.mark_proxy_book": "proxy: microprice of the book",
@@ -467,6 +469,7 @@ ENGLISH = {
     "instruments.bad_symbol": "{where}: {found!r}: a symbol has 1 to 31 of the characters A-Z, 0-9 and _",
     "instruments.bad_row": "{at}: {reason}",
     "instruments.bad_date": "{at}: {field}: {found!r} is no date: write YYYY, YYYY-MM or YYYY-MM-DD",
+    "instruments.bad_month": "{at}: month: {found!r} is no month: write YYYY-MM",
     "instruments.not_decimal": "{at}: {field}: {found!r} is no decimal of at most 10 digits and 8 decimals",
     "instruments.not_positive": "{at}: {field}: must be positive, not {found}",
     "instruments.not_between": "{at}: {field}: must be between {low:g} and {high:g}, not {found}",
@@ -488,8 +491,9 @@ ENGLISH = {
         "(docs/data.md shows its shape)"
     ),
     "instruments.fee_tier": "fee tier {name!r} does not exist: use one of {tiers}",
-    "instruments.no_step": (
-        "a step cannot be inferred from data without a non-zero value: give a record of the filters"
+    "instruments.grids_apart": (
+        "{symbol}: the tick of {tick:.10g} and the lot of {lot:.10g} that count every day of the files are finer "
+        "together than 1e-8 USDT; run a shorter stretch of time"
     ),
     # Instruments: what a run assumes, lowers or cannot trade.
     "instruments.assumed.min_price": "{symbols}: min_price unknown, one tick assumed (no lower price exists)",
@@ -991,11 +995,10 @@ KOREAN = {
     "run.gaps": "{symbol}: 호가 체인이 {count}회 끊겨 다음 스냅샷까지 호가창을 쓸 수 없었습니다",
     "run.missing_bars": "{symbol}: 캔들 {count}개가 빠져 있습니다",
     "run.off_tick": (
-        "{symbol}: 캔들 값 {count}개가 현재 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 따릅니다"
+        "{symbol}: 가격 {count}개가 당시 호가 단위에 맞지 않습니다. 값은 그대로 두고 주문만 호가 단위를 따릅니다"
     ),
-    "run.other_tick": (
-        "{symbol}: 처음 캔들의 호가 단위는 {then:.10g}이며, 주문은 현재 호가 단위 {now:.10g}을(를) 따릅니다"
-    ),
+    "run.epochs": "{symbol}: 주문은 파일에서 월별로 확인한 당시의 주문 규칙을 따릅니다: {epochs}",
+    "run.epoch": "{month}부터 호가 단위 {tick:.10g}, 수량 단위 {lot:.10g}",
     "run.strategy_failed": "전략에서 {error} 예외가 발생하여 전략을 중지하고 주문을 취소했습니다",
     "run.moved": "{path}: 이 실행의 데이터 파일이 없거나 바뀌었습니다. 검증하려면 원래대로 되돌리십시오",
     "run.bad_manifest": "{path}: 실행 기록의 매니페스트가 아닙니다({reason}). 실행 폴더를 지정하십시오",
@@ -1007,6 +1010,7 @@ KOREAN = {
     "run.no_journal": "{path}: 저널이 없습니다. 실행 폴더를 지정하십시오",
     "run.cannot_write": "{path}: 쓸 수 없습니다({reason}). --out으로 다른 폴더를 지정하십시오",
     "run.filters_today": "주문 규칙과 레버리지 구간은 데이터 당시가 아닌 {date} 기준입니다",
+    "run.limits_today": "최소·최대 주문, 가격 범위, 레버리지 구간은 데이터 당시가 아닌 {date} 기준입니다",
     "run.mark_stream": "마크 가격 스트림",
     "run.mark_file": "마크 가격 파일, {interval} (없는 구간은 캔들)",
     "run.mark_proxy_book": "대용: 호가창의 마이크로프라이스",
@@ -1126,6 +1130,7 @@ KOREAN = {
     "instruments.bad_symbol": "{where}: {found!r}: 심볼은 A-Z, 0-9, _ 문자로 된 1~31자여야 합니다",
     "instruments.bad_row": "{at}: 형식이 올바르지 않습니다({reason})",
     "instruments.bad_date": "{at}: {field}: {found!r}: 날짜가 아닙니다. YYYY, YYYY-MM, YYYY-MM-DD 중 하나로 적으십시오",
+    "instruments.bad_month": "{at}: month: {found!r}: 월이 아닙니다. YYYY-MM으로 적으십시오",
     "instruments.not_decimal": "{at}: {field}: {found!r}: 정수부 10자리, 소수부 8자리 이하의 수가 아닙니다",
     "instruments.not_positive": "{at}: {field}: 0보다 커야 합니다(현재 {found})",
     "instruments.not_between": "{at}: {field}: {low:g}보다 크고 {high:g}보다 작아야 합니다(현재 {found})",
@@ -1147,7 +1152,10 @@ KOREAN = {
         "지정하십시오(형식은 docs/data.md 참고)"
     ),
     "instruments.fee_tier": "{name!r}: 없는 수수료 등급입니다. 다음 중에서 고르십시오: {tiers}",
-    "instruments.no_step": "0이 아닌 값이 없어 호가·수량 단위를 추정할 수 없습니다. 주문 규칙의 기록을 지정하십시오",
+    "instruments.grids_apart": (
+        "{symbol}: 전체 기간을 하나의 단위로 세려면 호가 단위 {tick:.10g}, 수량 단위 {lot:.10g}이 필요하지만 둘의 곱이 "
+        "1e-8 USDT보다 작습니다. 더 짧은 기간으로 나누어 실행하십시오"
+    ),
     # 거래소 규칙: 가정한 값, 낮춘 값, 거래할 수 없는 심볼.
     "instruments.assumed.min_price": "{symbols}: min_price 미확인, 1틱 적용 (이보다 낮은 가격은 존재하지 않음)",
     "instruments.assumed.max_price": (

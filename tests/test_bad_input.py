@@ -441,7 +441,7 @@ HISTORIES = cases(
         ),
         ("part1.parquet", "overlap", "part0.parquet"),
     ),
-    Case("another interval", lambda: backtest(*HISTORY, interval='"4h"', lookbacks_hours=[24]), ("1h", "4h")),
+    Case("another interval", lambda: backtest(*HISTORY, interval='"30m"', lookbacks_hours=[24]), ("1h", "30m")),
     Case("another symbol", lambda: backtest(*HISTORY, symbols=["XRPUSDT"]), ("XRPUSDT",)),
     Case("no funding", lambda: backtest(HISTORY[0], HISTORY[2]), ("sources.funding", "BTCUSDT")),
     Case("no marks", lambda: backtest(*HISTORY[:2], mark='"file"'), ("sources.mark", "BTCUSDT")),

@@ -620,7 +620,9 @@ def test_without_a_signal_or_an_edge_there_is_no_order(signal, sharpe, orders):
     assert all(bool(flags & Flag.F_SELL) == (signal < 0) for flags in asked["flags"])
 
 
-@pytest.mark.parametrize(("tick", "touch"), [(1, (100_003, 100_004)), (10, (100_000, 100_010)), (4, (100_000, 100_004))])
+@pytest.mark.parametrize(
+    ("tick", "touch"), [(1, (100_003, 100_004)), (10, (100_000, 100_010)), (4, (100_000, 100_004))]
+)
 def test_the_touch_of_a_candle_lies_on_the_tick_of_the_day(tick, touch):
     idle, bars = Idle(), candles(1)
     machine = engine(idle, sources=["proxy"])

@@ -208,6 +208,28 @@ def test_marks_come_before_candles_and_funding_between_close_and_open(tmp_path):
     ]
 
 
+def test_filters_hold_from_the_open_at_their_stamp_and_the_first_ones_from_the_start(tmp_path):
+    k = klines(tmp_path / "k.parquet", [bar("BTCUSDT", m) for m in range(3)])
+    f = funding(tmp_path / "f.parquet", [("BTCUSDT", T0 + 60_000, 1e-4)])
+    long_ago, soon, after = (T0 * 10**6 + minute * MINUTE for minute in (-9_000, 1, 9))
+    words = [[long_ago, 0, 10, 1, 2, 3, 4, 5], [long_ago, 1, 5, 1, 1, 9, 9, 0], [soon, 0, 1, 1, 1, 1, 1, 0]]
+    history = History([k, f], instruments(), MINUTE, [*words, [after, 0, 2, 2, 2, 2, 2, 2]])
+    rows = rows_of(history)
+    found = [(Kind(row["kind"]).name, (int(row["ts"]) - T0 * 10**6) // MINUTE, int(row["symbol"])) for row in rows[:7]]
+    assert found == [
+        ("FILTERS", 0, 0),
+        ("FILTERS", 0, 1),
+        ("CANDLE_OPEN", 0, 0),
+        ("CANDLE", 1, 0),
+        ("FUNDING", 1, 0),
+        ("FILTERS", 1, 0),
+        ("CANDLE_OPEN", 1, 0),
+    ]
+    assert [rows[0][word] for word in "abcdef"] == [10, 1, 2, 3, 4, 5]
+    assert np.count_nonzero(rows["kind"] == Kind.FILTERS) == 3
+    assert all(row["flags"] & Flag.F_END for row in rows[rows["kind"] == Kind.FILTERS])
+
+
 def test_where_no_candle_closes_the_last_mark_ends_the_run(tmp_path):
     k = klines(tmp_path / "k.parquet", [bar("BTCUSDT", 0), bar("BTCUSDT", 5), bar("BTCUSDT", 10)])
     m = klines(tmp_path / "m.parquet", [mark_bar(s, m, 100.25) for s in ("BTCUSDT", "ETHUSDT") for m in range(6)])
@@ -339,10 +361,9 @@ def test_values_finer_than_the_eighth_decimal_are_rounded_and_reported(tmp_path)
     assert any("8 values rounded to 1e-8" in warning for warning in history.warnings)
 
 
-def test_values_on_no_tick_are_kept_and_counted(tmp_path):
+def test_values_on_no_tick_are_kept(tmp_path):
     path = klines(tmp_path / "k.parquet", [bar("BTCUSDT", 0, 100.0, close=100.05), bar("BTCUSDT", 1, 100.0)])
     history = History([path], instruments())
-    assert history.off_tick == {"BTCUSDT": 1}
     assert rows_of(history)[1]["d"] == 100_05000000
 
 
@@ -858,7 +879,6 @@ def minutes_2025(shared) -> History:
 def test_the_minute_recording_is_read_whole_and_exactly(minutes_2025, shared):
     assert minutes_2025.bars == 232_988
     assert set(minutes_2025.gaps.values()) == {0}
-    assert sum(minutes_2025.off_tick.values()) == 1
     assert set(minutes_2025.mark_sources.values()) == {"funding:8h"}
     rows = rows_of(minutes_2025)
     assert (np.diff(rows["ts"]) >= 0).all()

@@ -1,4 +1,4 @@
-"""Whole runs on candle files: candles longer than those of the files."""
+"""Whole runs on candle files: candles longer than those of the files, and the filters of their day."""
 
 import json
 from pathlib import Path
@@ -113,3 +113,45 @@ def test_candles_that_cannot_be_made_of_the_files_are_one_error(tmp_path, capsys
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert f"{HISTORY[0]}: has 1h bars, of which no 30m candles can be made; set data.interval to 1h" in line
     assert not (tmp_path / "out").exists()
+
+
+# --- filters of their day
+
+
+def test_a_run_orders_in_the_lot_of_its_day_and_says_so(tmp_path, capsys):
+    # May as if the lot were still a whole coin and the tick a tenth; June as it was.
+    june = pl.col("ts_ms") >= 1_748_736_000_000
+    prices = [pl.when(june).then(n).otherwise(pl.col(n).round(1)).alias(n) for n in ("open", "high", "low", "close")]
+    volume = pl.when(june).then("volume").otherwise(pl.col("volume").round()).alias("volume")
+    pl.read_parquet(HISTORY[0]).with_columns(*prices, volume).write_parquet(tmp_path / "then.parquet")
+    files = (tmp_path / "then.parquet", *HISTORY[1:])
+    summary = finish(tmp_path / "run", *files, symbols=("SOLUSDT", "BNBUSDT"))
+    for name in ("SOLUSDT", "BNBUSDT"):
+        line = f"{name}: orders use the filters of their day, told month by month from the files: "
+        assert line + "tick 0.1, lot 1 from 2025-05; tick 0.01, lot 0.01 from 2025-06" in summary["warnings"]
+    manifest = json.loads((tmp_path / "run/journal/manifest.json").read_text())
+    assert [row[2:4] for row in manifest["source"]["filters"]] == [[10, 100], [10, 100], [1, 1], [1, 1]]
+    fills = pl.read_parquet(tmp_path / "run/fills.parquet").with_columns(
+        (pl.col("ts_ns") >= 1_748_736_000 * 10**9).alias("june")
+    )
+    of_a_coin = pl.col("quantity").round(8) % 1
+    may, june = (fills.filter(pl.col("june") == later) for later in (False, True))
+    assert may.height > 10 and june.height > 3
+    assert may.select((of_a_coin == 0).all()).item() and not june.select((of_a_coin == 0).all()).item()
+    assert may.select(((pl.col("price") * 10).round(6) % 1 == 0).all()).item()
+    assert main(["report", str(tmp_path / "run"), "--lang", "ko"]) == 0
+
+
+def test_the_years_of_the_majors_trade_at_the_tick_of_their_day(tmp_path, shared):
+    within = pl.col("ts_ms").is_between(1_643_673_600_000, 1_648_771_199_999)  # February and March 2022
+    source = pl.read_parquet(shared / "data/klines/um_1h_2019_2026.parquet")
+    source.filter(within, pl.col("symbol") == "BTCUSDT").write_parquet(tmp_path / "btc.parquet")
+    summary = finish(tmp_path / "run", tmp_path / "btc.parquet", symbols=("BTCUSDT",), funding='"none"', mark='"proxy"')
+    (line,) = [line for line in summary["warnings"] if "filters of their day" in line]
+    assert line.endswith("tick 0.01, lot 0.001 from 2022-02; tick 0.1, lot 0.001 from 2022-03")
+    fills = pl.read_parquet(tmp_path / "run/fills.parquet")
+    on_tenths = (pl.col("price") * 10).round(6) % 1 == 0
+    march = pl.col("ts_ns") >= 1_646_092_800 * 10**9
+    assert fills.filter(march).height > 10
+    assert fills.filter(march).select(on_tenths.all()).item()
+    assert not fills.filter(~march).select(on_tenths.all()).item()

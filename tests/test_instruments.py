@@ -21,11 +21,15 @@ from autotrader.instruments import (
     MAX_LOTS,
     MAX_TABLE_BYTES,
     MIN_NOTIONAL_E8,
+    Decimals,
+    Epoch,
     caps_below_minimum,
+    epochs_of,
     fee_tier,
-    infer_step_e8,
+    filters_of,
     load,
     minimum_order_usdt,
+    on_one_grid,
     specs,
 )
 from autotrader.messages import set_language
@@ -378,28 +382,120 @@ def test_an_unknown_fee_tier_lists_the_known_ones():
 # --- steps of old data
 
 
-@given(st.integers(0, 9), st.lists(st.integers(1, 10**8), min_size=1, max_size=50))
-def test_the_inferred_step_divides_all_values_and_no_coarser_one_does(power, counts):
-    values = np.array(counts, dtype=np.int64) * 10**power
-    step = infer_step_e8(values)
+def told(values, today_e8=1):
+    decimals = Decimals(today_e8)
+    decimals.add(np.array(values, dtype=np.int64))
+    return decimals
+
+
+@given(st.integers(0, 9), st.sets(st.integers(1, 10**8), min_size=20, max_size=50))
+def test_the_step_that_decimals_tell_divides_all_values_and_no_coarser_one_does(power, counts):
+    values = np.array(sorted(counts), dtype=np.int64) * 10**power
+    step = told(values).step_e8
     assert step >= 10**power
     assert not np.any(values % step) and np.any(values % (10 * step))
 
 
 @pytest.mark.parametrize(("strays", "step"), [(1, 1_000_000), (2, 1)])
 def test_one_value_in_a_hundred_may_lie_off_the_step(strays, step):
-    on_the_step = [1_000_000 * (10 * i + 1) for i in range(100 - strays)]
-    assert infer_step_e8(np.array(on_the_step + [123_456_789] * strays)) == step
+    decimals = told([1_000_000 * (10 * i + 1) for i in range(100 - strays)] + [123_456_789] * strays)
+    assert decimals.step_e8 == step
+    assert decimals.off(1_000_000) == strays
 
 
-def test_zeros_say_nothing_about_the_step():
-    assert infer_step_e8(np.array([0, 0, 0, 30_000_000])) == 10_000_000
+def test_zeros_and_repeated_values_are_no_evidence_of_a_step():
+    assert told([0] * 100 + [300 + k for k in range(19)] * 5).step_e8 == 0
+    assert told([0] * 100 + [300 + k for k in range(20)]).step_e8 == 1
+    assert told([]).step_e8 == 0
 
 
-def test_a_step_cannot_be_inferred_from_nothing():
-    for values in ([], [0, 0]):
-        with pytest.raises(OperatorError, match="a step cannot be inferred"):
-            infer_step_e8(np.array(values, dtype=np.int64))
+def test_blocks_tell_what_the_whole_tells():
+    values = [7 * 10**4 * k for k in range(1, 60)]
+    parts = Decimals(10**5)
+    for at in range(0, len(values), 7):
+        parts.add(np.array(values[at : at + 7], dtype=np.int64))
+    assert parts.step_e8 == told(values, 10**5).step_e8 == 10**4
+    assert parts.off(10**5) == told(values, 10**5).off(10**5) > 0
+
+
+@pytest.mark.parametrize(("counted_in", "step"), [(5, 5_000_000), (10, 10_000_000), (1, 1_000_000)])
+def test_the_step_of_today_need_not_be_a_power_of_ten(counted_in, step):
+    assert told([k * counted_in * 1_000_000 for k in range(1, 60)], today_e8=5_000_000).step_e8 == step
+
+
+# --- filters of their day
+
+TODAY = {
+    "symbol": "X",
+    "tick_e8": 10**7,
+    "lot_e8": 10**6,
+    "min_ticks": 3,
+    "max_ticks": 90,
+    "min_lots": 2,
+    "max_lots": 500,
+    "max_market_lots": 150,
+    "min_notional_e8": 7,
+}
+
+
+def test_an_epoch_is_what_differs_from_the_one_before():
+    found = [Epoch(1, 10**6, 10**8), Epoch(2, 10**6, 10**8), Epoch(3, 0, 0), Epoch(4, 10**7, 0), Epoch(5, 0, 10**6)]
+    assert epochs_of(TODAY, found) == [Epoch(1, 10**6, 10**8), Epoch(4, 10**7, 10**8), Epoch(5, 10**7, 10**6)]
+    assert epochs_of(TODAY, [Epoch(1, 10**7, 10**6), Epoch(2, 0, 0)]) == []
+
+
+def test_steps_that_no_exchange_has_are_not_believed():
+    assert epochs_of(TODAY, [Epoch(1, 1, 10**6), Epoch(2, 10**6, 10**6)]) == [Epoch(2, 10**6, 10**6)]
+
+
+def test_a_run_counts_in_what_divides_every_step_and_limits_stay_where_they_were():
+    epochs = [Epoch(1, 10**6, 10**8), Epoch(2, 10**8, 10**5)]
+    grid = on_one_grid(TODAY, epochs)
+    assert (grid["tick_e8"], grid["lot_e8"], grid["tick_step"], grid["lot_step"]) == (10**6, 10**5, 10, 10)
+    assert (grid["min_ticks"], grid["max_ticks"]) == (30, 900)
+    assert (grid["min_lots"], grid["max_lots"], grid["max_market_lots"]) == (20, 5_000, 1_500)
+    # A lot of a whole coin is the least and bounds the most, in whole steps of the day.
+    assert filters_of(grid, epochs[0]) == [1, 1_000, 1_000, 5_000, 1_000, 7]
+    assert filters_of(grid, epochs[1]) == [100, 1, 20, 5_000, 1_500, 7]
+    assert on_one_grid(TODAY, []) == TODAY
+
+
+def test_a_grid_that_money_cannot_be_counted_in_is_refused():
+    with pytest.raises(OperatorError, match=r"X: the tick of 1e-08 and the lot of 0.01 .* run a shorter stretch"):
+        on_one_grid(TODAY, [Epoch(1, 1, 10**8)])
+
+
+@pytest.mark.parametrize("symbol", TABLE)
+def test_the_core_takes_the_filters_of_every_recorded_month(symbol):
+    today = spec(symbol)
+    epochs = epochs_of(today, TABLE[symbol].past)
+    grid = on_one_grid(today, epochs)
+    instruments = types.Instruments([grid])
+    assert instruments.spec(0)["tick_step"] * grid["tick_e8"] == today["tick_e8"]
+    for epoch in epochs:
+        tick, lot, least, most, market, _ = filters_of(grid, epoch)
+        assert (tick * grid["tick_e8"], lot * grid["lot_e8"]) == (epoch.tick_e8, epoch.lot_e8)
+        assert 0 < least <= market <= most and not any(lots % lot for lots in (least, most, market))
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"month": "2021-13"}, "past[0]: month: '2021-13' is no month: write YYYY-MM"),
+        ({"month": "2021-09-06"}, "is no month"),
+        ({"tick": "0"}, "past[0]: tick: must be positive"),
+        ({"lot": "a"}, "past[0]: lot: 'a' is no decimal"),
+        ({"tick": "0.00000001", "lot": "0.01"}, "past[0]: tick, lot: one tick times one lot is finer"),
+        ({"step": "1"}, "step"),
+    ],
+)
+def test_a_record_of_the_past_is_checked_as_strictly(tmp_path, changed, part):
+    record = {"month": "2021-09", "tick": "0.01", "lot": "0.001"}
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"BTCUSDT": {"past": [record | changed]}}))
+    with pytest.raises(OperatorError) as refusal:
+        load(path)
+    assert str(path) in str(refusal.value) and part in str(refusal.value)
 
 
 # --- the smallest order

@@ -22,6 +22,7 @@ from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
 from autotrader.adapters.storage.sources import interval_name
+from autotrader.adapters.storage.steps import Steps
 from autotrader.adapters.storage.store import Store
 from autotrader.adapters.web import report
 from autotrader.config import Config, Venue
@@ -92,13 +93,14 @@ class _Run:
         self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
-        instruments = Instruments(self.specs)
+        self.epochs: dict[str, list[facts.Epoch]] = {}
+        self.off_tick: dict[str, int] = {}
         paths = expanded(data)
         self.source: MarketSource
         if config.sources.book == "candle" and not all(is_recording(path) for path in paths):
-            self.source = self._candles(paths, instruments)
+            self.source = self._candles(paths)
         else:
-            self.source = self._recording(paths, instruments)
+            self.source = self._recording(paths, Instruments(self.specs))
         self.plan = Plan(
             config=config,
             config_values=configuration.as_dict(config),
@@ -127,13 +129,19 @@ class _Run:
         self.mark_words = dict.fromkeys(self.config.run.symbols, text)
         return Recording(paths, instruments, as_candles=as_candles)
 
-    def _candles(self, paths: Sequence[Path], instruments: Instruments) -> Candles:
+    def _candles(self, paths: Sequence[Path]) -> Candles:
         for path in paths:
             if is_recording(path):
                 raise OperatorError(say("run.book_needs", path=path, book="candle", needed=say("run.needs_candles")))
         sources, names = self.config.sources, self.config.run.symbols
+        filters = self._filters_of_their_day(paths)
         source = Candles(
-            paths, instruments, self.config.data.interval_ns, sources.funding != "none", sources.mark == "file"
+            paths,
+            Instruments(self.specs),
+            self.config.data.interval_ns,
+            sources.funding != "none",
+            sources.mark == "file",
+            filters,
         )
         marks = {name: source.marks(name) for name in names}
         without = [name for name in names if sources.mark != "proxy" and not any(marks[name])]
@@ -145,6 +153,23 @@ class _Run:
         self.marks = ["file" if sources.mark == "file" and marks[name][0] else "proxy" for name in names]
         self.mark_words = {name: self._mark_words(*marks[name]) for name in names}
         return source
+
+    def _filters_of_their_day(self, paths: Sequence[Path]) -> list[list[int]]:
+        # Puts every instrument on the grid of all its epochs, and returns what the day's filters are on it.
+        steps = Steps(paths, self.specs, {name: self.table[name].past for name in self.config.run.symbols})
+        filters = []
+        for index, today in enumerate(self.specs):
+            name = today["symbol"]
+            told = steps.epochs(name)
+            epochs = facts.epochs_of(today, told)
+            if epochs and told[0].first_ns < epochs[0].first_ns:  # today's filters held until then
+                self.epochs[name] = [facts.Epoch(told[0].first_ns, today["tick_e8"], today["lot_e8"]), *epochs]
+            else:
+                self.epochs[name] = epochs
+            self.off_tick[name] = steps.off_tick(name, today["tick_e8"], epochs)
+            self.specs[index] = spec = facts.on_one_grid(today, epochs)
+            filters += [[epoch.first_ns, index, *facts.filters_of(spec, epoch)] for epoch in epochs]
+        return sorted(filters)
 
     def _mark_words(self, candles: str, funding: str) -> str:
         if self.config.sources.mark == "file" and candles:
@@ -229,8 +254,7 @@ class _Run:
             if book.gaps + book.crossings:
                 yield say("run.gaps", symbol=name, count=book.gaps + book.crossings)
         if isinstance(self.source, Candles):
-            yield from _candle_warnings(self.source)
-            yield from self._other_ticks(self.source)
+            yield from self._candle_warnings(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
 
@@ -239,15 +263,21 @@ class _Run:
             if not outcome.engine.markets.market(at)["mark_e8"]:
                 yield say("run.no_data", symbol=name)
 
-    def _other_ticks(self, source: Candles) -> Iterable[str]:
-        for at, step in source.steps_e8.items():
-            spec = self.specs[at]
-            if step % spec["tick_e8"]:
-                yield say("run.other_tick", symbol=spec["symbol"], then=step / E8, now=spec["tick_e8"] / E8)
+    def _candle_warnings(self, source: Candles) -> Iterable[str]:
+        for name, count in source.history.gaps.items():
+            if count:
+                yield say("run.missing_bars", symbol=name, count=count)
+        for name, count in self.off_tick.items():
+            if count:
+                yield say("run.off_tick", symbol=name, count=count)
+        for name, epochs in self.epochs.items():
+            if epochs:
+                yield say("run.epochs", symbol=name, epochs="; ".join(map(_epoch_in_words, epochs)))
 
     def _filters(self) -> Iterable[str]:
         dates = sorted(filter(None, {self.table[name].date for name in self.config.run.symbols})) or ["-"]
-        yield say("run.filters_today", date=dates[0] if len(dates) == 1 else f"{dates[0]} .. {dates[-1]}")
+        key = "run.limits_today" if isinstance(self.source, Candles) else "run.filters_today"
+        yield say(key, date=dates[0] if len(dates) == 1 else f"{dates[0]} .. {dates[-1]}")
 
     def _caps(self, outcome: Outcome) -> Iterable[str]:
         risk = self.config.risk
@@ -290,13 +320,9 @@ def _latency_note(venue: Venue) -> str:
     return say("run.note_feed") if venue.latency == "feed" else say("run.note_latency", **medians)
 
 
-def _candle_warnings(source: Candles) -> Iterable[str]:
-    for name, count in source.history.gaps.items():
-        if count:
-            yield say("run.missing_bars", symbol=name, count=count)
-    for name, count in source.history.off_tick.items():
-        if count:
-            yield say("run.off_tick", symbol=name, count=count)
+def _epoch_in_words(epoch: facts.Epoch) -> str:
+    month = str(np.datetime64(epoch.first_ns, "ns").astype("datetime64[M]"))
+    return say("run.epoch", tick=epoch.tick_e8 / E8, lot=epoch.lot_e8 / E8, month=month)
 
 
 def _instruments_file(config: Config) -> Path:
@@ -443,7 +469,12 @@ def _source_of(plan: Plan) -> MarketSource:
     else:
         sources = plan.config.sources
         source = Candles(
-            paths, plan.instruments(), plan.config.data.interval_ns, sources.funding != "none", sources.mark == "file"
+            paths,
+            plan.instruments(),
+            plan.config.data.interval_ns,
+            sources.funding != "none",
+            sources.mark == "file",
+            plan.source.get("filters", []),
         )
     for file, item in zip(source.files, plan.data, strict=True):
         if file.sha256 != item["sha256"]:

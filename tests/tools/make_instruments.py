@@ -35,6 +35,7 @@ BOUNDS = {
     "BNBUSDT": ("third-party fixtures of exchangeInfo", "2025"),
 }
 NOTIONALS = {"SOLUSDT": ("third-party fixture of exchangeInfo", "2026-10"), "DOGEUSDT": CCXT}
+PAST = ("exchangeInfo as returned 2021-09-06", "2021-09")
 BRACKETS = ("leverageBracket rows in freqtrade 2026.9 binance_leverage_tiers.json", "2026-09-29")
 BRACKETS_OTHERS = ("leverageBracket rows in Roshan7869/algotrading @ db07ceb7 binance_leverage_tiers.json", "2026-08")
 
@@ -103,6 +104,15 @@ def other(line: dict, tiers: list[dict]) -> dict:
     } | ({"min_quantity": plain(line["minimum_order_size"])} if line["minimum_order_size"] else {})
 
 
+def past(entry: dict | None) -> dict:
+    """Return the tick and lot of the month of the complete record of 2021, for a symbol that was listed then."""
+    if entry is None:
+        return {}
+    filters = {f["filterType"]: f for f in entry["filters"]}
+    steps = {"tick": plain(filters["PRICE_FILTER"]["tickSize"]), "lot": plain(filters["LOT_SIZE"]["stepSize"])}
+    return {"past": [{"month": PAST[1], **steps, "source": PAST[0]}]}
+
+
 def dated(row: dict) -> dict:
     """Add the newest date of the row's groups: the day as of which the row was put together."""
     return row | {"date": max(source["date"] for source in row["sources"].values())}
@@ -118,12 +128,14 @@ def table(shared: Path) -> dict[str, dict]:
     tiers = json.loads((shared / "binance/data/brackets.json").read_text())["symbols"]
     lean = lean_lines(shared / "data/meta/um_cm_symbol_properties_lean.csv")
     more = json.loads(gzip.decompress((shared / "data/meta/um_leverage_brackets_2026-08.json.gz").read_bytes()))
+    record = json.loads(gzip.decompress((shared / "data/meta/um_exchangeInfo_2021-09-06.json.gz").read_bytes()))
+    then = {entry["symbol"]: entry for entry in record["symbols"]}
     entries = {entry["symbol"]: entry for entry in filters["symbols"]}
     rows = {symbol: major(entries[symbol], tiers[symbol]) for symbol in MAJORS}
     for symbol in OTHERS:
         ladder = more[f"{symbol.removesuffix('USDT')}/USDT:USDT"]
         rows[symbol] = other(lean[symbol], [tier["info"] for tier in ladder])
-    return {symbol: dated(row) for symbol, row in rows.items()}
+    return {symbol: dated(row) | past(then.get(symbol)) for symbol, row in rows.items()}
 
 
 def text(rows: dict[str, dict]) -> str:

@@ -9,11 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autotrader.adapters.storage.history import FileFacts, History
-from autotrader.instruments import infer_step_e8
 from core_ext.driver import Feed
 from core_ext.types import Instruments, Kind
 
@@ -33,14 +29,13 @@ class Candles:
         Whether funding is charged.
     with_marks : bool
         Whether mark candles are used between funding stamps.
+    filters : sequence of (ns, symbol's index, words of a FILTERS row), optional
+        The filters of the day, in the order of time.
 
     Attributes
     ----------
     parts_ns : int
         Interval of the files' candles when the run's are longer, else 0.
-    steps_e8 : dict of int to int
-        The price step that each symbol's first candles lie on, once they were fed: what the tick of their
-        own day must have been, told from no later data.
     """
 
     def __init__(
@@ -50,15 +45,16 @@ class Candles:
         interval_ns: int,
         with_funding: bool,
         with_marks: bool,
+        filters: Sequence[Sequence[int]] = (),
     ):
-        self.history = History(paths, instruments, interval_ns)
+        self.history = History(paths, instruments, interval_ns, filters)
         # Trades alone become candles on the way; beside candles they have nothing to add.
         self.has_ticks = self.history.interval_ns is None or not self.history.bars
         self.parts_ns = 0 if self.has_ticks or self.history.interval_ns == interval_ns else self.history.interval_ns
         self.files: list[FileFacts] = self.history.files
         self.start_ns = self.history.start_ns
         self.warnings = self.history.warnings
-        self.steps_e8: dict[int, int] = {}
+        self._filters = [list(row) for row in filters]
         used = {Kind.FUNDING: with_funding, Kind.MARK_CANDLE: with_marks, Kind.TRADE: self.has_ticks}
         self._dropped = [int(kind) for kind, wanted in used.items() if not wanted]
 
@@ -66,15 +62,15 @@ class Candles:
     def facts(self) -> dict[str, Any]:
         """What a replay must know to read the files the same way."""
         told = {"kind": "candles", "dropped": self._dropped, "ticks": self.has_ticks}
-        return told | {"parts_ns": self.parts_ns} if self.parts_ns else told
+        return told | {
+            name: value for name, value in (("parts_ns", self.parts_ns), ("filters", self._filters)) if value
+        }
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed every row; yields the share of the time that is done."""
         row = 0
         span = max(1, self.history.end_ns - self.history.start_ns)
         for chunk in self.history.chunks():
-            if not self.steps_e8:
-                self.steps_e8 = _steps(chunk)
             rows = chunk[~(chunk["kind"][:, None] == self._dropped).any(axis=1)] if self._dropped else chunk
             into.feed_rows(rows, 0, row)
             row += len(rows)
@@ -88,9 +84,3 @@ class Candles:
     def has_funding(self, symbol: str) -> bool:
         """Return whether a file gives funding of a symbol."""
         return symbol in self.history.funded
-
-
-def _steps(rows: NDArray[np.void]) -> dict[int, int]:
-    candles = rows[rows["kind"] == int(Kind.CANDLE)]
-    prices = np.stack([candles[word] for word in "abcd"], axis=1)
-    return {int(at): infer_step_e8(prices[candles["symbol"] == at].ravel()) for at in np.unique(candles["symbol"])}

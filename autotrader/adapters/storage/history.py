@@ -15,10 +15,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from autotrader.adapters.storage.lanes import EMPTY, FOREVER, Lane, in_order, joined, merged, rechunked, with_opens
-from autotrader.adapters.storage.sheets import Grid, Ints, Rows, Sheet, decoded
+from autotrader.adapters.storage.lanes import (
+    EMPTY,
+    FOREVER,
+    Lane,
+    filter_rows,
+    in_order,
+    joined,
+    merged,
+    rechunked,
+    with_opens,
+)
+from autotrader.adapters.storage.sheets import Grid, Ints, Rows, Sheet, decoded, in_sheets
 from autotrader.adapters.storage.sources import INTERVALS_NS, Content, Source, identify, interval_name
 from autotrader.errors import OperatorError
 from autotrader.messages import say
@@ -100,7 +109,6 @@ class Part:
     first_ns: int = FOREVER  # opening stamps, for bars
     last_ns: int = -1
     last_id: int = -1
-    off_tick: int = 0
     rounded: int = 0
     empty: int = 0
     longest_gap_ns: int = 0
@@ -141,7 +149,6 @@ class Part:
         opened = rows["ts"] - self.interval_ns
         self._check_order(sheet, rows, opened)
         if self.content is Content.KLINES:
-            self.off_tick += sum(int(np.count_nonzero(rows[word] % self.grid.tick_e8)) for word in "abcd")
             self.empty += int(np.count_nonzero(rows["e"] == 0))
             self._measure(rows, opened)
         self.rounded += sheet.rounded
@@ -189,6 +196,9 @@ class History:
         The interval of the run's candles, None for that of the files; a multiple of it needs
         `core_ext.signal.LongerCandles` on the way.
 
+    filters : sequence of (ns, symbol's index, words of a FILTERS row), optional
+        The filters of the day, in the order of time; what was there before the first row holds from it on.
+
     Attributes
     ----------
     files : list of FileFacts
@@ -197,8 +207,6 @@ class History:
         The interval of the files' candles, None if there are only trades.
     gaps : dict of str to int
         Candles missing between the first and the last, by symbol.
-    off_tick : dict of str to int
-        Candle values on no tick of the instrument, by symbol.
     checks : dict of str to Checks
         Gaps, jumps and empty candles, by symbol.
     start_ns, end_ns : int
@@ -224,9 +232,16 @@ class History:
     opens at the stamp: the price is known at that moment and not before.
     """
 
-    def __init__(self, paths: Sequence[Path], instruments: Instruments, interval_ns: int | None = None):
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        instruments: Instruments,
+        interval_ns: int | None = None,
+        filters: Sequence[Sequence[int]] = (),
+    ):
         self.interval_ns: int | None = None
         self._wanted_ns = interval_ns
+        self._filters = filters
         self.warnings: list[str] = []
         self._grids = {grid.symbol: grid for grid in (_grid(i, instruments) for i in range(len(instruments)))}
         self._parts: list[Part] = []
@@ -256,7 +271,7 @@ class History:
         -------
         iterator of numpy.ndarray
             Arrays of EVENT_DTYPE. At one stamp: the mark candles and then the candles that close
-            (the last of them ends the run), funding, candles that open, trades.
+            (the last of them ends the run), funding, filters, candles that open, trades.
 
         Raises
         ------
@@ -280,7 +295,7 @@ class History:
         # The first pass over a file: every value is checked before the run's first decision.
         parts: dict[str, Part] = {}
         for frame in source.scan(list(self._grids)):
-            sheets = self._sheets(source, frame)
+            sheets = in_sheets(source, self._grids, frame)
             if sheets and not parts:
                 self._settle_interval(source, sheets)
             for sheet in sheets:
@@ -340,7 +355,6 @@ class History:
         self.bars = sum(part.rows for part in self._of(Content.KLINES))
         self.gaps = {name: _missing(parts) for name, parts in candles.items()}
         self.checks = {name: _checked(parts) for name, parts in candles.items()}
-        self.off_tick = {name: sum(part.off_tick for part in parts) for name, parts in candles.items()}
         self._mark_intervals = _finest(self._of(Content.MARK), self._wanted_ns or self.interval_ns or FOREVER)
         self.mark_sources = {name: self._mark_source(name) for name in self._grids}
 
@@ -387,7 +401,8 @@ class History:
         return kept
 
     def _lanes(self) -> list[Lane]:
-        lanes = [Lane(self.start_ns, iter([self._within(rows).copy()])) for rows in self._funding.values()]
+        whole = (*self._funding.values(), filter_rows(self._filters, self.start_ns))
+        lanes = [Lane(self.start_ns, iter([self._within(rows).copy()])) for rows in whole]
         by_source: dict[int, list[Part]] = defaultdict(list)
         for part in self._parts:
             if self._is_emitted(part):
@@ -415,19 +430,10 @@ class History:
         source = parts[0].source
         step = max(1, WINDOW_BARS // len(parts)) * max(1, source.interval_ns // MS)
         for frame in source.blocks([part.name for part in parts], range(first_ns // MS, last_ns // MS + 1, step)):
-            blocks = [decoded(sheet) for sheet in self._sheets(source, frame)]
+            blocks = [decoded(sheet) for sheet in in_sheets(source, self._grids, frame)]
             if source.content is Content.KLINES:
                 blocks = [with_opens(candles) for candles in blocks]
             yield self._within(in_order(blocks))
-
-    def _sheets(self, source: Source, frame: pl.DataFrame) -> list[Sheet]:
-        # One sheet for each symbol in the block.
-        if frame.is_empty():
-            return []
-        if source.symbol:
-            return [Sheet(source, self._grids[source.symbol], frame)]
-        groups = frame.partition_by("symbol", maintain_order=True)
-        return [Sheet(source, self._grids[str(group["symbol"][0])], group) for group in groups]
 
 
 def _grid(index: int, instruments: Instruments) -> Grid:

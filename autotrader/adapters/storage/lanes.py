@@ -20,7 +20,7 @@ BAR_KINDS = (Kind.MARK_CANDLE, Kind.CANDLE)
 CELLS = np.dtype("V64")
 EMPTY: Rows = np.zeros(0, EVENT_DTYPE)
 RANK = np.zeros(256, np.int64)
-for _rank, _kind in enumerate((*BAR_KINDS, Kind.FUNDING, Kind.CANDLE_OPEN, Kind.TRADE)):
+for _rank, _kind in enumerate((*BAR_KINDS, Kind.FUNDING, Kind.FILTERS, Kind.CANDLE_OPEN, Kind.TRADE)):
     RANK[_kind] = _rank
 
 
@@ -116,6 +116,18 @@ def _stamp_boundary(ts: Ints, start: int, size: int) -> int:
     # Where the stamp begins that would be cut; if it is the only one, where it ends.
     begins = int(np.searchsorted(ts, ts[start + size]))
     return begins if begins > start else int(np.searchsorted(ts, ts[start], side="right"))
+
+
+def filter_rows(filters: Sequence[Sequence[int]], start_ns: int) -> Rows:
+    """Return FILTERS rows of (ns, symbol's index, six words), those from before the start at the start."""
+    rows: Rows = np.zeros(len(filters), EVENT_DTYPE)
+    rows["kind"] = Kind.FILTERS
+    rows["flags"] = Flag.F_END
+    for row, (first_ns, symbol, *words) in zip(rows, filters, strict=True):
+        row["ts"], row["symbol"] = max(first_ns, start_ns), symbol
+        for name, word in zip("abcdef", words, strict=True):
+            row[name] = word
+    return rows
 
 
 def with_opens(candles: Rows) -> Rows:

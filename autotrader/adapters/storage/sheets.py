@@ -6,7 +6,7 @@ are written as rows. Refuses to know which files there are and how symbols inter
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -133,6 +133,11 @@ class Sheet:
             lots[far] = _far_lots(numbers, values, far, lot_e8)
         return lots
 
+    def exact(self, column: str) -> Ints:
+        """Return quantities at eight decimals, 0 for those that cannot be told so exactly."""
+        scaled = self._numbers(column)[1] * E8
+        return np.rint(np.where((scaled > 0) & (scaled < EXACT), scaled, 0)).astype(np.int64)
+
     def sides(self, column: str) -> Mask:
         """Return a column of true and false."""
         text = self.frame[column].cast(pl.String).fill_null("").str.to_lowercase()
@@ -163,6 +168,16 @@ def _far_lots(numbers: pl.Series, values: Floats, far: Mask, lot_e8: int) -> Any
     if numbers.dtype == pl.Float64:
         return np.floor(values[far] * E8 / lot_e8 + 0.5)
     return [(e8 + lot_e8 // 2) // lot_e8 for e8 in numbers.to_physical().filter(pl.Series(far)).to_list()]
+
+
+def in_sheets(source: Source, grids: Mapping[str, Grid], frame: pl.DataFrame) -> list[Sheet]:
+    """Return one sheet for each symbol in a block of a file."""
+    if frame.is_empty():
+        return []
+    if source.symbol:
+        return [Sheet(source, grids[source.symbol], frame)]
+    groups = frame.partition_by("symbol", maintain_order=True)
+    return [Sheet(source, grids[str(group["symbol"][0])], group) for group in groups]
 
 
 def _rows(sheet: Sheet, kind: Kind, flags: int) -> Rows:
