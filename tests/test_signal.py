@@ -702,3 +702,8 @@ def test_a_row_of_a_symbol_that_is_not_there_is_an_error():
     for source in (LongerCandles(1, MINUTE, HOUR), builder()):
         with pytest.raises(IndexError):
             source.feed(row(Kind.FUNDING, START, 1))
+
+
+def test_the_filters_of_the_day_pass_a_builder_of_candles_from_trades():
+    filters = row(Kind.FILTERS, START, a=10, b=1, c=1, d=9, e=9)
+    assert np.array_equal(builder().feed(filters), filters)
