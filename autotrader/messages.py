@@ -375,7 +375,11 @@ ENGLISH = {
     "run.note_parts": "{wanted} candles are gathered from {parts} candles; one with a part missing is left out",
     "run.note_latency": "order latency {order} ms, response latency {response} ms",
     "run.note_lognormal": "order and response latency lognormal, medians {order} and {response} ms, sigma {sigma}",
-    "run.note_feed": "order and response latency follow the feed's own lag; files of candles have none",
+    "run.no_lag": (
+        'venue.latency: "feed" takes the lag of recorded messages, and files of candles have none; use "constant" or '
+        '"lognormal", or give a recording'
+    ),
+    "run.note_feed": "order and response latency follow the feed's own lag",
     "run.note_queue": "how far cancellations by others move an order forward in its queue: {queue} model",
     "run.note_margin": "isolated margin for every symbol",
     "run.note_faults": (
@@ -1030,7 +1034,11 @@ KOREAN = {
     "run.note_parts": "{wanted} 캔들은 {parts} 캔들을 모아 만들며, 일부가 빠진 캔들은 쓰지 않습니다",
     "run.note_latency": "주문 지연 {order} ms, 응답 지연 {response} ms",
     "run.note_lognormal": "주문·응답 지연은 로그 정규 분포(중앙값 {order}, {response} ms, 시그마 {sigma})",
-    "run.note_feed": "주문·응답 지연은 시세 자체의 지연을 따릅니다. 캔들 파일에는 지연이 없습니다",
+    "run.no_lag": (
+        'venue.latency: "feed"는 녹화 메시지의 지연을 쓰는데 캔들 파일에는 지연이 없습니다. "constant"나 "lognormal"을 '
+        "쓰거나 녹화 파일을 주십시오"
+    ),
+    "run.note_feed": "주문·응답 지연은 시세 자체의 지연을 따릅니다",
     "run.note_queue": "다른 참여자의 취소가 주문을 앞당기는 정도: {queue} 모형",
     "run.note_margin": "모든 심볼에 격리 증거금 적용",
     "run.note_faults": "설정에 따라 모의 거래소가 요청의 {errors:.1%}를 거부하고 {lost:.1%}에 응답하지 않습니다",

@@ -445,6 +445,7 @@ HISTORIES = cases(
     Case("another symbol", lambda: backtest(*HISTORY, symbols=["XRPUSDT"]), ("XRPUSDT",)),
     Case("no funding", lambda: backtest(HISTORY[0], HISTORY[2]), ("sources.funding", "BTCUSDT")),
     Case("no marks", lambda: backtest(*HISTORY[:2], mark='"file"'), ("sources.mark", "BTCUSDT")),
+    Case("no lag", lambda: backtest(*HISTORY, latency='"feed"'), ("venue.latency", "constant")),
     Case("empty folder", lambda: backtest(in_folder(None)), ("folder",)),
     Case("no file", lambda: backtest("/dev/null", *HISTORY), ("/dev/null",)),
     Case("pipe", lambda: backtest(pipe(), *HISTORY), ("pipe",)),

@@ -133,6 +133,8 @@ class _Run:
         for path in paths:
             if is_recording(path):
                 raise OperatorError(say("run.book_needs", path=path, book="candle", needed=say("run.needs_candles")))
+        if self.config.venue.latency == "feed":
+            raise OperatorError(say("run.no_lag"))
         sources, names = self.config.sources, self.config.run.symbols
         filters = self._filters_of_their_day(paths)
         source = Candles(
