@@ -174,9 +174,10 @@ cdef class RiskGate:
             self.orders.suspend(order)
             self.update(r.symbol, now)
             reason = self.check(&r, now)
+            if reason == Reason.APPROVED:          # while the old order is away, or the position would count it twice
+                self.count_order(&r, closes(&r), now)
             self.orders.recount(order)
         if reason == Reason.APPROVED:
-            self.count_order(&r, closes(&r), now)
             self.fill_approved(&r, now, out)
             out.client_id = order.client_id
             out.lots = lots

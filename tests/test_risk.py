@@ -17,7 +17,7 @@ from core_ext.signal import Markets
 from core_ext.types import Command, Instruments, Reason
 
 NOON = 20_000 * DAY + DAY // 2
-CANCELED = 4
+ACCEPTED, CANCELED = 0, 4
 EPOCH = 7
 
 # Two symbols: marks in hundredths of USDT, so that every product is exact to 1e-8 and ties are real ties.
@@ -421,3 +421,15 @@ def test_a_reduce_only_exit_beside_plain_ones_cannot_turn_the_position_past_its_
     while pair.ids:
         pair.fill(0, cap)
     assert abs(pair.account.position(0)["lots"]) <= cap
+
+
+def test_the_usual_size_counts_an_amended_order_once():
+    pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"fat_finger_e8": 5 * E8, "order_burst": 60})
+    pair.ask(Request(0, 0, 100, TICKS[0] - 1))
+    client_id = pair.ids[0]
+    pair.orders.evidence(client_id, ACCEPTED)
+    for k in range(12):  # each makes the same position of 100 lots: that is usual
+        assert pair.gate.ask_amend(client_id, TICKS[0] - 10 - k, 100, now=pair.now) == Reason.APPROVED
+        pair.orders.amended(client_id, TICKS[0] - 10 - k, 100)
+    assert pair.gate.ask(0, 0, 401, TICKS[0], now=pair.now) == Reason.R17_FAT_FINGER
+    assert pair.gate.ask(0, 0, 400, TICKS[0], now=pair.now) == Reason.APPROVED
