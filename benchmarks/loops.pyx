@@ -13,7 +13,7 @@ from core_ext.risk cimport RiskGate, request_t
 from core_ext.signal cimport Markets
 from core_ext.sizing cimport size_lots, sizing_t
 from core_ext.types cimport Flag, Instruments, Kind, OrderType, Reason, Status, approved_t, event_t, level_run
-from core_ext.wire cimport Scanner, Signer, encode_order
+from core_ext.wire cimport ORDER_BYTES, SIGNATURE_BYTES, Approval, Scanner, Signer
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -23,8 +23,6 @@ cdef extern from "<time.h>" nogil:
     int CLOCK_MONOTONIC
 
 cdef enum:
-    SIGNATURE_BYTES = 75       # "&signature=" and 64 hexadecimal digits
-    ORDER_BYTES = 512
     MOST_ORDERS = 16           # of one message
 
 cdef int64_t MS = 1000000
@@ -141,28 +139,34 @@ def size_positions(Instruments instruments not None, int64_t price_e8, dict inpu
     return lots
 
 
-cdef Py_ssize_t sign_behind(Signer signer, char* text, Py_ssize_t n) noexcept nogil:
-    # Write the signature behind the parameters; return the length of both.
-    memcpy(text + n, b"&signature=", 11)
-    signer.sign_into(text, n, text + n + 11)
-    return n + SIGNATURE_BYTES
-
-
 def sign_often(Signer signer not None, bytes parameters not None, int calls):
     """Sign the same parameters so many times; return them signed."""
     cdef char text[ORDER_BYTES]
-    cdef Py_ssize_t n = len(parameters), signed = 0
+    cdef Py_ssize_t n = len(parameters)
     if not 0 < n <= ORDER_BYTES - SIGNATURE_BYTES or calls < 1:
         raise ValueError(f"{n} bytes of parameters, {calls} calls")
     memcpy(text, <const char*> parameters, n)
+    memcpy(text + n, b"&signature=", 11)
     for _ in range(calls):
-        signed = sign_behind(signer, text, n)
-    return text[:signed]
+        signer.sign_into(text, n, text + n + 11)
+    return text[:n + SIGNATURE_BYTES]
+
+
+def write_often(Signer signer not None, Approval approval not None, Instruments instruments not None,
+                int64_t timestamp_ms, int calls):
+    """Write an approved order so many times, signed and compared with what was approved; return its text."""
+    cdef char text[ORDER_BYTES]
+    cdef Py_ssize_t n = 0
+    if calls < 1:
+        raise ValueError(f"{calls} calls")
+    for _ in range(calls):
+        n = signer.sign_order(&approval.order, instruments, timestamp_ms, text)
+    return text[:n]
 
 
 @cython.final
 cdef class OrderPath:
-    """From a message's bytes to signed orders: scanner, engine, encoder, signature.
+    """From a message's bytes to signed orders: scanner, engine, encoder, signature, comparison with what was approved.
 
     The venue that answers refuses every order at once, outside the time that is taken, so that the
     strategy may ask again at the next message and never holds a position: each order is an entry,
@@ -198,9 +202,10 @@ cdef class OrderPath:
             raise RuntimeError(f"more than {MOST_ORDERS} orders of one message")
         for k in range(self.engine.desk.n_approvals):
             order = &self.engine.desk.approvals[k]
-            n = encode_order(order, &self.engine.instruments.data[order.symbol], order.ts // MS,
-                             self.signed[self.n_signed])
-            self.lengths[self.n_signed] = sign_behind(self.signer, self.signed[self.n_signed], n)
+            n = self.signer.sign_order(order, self.engine.instruments, order.ts // MS, self.signed[self.n_signed])
+            if n == 0:
+                raise RuntimeError(f"order {order.client_id} would not leave as it was approved")
+            self.lengths[self.n_signed] = n
             self.ids[self.n_signed] = order.client_id
             self.n_signed += 1
         return 0

@@ -7,6 +7,7 @@ from core_ext.orders import Orders
 from core_ext.quality import Quality
 from core_ext.signal import Markets
 from core_ext.types import Instruments, Reason
+from core_ext.wire import Approval
 
 LIMITS: frozenset[str]
 MAY_BE_ZERO: frozenset[str]
@@ -98,12 +99,14 @@ class RiskGate:
         activate_ticks: int = 0,
         callback_e8: int = 0,
         good_till: int = 0,
+        stp: int = 0,
         price_match: int = 0,
         terms: int = 0,
         edge_e8: int = 0,
         intent: int = 0,
         reprice: bool = False,
         hold: bool = True,
+        approval: Approval | None = None,
     ) -> Reason:
         """Return the verdict on an order, and hold it if it is approved (unless told not to)."""
 

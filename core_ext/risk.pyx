@@ -18,6 +18,7 @@ from core_ext.types cimport (
     Alarm, Command, Instruments, OrderState, OrderType, Reason, Side, Term, TimeInForce, approved_t, instrument_t,
     is_conditional, leg_of,
 )
+from core_ext.wire cimport Approval
 
 from core_ext.types import Reason as ReasonFace
 
@@ -923,8 +924,8 @@ cdef class RiskGate:
 
     def ask(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, *, int64_t now, int type=-1, int tif=0,
             bint reduce_only=False, int position_side=0, int64_t trigger_ticks=0, int64_t activate_ticks=0,
-            int64_t callback_e8=0, int64_t good_till=0, int price_match=0, int terms=0, int64_t edge_e8=0,
-            uint64_t intent=0, bint reprice=False, bint hold=True):
+            int64_t callback_e8=0, int64_t good_till=0, int stp=0, int price_match=0, int terms=0,
+            int64_t edge_e8=0, uint64_t intent=0, bint reprice=False, bint hold=True, Approval approval=None):
         """Return the verdict on an order, and hold it if it is approved (unless told not to).
 
         Parameters
@@ -933,14 +934,16 @@ cdef class RiskGate:
             ``price_ticks`` 0 without a ``type`` is a market order.
         now : int
             Event time, ns.
-        type, tif, position_side, price_match, terms : int, optional
-            ``types.OrderType``, ``TimeInForce``, ``PositionSide``, ``PriceMatch`` and bits of ``Term``.
+        type, tif, position_side, stp, price_match, terms : int, optional
+            ``types.OrderType``, ``TimeInForce``, ``PositionSide``, ``SelfTrade``, ``PriceMatch`` and bits of ``Term``.
         trigger_ticks, activate_ticks, callback_e8, good_till : int, optional
             Of conditional and GTD orders.
         edge_e8 : int, optional
             Expected profit as a share of the notional.
         intent : int, optional
             The strategy's number for what it wants, counting up; ``reprice`` when it has an order already.
+        approval : Approval, optional
+            Takes the order that is approved and held, for the wire.
 
         Returns
         -------
@@ -948,6 +951,7 @@ cdef class RiskGate:
         """
         cdef request_t r
         cdef approved_t out
+        cdef Reason reason
         memset(&r, 0, sizeof(request_t))
         r.symbol = symbol
         r.side = side
@@ -961,13 +965,17 @@ cdef class RiskGate:
         r.activate_ticks = activate_ticks
         r.callback_e8 = callback_e8
         r.good_till = good_till
+        r.stp = stp
         r.price_match = price_match
         r.terms = terms
         r.edge_e8 = edge_e8
         r.intent = intent
         r.reprice = reprice
         self.refresh(now)
-        return ReasonFace(self.approve(&r, now, &out) if hold else self.check(&r, now))
+        reason = self.approve(&r, now, &out) if hold else self.check(&r, now)
+        if approval is not None and hold and reason == Reason.APPROVED:
+            approval.order = out
+        return ReasonFace(reason)
 
     def ask_amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, *, int64_t now, uint64_t intent=0):
         """Return the verdict on an amendment of an open order, and hold it if it is approved."""

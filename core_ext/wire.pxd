@@ -43,12 +43,24 @@ cdef class Scanner:
     cdef Status general_read(self, const char* p, Py_ssize_t n, int64_t ts) except Status.RAISED
 
 
-cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
-                             char* out) noexcept nogil
+cdef enum:
+    SIGNATURE_BYTES = 75       # "&signature=" and 64 hexadecimal digits
+    ORDER_BYTES = 512          # room for any order's text with its signature
+
+
 cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms, char* out) noexcept nogil
+
+
+cdef class Approval:
+    cdef approved_t order      # risk's own copy of what it let through
 
 
 cdef class Signer:
     # What a key becomes, never the key: two states of the hash. Nothing returns, prints or stores them.
     cdef hmac_t key
     cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil     # 64 digits
+    # The only maker of an order's bytes that may leave: encoded, signed, read back and compared with what was approved
+    # (R32). Returns the length, 0 when refused; `out` then holds nothing. The session tells the engine of a refusal as
+    # of a rejection: it never left. That the connection is the right host's is the session's to check: none is in it.
+    cdef Py_ssize_t sign_order(self, const approved_t* order, Instruments instruments, int64_t timestamp_ms,
+                               char* out) noexcept nogil

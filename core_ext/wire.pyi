@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
-from core_ext.types import Instruments, Rows, Status
+from core_ext.types import Instruments, Reason, Rows, Status
 
 # Kind, flags, symbol, the exchange's stamp in ms where the message has one, and the six words.
 _Row = tuple[int, int, int, int | None, tuple[int, ...]]
@@ -49,12 +49,22 @@ class Scanner:
         """Read one message with the general parser only (the reference of the fast one)."""
 
 @final
+class Approval:
+    """An order that the gate has approved, as Python may hold one: ``RiskGate.ask`` alone fills it."""
+
+@final
 class Signer:
     """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it."""
 
     def __init__(self, key: bytes, portable: bool = False) -> None: ...
     def sign(self, text: bytes) -> bytes:
         """Return the signature of a text, 64 hexadecimal digits."""
+
+    def order_text(self, approval: Approval, instruments: Instruments, timestamp_ms: int) -> bytes:
+        """Return the signed text of an approved order, compared with what was approved (R32); empty if refused."""
+
+    def compare(self, text: bytes, approval: Approval, instruments: Instruments, timestamp_ms: int) -> Reason:
+        """Return R32's verdict on a signed text: approved if it says what was approved and its signature is its own."""
 
 def sha256(message: bytes, portable: bool = False) -> bytes:
     """Return the SHA-256 of a message, 32 bytes (``portable``: in plain C whatever the processor has)."""

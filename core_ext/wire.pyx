@@ -8,14 +8,15 @@ from core_ext.fixed cimport (
 )
 from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
 from core_ext.types cimport (
-    Flag, Instruments, Kind, OrderType, PositionSide, Rows, Side, Status, TimeInForce, approved_t, event_t,
-    instrument_t,
+    Flag, Instruments, Kind, OrderType, PositionSide, PriceMatch, Rows, SelfTrade, Side, Status, TimeInForce,
+    approved_t, event_t, instrument_t,
 )
 
 import re
 
 import orjson
 
+from core_ext.types import Reason as ReasonFace
 from core_ext.types import Status as StatusFace
 
 cdef int64_t MAX_VALUE_E8 = 1LL << 60   # prices that are on no tick
@@ -936,7 +937,156 @@ cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t
     return put_integer(put(p, b"&timestamp="), timestamp_ms) - out
 
 
+# ---------------------------------------------------------------------------------- what leaves is what was approved
+
+# A reader walks the text: it returns the byte after what it expects, NULL for anything else and after any NULL. Names,
+# words and digits are its own; two tables would have to be wrong in the same way for a wrong order to leave.
+cdef const char* DIGITS = b"0123456789abcdef"
+
+
+cdef inline const char* after(const char* p, const char* end, const char* word, Py_ssize_t n) noexcept nogil:
+    return p + n if p != NULL and end - p >= n and memcmp(p, word, n) == 0 else NULL
+
+
+cdef inline const char* after_number(const char* p, const char* end, uint64_t expected, int decimals) noexcept nogil:
+    # As it is written plainly: so many decimals, no sign, no zero in front.
+    cdef const char* start = p
+    cdef const char* point
+    cdef uint64_t value = 0
+    if p == NULL:
+        return NULL
+    while p < end and 48 <= p[0] <= 57:
+        value = value * 10 + <uint64_t> (p[0] - 48)
+        p += 1
+    point = p
+    if p == start or (start[0] == c"0" and p - start > 1):
+        return NULL
+    if decimals:
+        if p >= end or p[0] != c".":
+            return NULL
+        p += 1
+        while p < end and 48 <= p[0] <= 57:
+            value = value * 10 + <uint64_t> (p[0] - 48)
+            p += 1
+        if p - point != 1 + decimals:
+            return NULL
+    return p if value == expected and p - start <= 20 else NULL      # 19 digits and a point do not wrap
+
+
+cdef inline const char* after_client_id(const char* p, const char* end, uint64_t expected) noexcept nogil:
+    cdef int k
+    cdef char wrong = 0
+    p = after(p, end, b"at", 2)
+    if p == NULL or end - p < 16:
+        return NULL
+    for k in range(16):
+        wrong |= p[15 - k] ^ DIGITS[expected >> 4 * k & 15]
+    if wrong:
+        return NULL
+    return p + 16
+
+
+cdef const char* after_time_in_force(const char* p, const char* end, int tif) noexcept nogil:
+    p = after(p, end, b"&timeInForce=", 13)
+    if tif == TimeInForce.GTX:
+        return after(p, end, b"GTX", 3)
+    if tif == TimeInForce.GTC:
+        return after(p, end, b"GTC", 3)
+    if tif == TimeInForce.IOC:
+        return after(p, end, b"IOC", 3)
+    if tif == TimeInForce.FOK:
+        return after(p, end, b"FOK", 3)
+    return after(p, end, b"GTD", 3) if tif == TimeInForce.GTD else NULL
+
+
+cdef const char* after_self_trade(const char* p, const char* end, int mode) noexcept nogil:
+    p = after(p, end, b"&selfTradePreventionMode=EXPIRE_", 32)
+    if mode == SelfTrade.EXPIRE_BOTH:
+        return after(p, end, b"BOTH", 4)
+    if mode == SelfTrade.EXPIRE_MAKER:
+        return after(p, end, b"MAKER", 5)
+    return after(p, end, b"TAKER", 5) if mode == SelfTrade.EXPIRE_TAKER else NULL
+
+
+cdef const char* after_price_match(const char* p, const char* end, int match) noexcept nogil:
+    # The first, fifth, tenth or twentieth best price of the other side, or of our own.
+    cdef int place = match
+    p = after(p, end, b"&priceMatch=", 12)
+    if PriceMatch.QUEUE <= match <= PriceMatch.QUEUE_20:
+        p = after(p, end, b"QUEUE", 5)
+        place = match - PriceMatch.QUEUE + PriceMatch.OPPONENT
+    else:
+        p = after(p, end, b"OPPONENT", 8)
+    if place == PriceMatch.OPPONENT:
+        return p
+    if place == PriceMatch.OPPONENT_5:
+        return after(p, end, b"_5", 2)
+    if place == PriceMatch.OPPONENT_10:
+        return after(p, end, b"_10", 3)
+    return after(p, end, b"_20", 3) if place == PriceMatch.OPPONENT_20 else NULL
+
+
+cdef bint is_writable(const approved_t* order) noexcept nogil:
+    # Whether such a text can say all of the order: nothing that another endpoint takes, nothing that it would drop.
+    cdef bint is_limit = order.type == OrderType.LIMIT
+    if order.amends or order.terms or order.trigger_ticks or order.activate_ticks or order.callback_e8:
+        return False
+    if order.side > Side.SELL or order.position_side > PositionSide.SHORT or order.lots <= 0:
+        return False
+    if is_limit and not order.price_match:
+        return order.price_ticks > 0
+    return order.price_ticks == 0 and (is_limit or (order.type == OrderType.MARKET and not order.price_match))
+
+
+cdef bint says(const char* p, Py_ssize_t n, const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
+               const char* signature) noexcept nogil:
+    # R32: whether the text that is about to leave says what was approved, every parameter once, in the exchange's
+    # order, nothing else, and the signature behind it.
+    cdef const char* end = p + n
+    cdef bint is_limit = order.type == OrderType.LIMIT
+    if not is_writable(order):
+        return False
+    if order.tif == TimeInForce.GTD:
+        p = after(after_number(after(p, end, b"goodTillDate=", 13), end, order.good_till // MS_TO_NS, 0), end, b"&", 1)
+    p = after_client_id(after(p, end, b"newClientOrderId=", 17), end, order.client_id)
+    if order.position_side == PositionSide.LONG:
+        p = after(p, end, b"&positionSide=LONG", 18)
+    elif order.position_side == PositionSide.SHORT:
+        p = after(p, end, b"&positionSide=SHORT", 19)
+    if order.price_match:
+        p = after_price_match(p, end, order.price_match)
+    elif is_limit:
+        p = after_number(after(p, end, b"&price=", 7), end, order.price_ticks * i.price_mantissa, i.price_decimals)
+    p = after_number(after(p, end, b"&quantity=", 10), end, order.lots * i.lot_mantissa, i.lot_decimals)
+    if order.reduce_only:
+        p = after(p, end, b"&reduceOnly=true", 16)
+    if order.stp:
+        p = after_self_trade(p, end, order.stp)
+    if order.side == Side.SELL:
+        p = after(p, end, b"&side=SELL", 10)
+    else:
+        p = after(p, end, b"&side=BUY", 9)
+    p = after(after(p, end, b"&symbol=", 8), end, i.name, strlen(i.name))
+    if is_limit:
+        p = after_time_in_force(p, end, order.tif)
+    p = after_number(after(p, end, b"&timestamp=", 11), end, timestamp_ms, 0)
+    p = after(p, end, b"&type=LIMIT" if is_limit else b"&type=MARKET", 11 if is_limit else 12)
+    p = after(after(p, end, b"&signature=", 11), end, signature, 64)
+    return p == end
+
+
 # ---------------------------------------------------------------------------------- signatures
+
+
+@cython.final
+cdef class Approval:
+    """An order that the gate has approved, as Python may hold one: ``RiskGate.ask`` alone fills it.
+
+    An empty one has no text.
+    """
+
+    def __reduce__(self):
+        raise TypeError("an approval is not stored")
 
 
 @cython.final
@@ -975,11 +1125,62 @@ cdef class Signer:
     cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil:
         hmac_hex(&self.key, text, n, out)
 
+    cdef Py_ssize_t sign_order(self, const approved_t* order, Instruments instruments, int64_t timestamp_ms,
+                               char* out) noexcept nogil:
+        cdef char signature[64]
+        cdef const instrument_t* i
+        cdef Py_ssize_t n
+        if order.symbol >= instruments.size:
+            return 0
+        i = &instruments.data[order.symbol]
+        n = encode_order(order, i, timestamp_ms, out)
+        if n < 0:
+            return 0
+        self.sign_into(out, n, signature)
+        memcpy(put(out + n, b"&signature="), signature, 64)
+        n += SIGNATURE_BYTES
+        if says(out, n, order, i, timestamp_ms, signature):
+            return n
+        memset(out, 0, n)
+        return 0
+
     def sign(self, bytes text not None):
         """Return the signature of a text, 64 hexadecimal digits."""
         cdef char out[64]
         self.sign_into(<const char*> text, len(text), out)
         return out[:64]
+
+    def order_text(self, Approval approval not None, Instruments instruments not None, int64_t timestamp_ms):
+        """Return the signed text of an approved order, compared with what was approved (R32); empty if refused.
+
+        Parameters
+        ----------
+        approval : Approval
+        instruments : Instruments
+            Those of the gate that approved it.
+        timestamp_ms : int
+            When it leaves, ms UTC.
+
+        Notes
+        -----
+        The only way from an approved order to bytes. No host is part of the text: that the connection is the one of
+        the run's mode is for the session to check.
+        """
+        cdef char out[ORDER_BYTES]
+        cdef Py_ssize_t n = self.sign_order(&approval.order, instruments, timestamp_ms, out)
+        return out[:n]
+
+    def compare(self, bytes text not None, Approval approval not None, Instruments instruments not None,
+                int64_t timestamp_ms):
+        """Return R32's verdict on a signed text: approved if it says what was approved and its signature is its own."""
+        cdef char signature[64]
+        cdef const char* p = text
+        cdef Py_ssize_t n = len(text)
+        self.sign_into(p, max(0, n - SIGNATURE_BYTES), signature)
+        if approval.order.symbol < instruments.size and says(
+                p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, signature):
+            return ReasonFace.APPROVED
+        return ReasonFace.R32_NOT_AS_APPROVED
 
 
 def sha256(bytes message not None, bint portable=False):

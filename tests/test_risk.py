@@ -178,6 +178,7 @@ COMPARED = set(Reason) - {
     Reason.R27_FUNDING_COST,
     Reason.R29_NOT_ALLOWED,
     Reason.R30_MODE,
+    Reason.R32_NOT_AS_APPROVED,
     Reason.HEADROOM_SPENT,
     Reason.HEADROOM_STALE,
     Reason.NOT_AMENDABLE,

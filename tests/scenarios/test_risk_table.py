@@ -22,6 +22,7 @@ from core_ext.quality import Quality
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
 from core_ext.types import Command, Instruments, Kind, OrderType, Reason, TimeInForce
+from core_ext.wire import Approval, Signer
 
 SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
 NOW = 20_000 * DAY + 12 * HOUR
@@ -716,6 +717,28 @@ CONTROLS = (
         (Reason.R31_RISK_FAULT,),
     ),
     Control(
+        "R32",
+        rows(
+            ({"leaves": "price=100000.0"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"leaves": "price=100000.1"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "quantity=0.010"}, buy("0.01", "100000.0"), ALLOWED),
+            ({"leaves": "quantity=0.011"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "side=SELL"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "symbol=ETHUSDT"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "type=MARKET"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "timeInForce=GTC"}, passive(buy("0.01", "99999.0")), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "newClientOrderId=at0000000100000002"}, buy("0.01"), Reason.R32_NOT_AS_APPROVED),
+            ({"lacks": "newClientOrderId"}, buy("0.01"), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "reduceOnly=true"}, buy("0.01"), Reason.R32_NOT_AS_APPROVED),
+            ({"position": "0.05", "leaves": "reduceOnly=true"}, sell("0.05", reduce_only=True), ALLOWED),
+            ({"position": "0.05", "lacks": "reduceOnly"}, sell("0.05", reduce_only=True), Reason.R32_NOT_AS_APPROVED),
+            ({"leaves": "closePosition=true"}, buy("0.01"), Reason.R32_NOT_AS_APPROVED),
+            ({"signature": "other"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+            ({"signature": "short"}, buy("0.01", "100000.0"), Reason.R32_NOT_AS_APPROVED),
+        ),
+        (Reason.R32_NOT_AS_APPROVED,),
+    ),
+    Control(
         "Filters",
         rows(
             ({"prices": ("99990", "100010")}, buy("0.01", "99990.0"), ALLOWED),
@@ -1155,7 +1178,8 @@ class World:
     def ask(self, wanted: Order) -> Reason:
         if wanted.how == "amend":
             return self.gate.ask_amend(self.open, wanted.ticks, wanted.lots, now=self.now)
-        return self.gate.ask(
+        approval = Approval()
+        answer = self.gate.ask(
             wanted.symbol,
             wanted.side,
             wanted.lots,
@@ -1166,7 +1190,23 @@ class World:
             edge_e8=e8(Decimal(wanted.edge or 0) / 100),
             intent=INTENT if wanted.how == "reprice" else 0,
             reprice=wanted.how == "reprice",
+            approval=approval,
         )
+        return (
+            self.leave(approval) if answer == ALLOWED and {"leaves", "lacks", "signature"} & set(self.given) else answer
+        )
+
+    def leave(self, approval: Approval) -> Reason:
+        """Return the verdict on the order's text, changed and signed as the row says."""
+        given, signer, now = self.given, Signer(b"key"), self.now // 10**6
+        name, _, value = given.get("leaves", given.get("lacks", "")).partition("=")
+        text = signer.order_text(approval, self.instruments, now)[: -len("&signature=") - 64].decode()
+        words = dict(word.split("=") for word in text.split("&"))
+        words |= {name: value} if value else {}
+        signed = "&".join(f"{key}={words[key]}" for key in sorted(words) if value or key != name).encode()
+        signature = signer.sign(signed + b" " * (given.get("signature") == "other"))
+        cut = 63 if given.get("signature") == "short" else 64
+        return signer.compare(signed + b"&signature=" + signature[:cut], approval, self.instruments, now)
 
 
 # ---------------------------------------------------------------------------------- the tests

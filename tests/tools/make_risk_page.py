@@ -55,6 +55,7 @@ TITLES = {
     "R29": ("Allow-list", "허용 목록"),
     "R30": ("Mode", "모드"),
     "R31": ("What cannot be judged", "판정 불가"),
+    "R32": ("What leaves is what was approved", "승인 내용과 전송 내용의 일치"),
     "Filters": ("The exchange's filters", "거래소 필터"),
     "Margin": ("Margin", "증거금"),
     "Headroom": ("Portfolio headroom", "포트폴리오 여유 한도"),
@@ -143,6 +144,8 @@ FACTS = {
     "open_buy": ("open buy order of {} BTC at 99,990.0", "99,990.0의 미체결 매수 {} BTC"),
     "cancelling": ("its cancellation is on the way", "취소 요청 진행 중"),
     "halted": ("halted", "거래 중지 중"),
+    "leaves": ("the text that would leave says {}", "전송할 내용: {}"),
+    "lacks": ("the text that would leave lacks {}", "전송할 내용에 {} 없음"),
     "killed": ("killed by the operator", "운영자가 강제 종료(KILL)함"),
     "resumed": ("then resumed", "이후 재개(RESUME)"),
 }
@@ -151,6 +154,10 @@ ABSENT = {
     "ask": ("no ask", "매도호가 없음"),
     "bid": ("no bid", "매수호가 없음"),
     "headroom": ("no headroom told", "여유 한도 없음"),
+}
+SIGNATURES = {
+    "other": ("signature of another text", "다른 내용의 서명"),
+    "short": ("signature one digit short", "서명 한 자리 부족"),
 }
 LOST_BY = {
     "fees": ("in fees", "수수료"),
@@ -178,6 +185,8 @@ just inside a limit, exactly at it, just outside. `tests/tools/make_risk_page.py
 * An order that can only shrink a position is refused by nothing but the wide price collar and the exchange's own
   filters, whatever is halted, killed, lost, stale or used up. Cancels are refused by nothing.
 * What cannot be computed is refused.
+* The signed text of an approved order is read back and compared with it before it may leave (R32,
+  `core_ext/wire.pyx`). This control has no setting and no exemption.
 * Unless a row says otherwise: equity and mark price 100,000 USDT, best bid and ask one tick (0.1) around it,
   100 BTC in the top 20 levels of each side, the default settings. Controls that a row names as lifted are out of
   the way, so that the one of the section decides.""",
@@ -218,6 +227,8 @@ just inside a limit, exactly at it, just outside. `tests/tools/make_risk_page.py
 * 포지션을 줄이기만 하는 주문은 거래 중지, 강제 종료, 손실 한도, 오래된 시세, 한도 소진과 관계없이 넓은 가격
   제한폭과 거래소 필터 외에는 거부되지 않습니다. 주문 취소는 어떤 경우에도 거부되지 않습니다.
 * 계산할 수 없으면 거부합니다.
+* 승인된 주문은 서명까지 마친 전송문을 다시 읽어 승인 내용과 비교합니다(R32, `core_ext/wire.pyx`). 이 통제에는 설정도
+  예외도 없습니다.
 * 별도 표시가 없으면 자기자본과 마크 가격은 100,000 USDT, 최우선 매수·매도호가는 그 위아래 1틱(0.1),
   한쪽 상위 20호가 잔량은 100 BTC이고 설정은 기본값입니다. "해제"로 표시한 통제는 해당 항목만 판정하도록 한도를
   풀어 둔 것입니다.""",
@@ -272,6 +283,10 @@ def told(name: str, value: object, language: str) -> str:
         return FACTS[name][at].format(" → ".join(steps))
     if name == "prices":
         return FACTS[name][at].format("–".join(map(number, value)))
+    if name == "signature":
+        return SIGNATURES[value][at]
+    if name in ("leaves", "lacks"):
+        return FACTS[name][at].format(f"`{value}`")
     if name == "lost_by":
         return FACTS[name][at].format(LOST_BY[value][at])
     if isinstance(value, bool):
