@@ -223,6 +223,12 @@ def single_steps(stream: Stream) -> Iterator[Figure]:
         ours, theirs = pair.ours / contest.units, pair.theirs / contest.units
         detail = f"core {ours:,.0f} ns a signature, {name} {theirs:,.0f} ns"
         yield Figure(f"HMAC-SHA256 signature: {name} / core", "주문 서명", pair.ratio, "x", goal, detail)
+    contest = parts.order_text(stream)
+    pair = contest.measure(ROUNDS)
+    ours, theirs = pair.ours / contest.units, pair.theirs / contest.units
+    detail = f"{ours:,.0f} ns an order, {theirs:,.0f} ns its signature alone"
+    name = "order written, signed, read back and compared / signature alone"
+    yield Figure(name, "주문 작성, 서명, 승인 내용 대조", 1 / pair.ratio, "x", None, detail)
     yield _step("reading the clock twice, part of every latency above", "시계 읽기", parts.clock())
 
 

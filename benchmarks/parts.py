@@ -21,8 +21,8 @@ from core_ext.account import Account
 from core_ext.orders import Orders
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Instruments, Reason
-from core_ext.wire import Signer
+from core_ext.types import Instruments, Reason, SelfTrade, TimeInForce
+from core_ext.wire import Approval, Signer
 
 from benchmarks.loops import (  # isort: skip - built by order_path
     ask_gate,
@@ -30,6 +30,7 @@ from benchmarks.loops import (  # isort: skip - built by order_path
     clock_cost,
     sign_often,
     size_positions,
+    write_often,
 )
 from benchmarks.plain_gate import PlainGate  # isort: skip
 
@@ -208,6 +209,31 @@ def signature() -> Contest:
 def usual_signature() -> Contest:
     """Set the core's signature against hmac.new, as the Python stack signs."""
     return _signature(Signer(KEY), lambda: hmac.new(KEY, PARAMETERS, hashlib.sha256).hexdigest())
+
+
+def order_text(stream: Stream) -> Contest:
+    """Set an order written, signed, read back and compared with what was approved against its signature alone.
+
+    Raises
+    ------
+    RuntimeError
+        If the order is refused, or its text is not the one that is signed.
+    """
+    engine, signer, approval = core_path(stream).engine, Signer(KEY), Approval()
+    engine.feed(stream.rows[: until_first_order(stream)])
+    market, now = engine.markets.market(0), engine.desk.now
+    lots = 3 * stream.plan.specs[0]["min_notional_e8"] // (stream.plan.specs[0]["lot_e8"] * market["mark_e8"] // E8)
+    passive = {"tif": TimeInForce.GTX, "stp": SelfTrade.EXPIRE_MAKER}
+    verdict = engine.gate.ask(0, 0, lots, market["bid_ticks"], now=now, approval=approval, **passive)
+    text = signer.order_text(approval, stream.instruments, now // 10**6)
+    parameters = text.partition(b"&signature=")[0]
+    if not parameters or sign_often(signer, parameters, 1) != text:
+        raise RuntimeError(f"the order does not leave: {Reason(verdict).name}")
+    return Contest(
+        lambda: lambda: write_often(signer, approval, stream.instruments, now // 10**6, SIGNATURES),
+        lambda: lambda: sign_often(signer, parameters, SIGNATURES),
+        SIGNATURES,
+    )
 
 
 def _signature(signer: Signer, otherwise: Callable[[], str]) -> Contest:
