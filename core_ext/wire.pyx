@@ -902,11 +902,8 @@ PRICE_MATCHES = [b"NONE", b"OPPONENT", b"OPPONENT_5", b"OPPONENT_10", b"OPPONENT
 
 cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
                              char* out) noexcept nogil:
-    # The parameters in alphabetical order, as the WebSocket API signs them; REST takes any order. -1 for what another
-    # endpoint takes (conditional orders, amendments): nothing is ever written as something else.
+    # The parameters of a writable order in alphabetical order, as the WebSocket API signs them; REST takes any order.
     cdef char* p = out
-    if order.type > OrderType.MARKET or order.amends or order.lots <= 0:
-        return -1
     if order.tif == TimeInForce.GTD:
         p = put(put_integer(put(p, b"goodTillDate="), order.good_till // 1000000), b"&")
     p = put_client_id(put(p, b"newClientOrderId="), order.client_id)
@@ -970,7 +967,9 @@ cdef inline const char* after_number(const char* p, const char* end, uint64_t ex
             p += 1
         if p - point != 1 + decimals:
             return NULL
-    return p if value == expected and p - start <= 20 else NULL      # 19 digits and a point do not wrap
+    if value != expected or p - start - (decimals > 0) > 19:             # so many digits do not wrap
+        return NULL
+    return p
 
 
 cdef inline const char* after_client_id(const char* p, const char* end, uint64_t expected) noexcept nogil:
@@ -1027,11 +1026,13 @@ cdef const char* after_price_match(const char* p, const char* end, int match) no
 
 
 cdef bint is_writable(const approved_t* order) noexcept nogil:
-    # Whether such a text can say all of the order: nothing that another endpoint takes, nothing that it would drop.
+    # Whether such a text can say all of the order: nothing that another endpoint takes (conditional orders,
+    # amendments), nothing that it would drop, nothing outside of the tables.
     cdef bint is_limit = order.type == OrderType.LIMIT
     if order.amends or order.terms or order.trigger_ticks or order.activate_ticks or order.callback_e8:
         return False
-    if order.side > Side.SELL or order.position_side > PositionSide.SHORT or order.lots <= 0:
+    if order.side > Side.SELL or order.position_side > PositionSide.SHORT or order.tif > TimeInForce.GTD \
+            or order.stp > SelfTrade.EXPIRE_BOTH or order.price_match > PriceMatch.QUEUE_20 or order.lots <= 0:
         return False
     if is_limit and not order.price_match:
         return order.price_ticks > 0
@@ -1040,12 +1041,10 @@ cdef bint is_writable(const approved_t* order) noexcept nogil:
 
 cdef bint says(const char* p, Py_ssize_t n, const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
                const char* signature) noexcept nogil:
-    # R32: whether the text that is about to leave says what was approved, every parameter once, in the exchange's
-    # order, nothing else, and the signature behind it.
+    # R32: whether a text says all of a writable order, every parameter once, in the exchange's order, nothing else, and
+    # the signature behind it.
     cdef const char* end = p + n
     cdef bint is_limit = order.type == OrderType.LIMIT
-    if not is_writable(order):
-        return False
     if order.tif == TimeInForce.GTD:
         p = after(after_number(after(p, end, b"goodTillDate=", 13), end, order.good_till // MS_TO_NS, 0), end, b"&", 1)
     p = after_client_id(after(p, end, b"newClientOrderId=", 17), end, order.client_id)
@@ -1130,12 +1129,10 @@ cdef class Signer:
         cdef char signature[64]
         cdef const instrument_t* i
         cdef Py_ssize_t n
-        if order.symbol >= instruments.size:
+        if order.symbol >= instruments.size or not is_writable(order):
             return 0
         i = &instruments.data[order.symbol]
         n = encode_order(order, i, timestamp_ms, out)
-        if n < 0:
-            return 0
         self.sign_into(out, n, signature)
         memcpy(put(out + n, b"&signature="), signature, 64)
         n += SIGNATURE_BYTES
@@ -1177,7 +1174,7 @@ cdef class Signer:
         cdef const char* p = text
         cdef Py_ssize_t n = len(text)
         self.sign_into(p, max(0, n - SIGNATURE_BYTES), signature)
-        if approval.order.symbol < instruments.size and says(
+        if approval.order.symbol < instruments.size and is_writable(&approval.order) and says(
                 p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, signature):
             return ReasonFace.APPROVED
         return ReasonFace.R32_NOT_AS_APPROVED

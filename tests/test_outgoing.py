@@ -175,6 +175,8 @@ def test_no_text_that_is_shorter_longer_or_says_a_parameter_twice_leaves():
         wrong += [signed(b"&".join(without)), signed(b"&".join(twice)), signed(b"&".join([*without, one, b"x=1"]))]
     wrong += [signed(plain + b"&recvWindow=5000"), signed(plain.replace(b"=34567", b"=034567"))]
     wrong += [signed(plain.replace(b"0.012", text)) for text in (b".012", b"0.0120", b"00.012", b"0.012 ", b"12e-3")]
+    wrong += [signed(plain.replace(b"%d" % STAMP, b"%d" % (STAMP + 2**64)))]  # wraps to the stamp in 64 bits
+    wrong += [signed(plain.replace(b"0.012", b"%d.%03d" % divmod(12 + 2**64, 1000)))]
     wrong += [Signer(b"another secret").sign(plain).join((plain + b"&signature=", b""))]
     assert {desk.verdict(one, approval) for one in wrong} == {Reason.R32_NOT_AS_APPROVED}
 
@@ -216,11 +218,14 @@ def test_an_approval_shows_and_takes_nothing():
 
 
 def test_there_is_one_way_from_an_approved_order_to_bytes():
-    """The encoder is no other module's to call, and its one caller compares what it wrote before it returns it."""
+    """The encoder is nobody else's to call, its one caller compares what it wrote, and risk alone fills an approval."""
     sources = {path.name: path.read_text() for kind in ("pyx", "pxd") for path in sorted(CORE.glob(f"*.{kind}"))}
     assert {name: text.count("encode_order(") for name, text in sources.items() if "encode_order" in text} == {
         "wire.pyx": 2
     }
+    assert {name for name, text in sources.items() if re.search(r"\bApproval\b", text)} == {
+        "wire.pyx", "wire.pxd", "risk.pyx",
+    }  # fmt: skip
     way = re.search(r"cdef Py_ssize_t sign_order\(.*?\n\n", sources["wire.pyx"], re.DOTALL).group()
     assert "encode_order(" in way and re.search(
         r"if says\([^)]*\):\n +return n\n +memset\(out, 0, n\)\n +return 0", way
