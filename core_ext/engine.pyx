@@ -350,7 +350,7 @@ cdef class Engine:
         return 0 if ended else self.on_ended(order)
 
     cdef bint outlives(self, const order_t* order) noexcept:
-        # Whether an order that could open more is live although nothing is to be opened: its cancel was refused or lost,
+        # Whether an order that could open more is live while nothing may be opened: its cancel was refused or lost,
         # or it reached the venue later.
         return (self.failed or self.gate.halted or self.gate.day_lost or self.gate.ladder == 2) \
             and not order.reduce_only and not is_terminal(order.state) and order.state != OrderState.UNKNOWN \

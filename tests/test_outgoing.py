@@ -7,10 +7,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from builders import E8, STAND_ASIDE, limits, spec
+from builders import E8, limits, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.account import Account
 from core_ext.orders import Orders
 from core_ext.risk import RiskGate
