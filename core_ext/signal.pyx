@@ -755,7 +755,8 @@ cdef class CandleBuilder(CandleSource):
         PyMem_Free(self.forming)
 
     cdef int add(self, const event_t* row) except -1:
-        # Close what is due, then let a trade form its bar; marks, funding and filters pass.
+        # Close what is due, then let a trade form its bar; marks, funding and filters pass. The mark of a bar's own end
+        # comes before its candle, as in files of both.
         cdef forming_t* bar
         cdef int64_t price
         cdef event_t* opened
@@ -765,9 +766,10 @@ cdef class CandleBuilder(CandleSource):
         self.out.size = 0
         if self.due and row.ts >= self.due + MAX_FLAT * self.interval_ns:
             self.begin_anew()
-        while self.due and row.ts >= self.due:
+        while self.due and row.ts >= self.due + (row.kind == Kind.MARK_CANDLE):
             self.close_bars()
-        if row.kind == Kind.MARK or row.kind == Kind.FUNDING or row.kind == Kind.FILTERS:
+        if row.kind == Kind.MARK or row.kind == Kind.MARK_CANDLE or row.kind == Kind.FUNDING \
+                or row.kind == Kind.FILTERS:
             self.out.push()[0] = row[0]
         if row.kind != Kind.TRADE or row.f:
             return 0

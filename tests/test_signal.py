@@ -111,6 +111,26 @@ def test_marks_and_funding_pass_through_in_order():
     assert list(builder().feed(rows)["kind"]) == [int(Kind.MARK), int(Kind.FUNDING)]
 
 
+def test_the_mark_of_a_bar_is_known_before_its_candle():
+    marks = [row(Kind.MARK_CANDLE, k * MINUTE, a=9, b=9, c=9, d=9, f=MINUTE) for k in (1, 2, 3)]
+    trades = [
+        trade(30 * SECOND, 10, 1),
+        trade(61 * SECOND, 11, 1),
+        trade(121 * SECOND, 12, 1),
+        trade(190 * SECOND, 13, 1),
+    ]
+    ordered = sorted([*marks, *trades], key=lambda one: int(one["ts"][0]))
+    out = builder().feed(np.concatenate(ordered))
+    known = [(int(one["kind"]), int(one["ts"]) // MINUTE) for one in out if one["kind"] != Kind.CANDLE_OPEN]
+    assert known == [
+        (Kind.MARK_CANDLE, 1),
+        (Kind.MARK_CANDLE, 2),
+        (Kind.CANDLE, 2),
+        (Kind.MARK_CANDLE, 3),
+        (Kind.CANDLE, 3),
+    ]
+
+
 @pytest.mark.parametrize("interval", [0, -MINUTE, 7 * HOUR])
 def test_an_interval_that_divides_no_day_is_refused(interval):
     with pytest.raises(ValueError, match="divides a day"):
