@@ -1793,7 +1793,8 @@ cdef class Exchange:
                 fee = fees if value == gross else mul_div(fees, value, gross)
                 fees -= fee
                 gross -= value
-                price = mul_div(loss, E8, magnitude(p.lots) * i.lot_e8) if k + n * ACCOUNT_SYMBOLS == loser else 0
+                # Rounded so that the fund pays what a unit of the price makes of a large position, not the account.
+                price = mul_div_floor(loss, E8, magnitude(p.lots) * i.lot_e8) if k + n * ACCOUNT_SYMBOLS == loser else 0
                 price = a.margins[k].mark_e8 - (price if p.lots > 0 else -price)
                 self.hand_over(account, k, n, max(1, price), fee, now)
         return 0
