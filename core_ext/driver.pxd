@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
+from core_ext.headroom cimport Headroom
 from core_ext.journal cimport JournalWriter
 from core_ext.latency cimport Latency
 from core_ext.signal cimport CandleSource
@@ -65,7 +66,7 @@ cdef class Driver(Feed):
     cdef int64_t sample_ns
     cdef int64_t next_sample
     cdef uint64_t alarms[64]
-    cdef object slow                       # a model that is asked now and then, None without one
+    cdef Headroom slow                     # asked now and then, None without one
     cdef int64_t slow_ns
     cdef int64_t slow_delay
     cdef int64_t next_slow

@@ -1,6 +1,6 @@
 """Drive the engine and the venue through history, or the engine alone through a journal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import final
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
+from core_ext.headroom import Headroom
 from core_ext.journal import JournalWriter
 from core_ext.latency import Latency
 from core_ext.signal import CandleSource
@@ -85,8 +86,8 @@ class Driver(Feed):
     def schedule(self, kind: int, ts: int, words: Iterable[int] = (), symbol: int = 0) -> None:
         """Put such an event into the stream at a stamp to come."""
 
-    def consult(self, slow: Callable[[Engine], NDArray[np.void]], every_ns: int, delay_ns: int) -> None:
-        """Ask a slow model at every multiple of a time, and let the engine have its rows a delay later."""
+    def consult(self, slow: Headroom, every_ns: int, delay_ns: int) -> None:
+        """Ask for headroom at every multiple of a time, and let the engine have the answer a delay later."""
 
     def finish(self) -> bytes:
         """End the run: deliver what is on its way, then seal the journal with the state's hash."""

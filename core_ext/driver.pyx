@@ -7,6 +7,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from core_ext.engine cimport Engine
 from core_ext.exchange cimport Exchange
 from core_ext.fixed cimport clz
+from core_ext.headroom cimport Headroom
 from core_ext.journal cimport JournalWriter
 from core_ext.latency cimport Latency
 from core_ext.types cimport Flag, Kind, Rows, Status, approved_t, event_t, is_market, is_outbox, level_run
@@ -465,13 +466,12 @@ cdef class Driver(Feed):
         row.a, row.b, row.c, row.d, row.e, row.f = values[:6]
         return row
 
-    def consult(self, slow, int64_t every_ns, int64_t delay_ns):
-        """Ask a slow model at every multiple of a time, and let the engine have its rows a delay later.
+    def consult(self, Headroom slow not None, int64_t every_ns, int64_t delay_ns):
+        """Ask for headroom at every multiple of a time, and let the engine have the answer a delay later.
 
         Parameters
         ----------
-        slow : callable
-            Takes the engine, returns rows (EVENT_DTYPE) of control kinds; it must change nothing.
+        slow : Headroom
         every_ns, delay_ns : int
         """
         if every_ns <= 0 or delay_ns < 0:
@@ -481,15 +481,11 @@ cdef class Driver(Feed):
         self.slow_delay = delay_ns
 
     cdef int ask_slow(self, int64_t ts) except -1:
-        cdef Rows rows = Rows(self.slow(self.engine))
-        cdef event_t* row
+        cdef int64_t there = ts + self.slow_delay
+        cdef Rows rows = self.slow.ask(self.engine, there, there + self.slow_ns)
         cdef Py_ssize_t k
         for k in range(rows.size):
-            row = rows.data + k
-            if not 64 <= row.kind < 96:
-                raise ValueError(f"a slow model gives control rows, not {row.kind}")
-            row.ts = ts + self.slow_delay
-            self.post(row.ts, Parcel.TO_ENGINE, row, NULL)
+            self.post(there, Parcel.TO_ENGINE, rows.data + k, NULL)
         self.next_slow = ts - ts % self.slow_ns + self.slow_ns
         return 0
 

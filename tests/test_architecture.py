@@ -13,6 +13,7 @@ CORE = ROOT / "core_ext"
 # From the top down: a module knows what stands below its row, nothing in it or above.
 ROWS = [
     {"feed", "driver"},
+    {"headroom"},
     {"engine"},
     {"execution"},
     {"strategy"},

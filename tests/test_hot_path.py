@@ -15,7 +15,7 @@ from setuptools import Extension
 ROOT = Path(__file__).resolve().parents[1]
 HOT = [
     path
-    for name in ("wire", "book", "quality", "signal", "regime", "orders", "account", "sizing", "risk")
+    for name in ("wire", "book", "quality", "signal", "regime", "orders", "account", "sizing", "risk", "headroom")
     if (path := ROOT / "core_ext" / f"{name}.pyx").exists()
 ]
 

@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrader.config import Config
-from autotrader.models.headroom import Limits
 from autotrader.ports import MarketSource
-from autotrader.research.slow import Headroom
 from autotrader.strategies.trend import Trend, TrendParameters
 from core_ext.account import Account
 from core_ext.driver import Driver, Verifier
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.fault import Faults
+from core_ext.headroom import Headroom
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency, lognormal_quantiles
 from core_ext.quality import Quality
@@ -339,7 +338,7 @@ class Session:
         )
         self.driver.candles = candles(plan, self.engine)
         if config.risk.headroom == "on":
-            self.driver.consult(*slow_layer(config))
+            self.driver.consult(*slow_layer(config, self.engine))
         self._started = time.perf_counter()
 
     def start(self, start_ns: int) -> None:
@@ -405,18 +404,20 @@ def faults(config: Config) -> Faults | None:
     return Faults(plan, seed=config.run.seed)
 
 
-def slow_layer(config: Config) -> tuple[Headroom, int, int]:
+def slow_layer(config: Config, engine: Engine) -> tuple[Headroom, int, int]:
     """Return the headroom model, how often it is asked and after which delay it answers, ns."""
     risk, every_ns = config.risk, config.data.interval_ns if config.sources.book == "candle" else MINUTE_NS
-    rules = Limits(
+    model = Headroom(
+        engine.instruments,
         daily_var=risk.daily_var,
         daily_es=risk.daily_es,
         symbol=risk.max_symbol_share * risk.strategy_leverage,
         gross=risk.max_gross,
         net=risk.max_net,
         liquidation_distance=risk.min_liquidation_distance,
+        asked_a_day=24 * HOUR_NS / every_ns,
+        half_life=risk.headroom_half_life_h * HOUR_NS / every_ns,
     )
-    model = Headroom(rules, 24 * HOUR_NS / every_ns, risk.headroom_half_life_h * HOUR_NS / every_ns)
     return model, every_ns, config.venue.bar_delay_ms * 500_000
 
 
