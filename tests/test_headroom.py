@@ -5,13 +5,14 @@ from math import atanh, floor, sqrt, tanh
 
 import numpy as np
 import pytest
-from builders import E8, HISTORY, SIZING, STAND_ASIDE, configuration, limits, row, spec
+from builders import E8, HISTORY, SIZING, configuration, limits, row, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import headroom as plain
 
 from autotrader.config import load
 from autotrader.research.replay import Session, verify
+from autotrader.research.stress import STAND_ASIDE
 from autotrader.run import wiring
 from core_ext.engine import Engine
 from core_ext.headroom import Headroom
