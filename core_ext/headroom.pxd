@@ -6,8 +6,9 @@ gross and net exposure, and the distance to liquidation. It changes nothing in t
 it refuses to know an order: of those it reads what the position comes to once they have filled.
 
 Of the returns it keeps one matrix of sums of products, each time it is asked older by one step; a time
-costs one pass over the matrix, and one over the columns of what is held. A row is given only where the gate
-does not have the number already, see `keeps`.
+costs one pass over the matrix, and one over the columns of what is held. An instrument that is listed later has
+its products from then on, and what both of a pair have seen is what their covariance is the mean of. A row is
+given only where the gate does not have the number already, see `keeps`.
 """
 from libc.stdint cimport int64_t
 
@@ -34,8 +35,8 @@ cdef class Headroom:
     cdef double asked_a_day
     cdef double decay
     cdef double* sums                  # (n, n): products of returns, the newest whole, one older by the decay less
-    cdef double weight                 # of all of them
-    cdef double square                 # sum of their squared weights
+    cdef double weights[GATE_SYMBOLS]  # of an instrument's returns, from its first on
+    cdef double squares[GATE_SYMBOLS]  # sum of their squared weights
     cdef double marks[GATE_SYMBOLS]    # when it was asked last, 1e-8 USDT; 0: none
     # The portfolio, signed USDT.
     cdef double equity
@@ -47,19 +48,20 @@ cdef class Headroom:
     cdef double net
     cdef double maintenance
     cdef double variance               # of a day, USDT squared
-    cdef double scale                  # from the sums to the covariance of a day
     cdef double risk[GATE_SYMBOLS]     # covariance of each instrument with the portfolio
-    cdef double precision[GATE_SYMBOLS]    # one over the deviation, by the sums; 0 without one
-    cdef double doubt                  # of a correlation, in Fisher's transformation, as its tangent
+    cdef double precision[GATE_SYMBOLS]    # one over the deviation of a return; 0 without one
+    cdef double doubts[GATE_SYMBOLS]   # of a correlation, in Fisher's transformation, as its tangent
     cdef int others[GATE_SYMBOLS]      # the instruments that are held
     cdef int n_others
     cdef int64_t told_ts[GATE_SYMBOLS]     # stamp of the row that was given last, -1: none
-    cdef int64_t renewed_ts            # when there was one of every instrument: they grow stale together
+    cdef int64_t renewed_ts            # when there was one of all that are believed: they grow stale together
 
     cpdef Rows ask(self, Engine engine, int64_t ts, int64_t next_ts)
-    cdef double seen(self) noexcept nogil
+    cdef double seen(self, int symbol) noexcept nogil
+    cdef double scale(self, int a, int b) noexcept nogil
+    cdef bint knows_all(self) noexcept nogil
     cdef void take_marks(self, Engine engine) noexcept nogil
-    cdef void learn(self, const double* returns) noexcept nogil
+    cdef void learn(self, double* returns) noexcept nogil
     cdef void read(self, Engine engine) noexcept nogil
     cdef void weigh(self) noexcept nogil
     cdef void doubt_correlations(self) noexcept nogil

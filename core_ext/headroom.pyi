@@ -30,11 +30,11 @@ class Headroom:
         """Take the marks in and say what the gate does not know yet."""
 
     @property
-    def observations(self) -> float:
-        """Effective number of returns, ``(sum w)^2 / sum w^2``; 0 before the first."""
+    def observations(self) -> list[float]:
+        """Effective number of each instrument's returns, ``(sum w)^2 / sum w^2``; 0 before the first."""
 
     def add(self, returns: ArrayLike) -> None:
-        """Add the newest return of every instrument."""
+        """Add the newest return of every instrument, NaN for one that has none yet."""
 
     def covariance(self) -> NDArray[np.float64]:
         """Return the covariance of a day's returns, of shape (n, n)."""

@@ -1,7 +1,7 @@
 """Portfolio headroom: from covariance, positions and limits to lots."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport fabs, isfinite, sqrt
+from libc.math cimport NAN, fabs, isfinite, sqrt
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -105,21 +105,21 @@ cdef class Headroom:
         Returns
         -------
         Rows
-            At most one HEADROOM row an instrument, none before there are enough returns. They are the model's own
-            and good until it is asked again.
+            At most one HEADROOM row an instrument, none before there are enough returns of it. They are the model's
+            own and good until it is asked again.
         """
-        cdef int k
+        cdef int k, believed = 0
         if engine.instruments.size != self.instruments.size:
             raise ValueError(f"{self.instruments.size} instruments, the engine has {engine.instruments.size}")
         self.out.size = 0
         self.take_marks(engine)
-        if self.weight == 0.0 or self.weight * self.weight < FEWEST * self.square:
-            return self.out
         self.read(engine)
         self.weigh()
         for k in range(self.instruments.size):
-            self.tell(engine, k, ts, next_ts)
-        if self.out.size == self.instruments.size:
+            if self.seen(k) >= FEWEST:
+                self.tell(engine, k, ts, next_ts)
+                believed += 1
+        if self.out.size == believed:
             self.renewed_ts = ts
         return self.out
 
@@ -128,34 +128,47 @@ cdef class Headroom:
     cdef void take_marks(self, Engine engine) noexcept nogil:
         cdef double returns[GATE_SYMBOLS]
         cdef double mark
-        cdef bint complete = True
         cdef int k
         for k in range(self.instruments.size):
             mark = <double> engine.account.margins[k].mark_e8
-            if mark > 0.0 and self.marks[k] > 0.0:
-                returns[k] = mark / self.marks[k] - 1.0
-            else:
-                complete = False
+            returns[k] = mark / self.marks[k] - 1.0 if mark > 0.0 and self.marks[k] > 0.0 else NAN
             self.marks[k] = mark
-        if complete:
-            self.learn(returns)
+        self.learn(returns)
 
-    cdef void learn(self, const double* returns) noexcept nogil:
+    cdef void learn(self, double* returns) noexcept nogil:
+        # NaN: the instrument has no price yet. It had one ever since it had the first.
         cdef double decay = self.decay
         cdef double one
         cdef double* row = self.sums
         cdef int n = self.instruments.size
         cdef int j, k
         for j in range(n):
+            one = 1.0 if returns[j] == returns[j] else 0.0
+            self.weights[j] = decay * self.weights[j] + one
+            self.squares[j] = decay * decay * self.squares[j] + one
+            if one == 0.0:
+                returns[j] = 0.0
+        for j in range(n):
             one = returns[j]
             for k in range(n):
                 row[k] = decay * row[k] + one * returns[k]
             row += n
-        self.weight = decay * self.weight + 1.0
-        self.square = decay * decay * self.square + 1.0
 
-    cdef double seen(self) noexcept nogil:
-        return self.weight * self.weight / self.square if self.square > 0.0 else 0.0
+    cdef double seen(self, int symbol) noexcept nogil:
+        # Effective number of returns.
+        return self.weights[symbol] * self.weights[symbol] / self.squares[symbol] if self.squares[symbol] > 0.0 else 0.0
+
+    cdef bint knows_all(self) noexcept nogil:
+        cdef int k
+        for k in range(self.instruments.size):
+            if not self.weights[k] > 0.0:
+                return False
+        return True
+
+    cdef double scale(self, int a, int b) noexcept nogil:
+        # From the sum of products to the covariance of a day: what both have seen is what the later one has.
+        cdef double weight = min(self.weights[a], self.weights[b])
+        return self.asked_a_day / weight if weight > 0.0 else 0.0
 
     # ------------------------------------------------------------------ portfolio
 
@@ -181,7 +194,6 @@ cdef class Headroom:
         cdef const double* column
         self.gross = self.net = self.maintenance = self.variance = 0.0
         self.n_others = 0
-        self.scale = self.asked_a_day / self.weight
         memset(self.risk, 0, n * sizeof(double))
         for j in range(n):
             self.maintenance += self.maintenances[j]
@@ -192,13 +204,13 @@ cdef class Headroom:
             self.n_others += 1
             self.net += held
             self.gross += fabs(held)
-            held *= self.scale
             column = self.sums + j * n
             for k in range(n):
-                self.risk[k] += column[k] * held
+                self.risk[k] += column[k] * held * self.scale(j, k)
         for k in range(self.n_others):
             j = self.others[k]
             self.variance += self.held[j] * self.risk[j]
+        self.variance = max(0.0, self.variance)        # means of unlike spans may miss it by a little
         if self.n_others and n > 1:
             self.doubt_correlations()
 
@@ -207,27 +219,31 @@ cdef class Headroom:
         cdef int j
         cdef double root
         for j in range(n):
-            root = sqrt(self.sums[j * n + j])
+            root = sqrt(self.sums[j * n + j] * self.scale(j, j))
             self.precision[j] = 1.0 / root if root > 0.0 else 0.0
-        # (1 - q) / (1 + q) is the hyperbolic tangent of z for q = exp(-2 z).
-        root = exp_of(-2.0 * VAR_95 / sqrt(max(self.seen() - 3.0, 1e-9)))
-        self.doubt = (1.0 - root) / (1.0 + root)
+            if j and self.squares[j] == self.squares[j - 1]:
+                self.doubts[j] = self.doubts[j - 1]
+                continue
+            # (1 - q) / (1 + q) is the hyperbolic tangent of z for q = exp(-2 z).
+            root = exp_of(-2.0 * VAR_95 / sqrt(max(self.seen(j) - 3.0, 1e-9)))
+            self.doubts[j] = (1.0 - root) / (1.0 + root)
 
     cdef double correlation_factor(self, int symbol) noexcept nogil:
         cdef const double* row = self.sums + symbol * self.instruments.size
-        cdef double total = 0.0
+        cdef double total = 0.0, doubt = self.doubts[symbol]
         cdef double scale, mean, bound
         cdef int j, k, count = 0
         for k in range(self.n_others):
             j = self.others[k]
             if j != symbol:
-                scale = self.precision[symbol] * self.precision[j]
+                scale = self.precision[symbol] * self.precision[j] * self.scale(symbol, j)
                 total += fabs(row[j]) * scale if scale > 0.0 else 1.0
+                doubt = max(doubt, self.doubts[j])
                 count += 1
         if count == 0:
             return 1.0
         mean = min(total / count, 1.0)
-        bound = (mean + self.doubt) / (1.0 + mean * self.doubt)    # tanh of a sum
+        bound = (mean + doubt) / (1.0 + mean * doubt)              # tanh of a sum
         if bound <= 0.4:
             return 1.0
         return 1.0 - 1.5 * (bound - 0.4) if bound <= 0.6 else 1.3 - bound
@@ -260,7 +276,7 @@ cdef class Headroom:
         # that is above its limit has no room.
         cdef double most = self.equity * self.most_deviation
         cdef double moved = self.filled[side][symbol] - self.held[symbol]
-        cdef double c = self.sums[symbol * self.instruments.size + symbol] * self.scale
+        cdef double c = self.sums[symbol * self.instruments.size + symbol] * self.scale(symbol, symbol)
         cdef double b = self.risk[symbol] + c * moved
         cdef double v = self.variance + moved * (self.risk[symbol] + b)
         most *= most
@@ -331,23 +347,23 @@ cdef class Headroom:
 
     @property
     def observations(self):
-        """Effective number of returns, ``(sum w)^2 / sum w^2``; 0 before the first."""
-        return self.seen()
+        """Effective number of each instrument's returns, ``(sum w)^2 / sum w^2``; 0 before the first."""
+        return [self.seen(k) for k in range(self.instruments.size)]
 
     def add(self, returns not None):
-        """Add the newest return of every instrument.
+        """Add the newest return of every instrument, NaN for one that has none yet.
 
         Raises
         ------
         ValueError
-            If there are more or fewer, or one is not finite.
+            If there are more or fewer, one is infinite, or one is missing that was there before.
         """
-        cdef const double[::1] row = np.ascontiguousarray(returns, np.float64)
+        cdef double[::1] row = np.array(returns, np.float64)
         cdef int k
         if row.shape[0] != self.instruments.size or row.shape[0] == 0:
             raise ValueError(f"{row.shape[0]} returns of {self.instruments.size} instruments")
         for k in range(row.shape[0]):
-            if not isfinite(row[k]):
+            if not isfinite(row[k]) and not (row[k] != row[k] and self.weights[k] == 0.0):
                 raise ValueError("a covariance needs finite returns")
         self.learn(&row[0])
 
@@ -357,12 +373,12 @@ cdef class Headroom:
         Raises
         ------
         ValueError
-            Before the first return.
+            Before the first return of each.
         """
         cdef int n = self.instruments.size
-        if not self.weight > 0.0:
-            raise ValueError("a covariance needs at least one row of returns")
-        return np.array([[self.sums[j * n + k] for k in range(n)] for j in range(n)]) * (self.asked_a_day / self.weight)
+        if not self.knows_all():
+            raise ValueError("a covariance needs at least one return of every instrument")
+        return np.array([[self.sums[j * n + k] * self.scale(j, k) for k in range(n)] for j in range(n)])
 
     def rooms(self, double equity, held, bought, sold, maintenances):
         """Return what a portfolio may still buy and sell of each instrument.
@@ -386,13 +402,13 @@ cdef class Headroom:
         Raises
         ------
         ValueError
-            Before the first return, or for arrays that are not of the instruments.
+            Before the first return of each, or for arrays that are not of the instruments.
         """
         cdef int n = self.instruments.size
         cdef int k
         cdef room_t buy, sell
         cdef double factor
-        if not self.weight > 0.0 or any(len(part) != n for part in (held, bought, sold, maintenances)):
+        if not self.knows_all() or any(len(part) != n for part in (held, bought, sold, maintenances)):
             raise ValueError(f"rooms are of {n} instruments whose returns are known")
         self.equity = equity
         for k in range(n):

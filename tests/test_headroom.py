@@ -122,7 +122,7 @@ def test_few_observations_make_the_factor_smaller():
         book.add([sqrt(1.4), sqrt(1.4)] if k % 10 < 7 else [sqrt(1.4), -sqrt(1.4)])
     mean = abs(book.covariance()[0, 1] / book.covariance()[0, 0])
     upper = tanh(atanh(mean) + 0.16448536269514722)
-    assert book.observations == pytest.approx(103)
+    assert book.observations == pytest.approx([103, 103])
     assert 0.4 < upper < 0.6
     assert rooms(book, held=(0, 5))[0][0] == pytest.approx(1_000 * (0.7 + (0.6 - upper) * 1.5))
 
@@ -134,16 +134,25 @@ def test_the_covariance_is_the_weighted_mean_of_products():
         estimate.add(one)
     weights = 0.5 ** (np.array([2, 1, 0]) / 2)
     assert estimate.covariance() == pytest.approx(24 * (returns.T * weights) @ returns / weights.sum())
-    assert estimate.observations == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+    assert estimate.observations == pytest.approx([weights.sum() ** 2 / (weights**2).sum()] * 2)
 
 
-def test_a_covariance_takes_no_nan_and_has_no_value_before_its_first_row():
+def test_what_is_listed_later_has_its_own_mean_of_products():
+    returns = [[0.01, np.nan], [0.03, np.nan], [-0.02, 0.04], [0.01, -0.03]]
+    estimate = model(half_life=2.0, asked_a_day=24)
+    for one in returns:
+        estimate.add(one)
+    assert estimate.covariance() == pytest.approx(np.array(plain.covariance(returns, 2.0, 24)))
+    assert estimate.observations == pytest.approx([plain.observations(4, 2.0), plain.observations(2, 2.0)])
+
+
+def test_a_covariance_takes_no_infinity_nor_a_hole_and_has_no_value_before_its_first_row():
     estimate = model()
     with pytest.raises(ValueError, match="finite"):
-        estimate.add([0.1, np.nan])
+        estimate.add([0.1, np.inf])
     with pytest.raises(ValueError, match="3 returns of 2"):
         estimate.add([0.1, 0.1, 0.1])
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(ValueError, match="at least one return"):
         estimate.covariance()
     with pytest.raises(ValueError, match="whose returns are known"):
         rooms(estimate)
@@ -274,6 +283,19 @@ def test_nothing_is_said_before_twenty_returns_and_entries_are_refused():
     run, told = after_bars(20)
     assert len(told) == 0
     assert run.engine.gate.ask(0, 0, 1, now=run.now) == Reason.HEADROOM_STALE
+
+
+def test_an_instrument_that_is_listed_later_keeps_no_other_from_trading():
+    run = Run(daily_var=0.02, symbol=0.2)
+    told = [run.bar((50_000 + 100 * (k % 3),)) for k in range(40)]
+    assert {int(symbol) for rows in told for symbol in rows["symbol"]} == {0}
+    assert run.engine.gate.ask(0, 0, 30, now=run.now, hold=False) == Reason.APPROVED
+    for k in range(20):
+        assert run.engine.gate.ask(1, 0, 100, now=run.now, hold=False) != Reason.APPROVED
+        run.bar((50_000 + 100 * (k % 3), 2_000 + 7 * (k % 2)))
+    for k in range(3):
+        run.bar((50_000 + k, 2_000 + k))
+    assert run.engine.gate.ask(1, 0, 100, now=run.now, hold=False) == Reason.APPROVED
 
 
 def test_headroom_goes_through_the_stream_and_bounds_entries():

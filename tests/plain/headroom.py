@@ -29,10 +29,14 @@ def observations(count, half_life):
 
 
 def covariance(rows, half_life, asked_a_day):
-    """Return the covariance of a day: zero mean, the weighted mean of the products."""
+    """Return the covariance of a day: zero mean, the weighted mean of the products that both have, NaN being none."""
     found, names = weights(len(rows), half_life), range(len(rows[0]))
-    total = sum(found) / asked_a_day
-    return [[sum(w * r[i] * r[j] for w, r in zip(found, rows, strict=True)) / total for j in names] for i in names]
+    matrix = [[0.0 for _ in names] for _ in names]
+    for i in names:
+        for j in names:
+            both = [(w, r[i] * r[j]) for w, r in zip(found, rows, strict=True) if r[i] * r[j] == r[i] * r[j]]
+            matrix[i][j] = asked_a_day * sum(w * product for w, product in both) / sum(w for w, _ in both)
+    return matrix
 
 
 def deviation(matrix, notionals):
