@@ -496,17 +496,19 @@ cdef class Account:
             if 1 <= value <= MOST_LEVERAGE:
                 self.margins[symbol].leverage = value
                 self.margin(symbol)
+        elif not 0 <= value <= 1:
+            return
         elif setting == Setting.ISOLATED:
             self.set_margin_type(symbol, value)
         elif setting == Setting.HEDGE_MODE:
-            self.hedge = value != 0
+            self.hedge = value
             for k in range(self.instruments.size):
                 self.margin(k)
         elif setting == Setting.MULTI_ASSETS:
-            self.multi_assets = value != 0
+            self.multi_assets = value
             self.set_collateral()
         elif setting == Setting.FEE_COIN:
-            self.fee_coin = value != 0
+            self.fee_coin = value
 
     cdef void set_margin_type(self, int symbol, bint isolated) noexcept nogil:
         # What an isolated leg still had goes back to cross.

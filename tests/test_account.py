@@ -489,6 +489,15 @@ def test_a_leverage_that_makes_no_sense_is_not_taken_over(leverage):
     assert (account.margins_of(0)["leverage"], account.recompute()) == (3, [])
 
 
+@pytest.mark.parametrize("setting", [Setting.ISOLATED, Setting.HEDGE_MODE, Setting.MULTI_ASSETS, Setting.FEE_COIN])
+@pytest.mark.parametrize("value", [-1, 2, 256, 1 << 32])
+def test_a_mode_that_is_neither_on_nor_off_is_not_taken_over(setting, value):
+    account = isolated_btc()
+    before = account.state()
+    account.told(0, setting, value)
+    assert (account.state() == before, account.recompute()) == (True, [])
+
+
 def test_a_position_mode_that_the_venue_changes_while_both_legs_stand_keeps_the_totals():
     account = account_of(hedge_mode=1)
     account.fill(0, 2 * ONE_BTC, 600_000, 0)
