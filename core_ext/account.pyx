@@ -265,8 +265,8 @@ cdef class Account:
     cdef void margin(self, int symbol) noexcept nogil:
         # What the symbol's legs and open orders need, at the leverage and the mark of now.
         cdef margin_t* m = &self.margins[symbol]
-        cdef int64_t initial = initial_of(self.positions[symbol].value_e8, m.leverage) \
-            + initial_of(self.positions[symbol + ACCOUNT_SYMBOLS].value_e8, m.leverage)
+        cdef int64_t initial = plus(initial_of(self.positions[symbol].value_e8, m.leverage),
+                                    initial_of(self.positions[symbol + ACCOUNT_SYMBOLS].value_e8, m.leverage))
         cdef int64_t orders = max(0, self.needed_e8(symbol, 0, 0, 0) - initial) if m.open_orders else 0
         self.initial_total_e8 = plus(self.initial_total_e8, initial - m.initial_e8)
         self.orders_total_e8 = plus(self.orders_total_e8, orders - m.orders_e8)
@@ -622,7 +622,7 @@ cdef class Account:
                 value = value_e8(&self.instruments.data[k], m.mark_e8, p.lots)
                 maintenance = maintenance_of(&self.instruments.data[k], magnitude(value))
                 initial = initial_of(value, m.leverage)
-                of_symbol += initial
+                of_symbol = plus(of_symbol, initial)
                 t.realised_e8 = plus(t.realised_e8, p.realised_e8)
                 t.fees_e8 = plus(t.fees_e8, p.fees_e8)
                 t.funding_e8 = plus(t.funding_e8, p.funding_e8)
@@ -657,7 +657,7 @@ cdef class Account:
             if p.value_e8 != value_e8(i, m.mark_e8, p.lots) or p.maintenance_e8 != maintenance_of(
                     i, magnitude(p.value_e8)) or (p.lots == 0 and p.cost_e8) or (p.isolated_e8 and not m.isolated):
                 return False
-            initial += initial_of(p.value_e8, m.leverage)
+            initial = plus(initial, initial_of(p.value_e8, m.leverage))
         return m.initial_e8 == initial and m.orders_e8 == max(0, self.needed_e8(symbol, 0, 0, 0) - initial)
 
     cdef bint audit(self) noexcept nogil:

@@ -591,6 +591,14 @@ def test_totals_that_have_left_64_bits_are_named_and_wrap_round_to_nothing_sensi
     assert "gross_e8" in account.recompute()
 
 
+def test_the_initial_margin_of_two_legs_that_64_bits_do_not_hold_leaves_nothing_available():
+    account = account_of(spec(lot_e8=100 * E8, tick_e8=E8, leverage=1), hedge_mode=1)
+    account.fill(0, 2**20, 1, 0)
+    account.fill(0, -(2**20), 1, 0, 1)
+    account.mark(0, 2**62)
+    assert (account.initial_total_e8, account.available(), account.recompute()) == (2**63 - 1, 0, [])
+
+
 def everything(account):
     """Return one change after the other, each of them of something that the state must show."""
     return [
