@@ -847,7 +847,7 @@ cdef class Account:
 
     def reconcile(self):
         """Return the difference that the accounts leave unexplained; 0 always."""
-        return (self.start_e8 + self.realised_e8 + self.unrealised_e8 + self.funding_e8 - self.fees_e8
+        return (<object> self.start_e8 + self.realised_e8 + self.unrealised_e8 + self.funding_e8 - self.fees_e8
                 + self.transfers_e8 + self.collateral_e8 - self.equity_e8())
 
     def recompute(self):
@@ -857,8 +857,8 @@ cdef class Account:
             self.instruments.names[k] for k in range(self.instruments.size) if not self.legs_agree(k)
         ] + [
             coin.name for coin in AssetFace
-            if coin and self.assets[<int> coin].wallet_e8 != self.assets[<int> coin].transfers_e8
-            - self.assets[<int> coin].fees_e8
+            if coin and self.assets[<int> coin].wallet_e8 != plus(self.assets[<int> coin].transfers_e8,
+                                                                  -self.assets[<int> coin].fees_e8)
         ]
 
     def state(self):

@@ -192,7 +192,8 @@ cdef extern from *:
         __int128 v;
         uint64_t rest;
         if (!at_value(price, lots, lot, &v)) return (price < 0) ^ (lots < 0) ? -INT64_MAX : INT64_MAX;
-        return at_signed(at_quotient((unsigned __int128)(v < 0 ? -v : v) + AT_E8 / 2, AT_E8, &rest), v < 0);
+        return at_signed(at_quotient((v < 0 ? 0 - (unsigned __int128)v : (unsigned __int128)v) + AT_E8 / 2, AT_E8, &rest),
+                         v < 0);
     }
 
     /* value * rate, exact until the one rounding: with v = q * 1e16 + r it is q * rate + r * rate / 1e16. */
@@ -201,7 +202,10 @@ cdef extern from *:
         __int128 v, r;
         if (!at_value(mark, lots, lot, &v)) return (lots < 0) ^ (rate < 0) ? -INT64_MAX : INT64_MAX;
         r = v % d * rate;
-        return at_saturated(v / d * rate + (r + (r >= 0 ? d / 2 : -d / 2)) / d);
+        r = (r + (r >= 0 ? d / 2 : -d / 2)) / d;
+        if (__builtin_mul_overflow(v / d, (__int128)rate, &v) || __builtin_add_overflow(v, r, &v))
+            return (lots < 0) ^ (rate < 0) ? -INT64_MAX : INT64_MAX;
+        return at_saturated(v);
     }
 
     /* The price at which money is what `longs` and `shorts` of these margin ratios still need; *sign tells whether
@@ -212,8 +216,9 @@ cdef extern from *:
         __int128 d = (__int128)longs * long_mmr + (__int128)shorts * short_mmr - ((__int128)longs - shorts) * AT_E8;
         *sign = d > 0 ? 1 : d < 0 ? -1 : 0;
         if (!d) return 0;
-        d *= lot;
         if (d < 0) { n = -n; d = -d; }
+        if (!(d >> 64)) d *= lot;
+        else if (__builtin_mul_overflow(d, (__int128)lot, &d)) return 0;       /* far more than 2 n */
         h = d / 2;
         return at_saturated(n >= 0 ? (n + h) / d : (n - h) / d);
     }

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plain.account import booked
 
-from core_ext.account import Account, maintenance_margin
-from core_ext.types import Instruments, Status, decimals_of
+from core_ext.account import Account, liquidation_price, maintenance_margin
+from core_ext.types import Asset, Instruments, Status, decimals_of
 from core_ext.wire import Scanner
 
 MOST = 2**63 - 1
@@ -98,6 +98,27 @@ def test_a_fill_beyond_63_bits_saturates_with_its_sign(lots):
 @pytest.mark.parametrize("lots", [10**12, -(10**12)])
 def test_a_product_of_three_beyond_63_bits_saturates_with_its_sign(lots):
     assert holding(lots, ticks=1).funding_amount(0, E8, 2**62) == (-MOST if lots > 0 else MOST)
+
+
+def test_a_product_of_the_last_bit_of_128_saturates_with_its_sign():
+    # 2^62 * -2^50 * 2^15 is the one negative number whose size is no positive one.
+    assert valued(-(2**50), 2**62, Instruments([spec(tick_e8=E8, lot_e8=2**15)])) == -MOST
+
+
+@pytest.mark.parametrize("lot_e8", [2**50, 2**51, 2**52, 2**60])
+@pytest.mark.parametrize(("longs", "shorts", "price"), [(2**50, 0, 0), (0, 2**50, 1)])
+def test_so_many_coins_that_128_bits_do_not_hold_them_are_liquidated_within_a_unit(lot_e8, longs, shorts, price):
+    # The exact price is a millionth of a unit or less: none for a long, the least there is for a short.
+    one = Instruments([spec(tick_e8=E8, lot_e8=lot_e8)])
+    assert liquidation_price(one, 0, longs, shorts, 2**62 if longs else -(2**62), 0) == price
+
+
+def test_money_beyond_64_bits_is_reconciled_in_whole_numbers():
+    account = Account(BTC, E8)
+    for _ in range(3):
+        account.transfer(2**62)
+        account.transfer(2**62, Asset.ETH)
+    assert (account.wallet_e8, account.reconcile(), account.recompute()) == (MOST, E8, [])
 
 
 # Decimal text.
