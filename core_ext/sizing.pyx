@@ -1,9 +1,9 @@
 """Fractional Kelly and the other caps, to whole lots."""
 from libc.math cimport isfinite, sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memset
 
-from core_ext.fixed cimport mul, mul_div, value_e8
+from core_ext.fixed cimport E8, mul, mul_div_floor, value_e8
 from core_ext.types cimport Instruments, instrument_t
 
 
@@ -70,20 +70,20 @@ cdef bint sane(const sizing_t* s, int64_t price_e8) noexcept nogil:
 
 cdef int64_t lots_down(const instrument_t* i, int64_t price_e8, double notional) noexcept nogil:
     # Through integers at 1e-8 USDT: a binary floor would turn 0.3 / 0.1 into 2.
-    cdef int64_t money, lots
+    cdef int64_t money, lot, lots
     cdef double scaled = notional * 1e8
     if not isfinite(notional) or notional <= 0.0 or notional > 1e10 or price_e8 <= 0:
         return 0
     money = <int64_t> scaled
     if <double> (money + 1) - scaled <= scaled * 4.5e-16:      # a whole unit that doubles miss by a rounding
         money += 1
-    lots = mul_div(money, 100000000, mul(price_e8, i.lot_e8))
-    while lots > 0 and value_e8(i, price_e8, lots) > money:
-        lots -= 1
+    lot = mul(price_e8, i.lot_e8)              # its value with sixteen decimals, where 64 bits hold it
+    lots = mul_div_floor(money, E8, lot) if lot < INT64_MAX else mul_div_floor(money, E8, price_e8) // i.lot_e8
+    lots = min(lots, i.max_lots)
     lots -= lots % i.lot_step
     if lots < i.min_lots or value_e8(i, price_e8, lots) < i.min_notional_e8:
         return 0
-    return min(lots, i.max_lots - i.max_lots % i.lot_step)
+    return lots
 
 
 cdef int64_t size_lots(const sizing_t* s, const instrument_t* i, int64_t price_e8, int* factor) noexcept nogil:

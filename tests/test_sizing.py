@@ -421,3 +421,18 @@ def test_below_the_minimum_quantity_the_answer_is_zero(notional, lots):
 
 def test_a_position_is_never_larger_than_the_exchange_takes():
     assert sized(spec(max_lots=7))[0] == 7
+
+
+@pytest.mark.parametrize(("most", "lots"), [(1, 0), (2, 2), (3, 3)])
+def test_the_most_that_the_exchange_takes_is_no_size_when_it_is_below_its_minimum(most, lots):
+    # One lot is 60 USDT, the minimum 100.
+    assert sized(spec(max_lots=most, min_notional_e8=100 * E8))[0] == lots
+
+
+@pytest.mark.parametrize("lot", [1, 1_000, 10**6])
+def test_lots_worth_more_than_64_bits_hold_are_counted_as_exactly_as_small_ones(lot):
+    # A lot of a thousand coins at 100,000 USDT: its value in 1e-16 takes 87 bits.
+    one = spec(lot_e8=lot * E8 // 1_000, min_notional_e8=1, max_lots=10**9)
+    known = {"symbol_cap": 9e9, "equity": 1e10, "peak": 1e10, "sharpe_mean": 50.0, "kelly_fraction": 1.0,
+             "gross_room": 1e10, "margin_room": 1e10, "atr": 1.0, "target_volatility": 5.0}  # fmt: skip
+    assert sized(one, 100_000 * E8, **known) == (90_000_000 // lot, "CONCENTRATION")

@@ -84,12 +84,12 @@ def strength(x):
 
 
 def lots_down(spec, price_e8, notional):
-    """Return the whole lots in a notional (USDT, exact), 0 below either minimum of the exchange."""
+    """Return the whole lots in a notional (USDT, exact) that an order may have, 0 below either minimum."""
     lot_value = Fraction(price_e8 * spec["lot_e8"], E8 * E8)
-    lots = Fraction(notional) // lot_value
+    lots = min(Fraction(notional) // lot_value, spec["max_lots"])
     if lots < spec["min_lots"] or lots * lot_value * E8 < spec["min_notional_e8"]:
         return 0
-    return min(lots, spec["max_lots"])
+    return lots
 
 
 def size(spec, price_e8, x):
