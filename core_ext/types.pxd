@@ -437,8 +437,9 @@ cdef inline bint is_conditional(uint8_t type) noexcept nogil:
 
 
 cdef inline void set_filters(instrument_t* i, const event_t* row) noexcept nogil:
-    # The filters that hold from here on; values that make no sense leave what was.
-    if row.a > 0 and row.b > 0 and 0 < row.c <= row.d and row.e > 0 and row.f >= 0:
+    # The filters that hold from here on; values that make no sense, which no instrument may have, leave what was.
+    cdef int64_t most = (<int64_t> 1 << 62) - 1
+    if 0 < row.a <= most and 0 < row.b <= most and 0 < row.c <= row.d <= most and 0 < row.e <= most and row.f >= 0:
         i.tick_step = row.a
         i.lot_step = row.b
         i.min_lots = row.c

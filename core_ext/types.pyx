@@ -125,7 +125,8 @@ cdef int fill_instrument(instrument_t* out, dict spec) except -1:
         raise ValueError(f"{symbol}: a symbol has 1 to 31 characters")
     memset(out, 0, sizeof(instrument_t))
     memcpy(out.name, <const char*> name, len(name))
-    for field in ("tick_e8", "lot_e8", "min_lots", "max_lots", "max_market_lots"):
+    spec = {"tick_step": 1, "lot_step": 1} | spec
+    for field in ("tick_e8", "lot_e8", "min_lots", "max_lots", "max_market_lots", "tick_step", "lot_step"):
         if not 0 < spec[field] < 1 << 62:
             raise ValueError(f"{symbol}: {field} must be positive, not {spec[field]}")
     out.tick_e8 = spec["tick_e8"]
@@ -148,8 +149,8 @@ cdef int fill_instrument(instrument_t* out, dict spec) except -1:
     out.leverage = spec["leverage"]
     out.max_orders = spec["max_orders"]
     out.collar_e8 = spec["collar_e8"]
-    out.tick_step = spec.get("tick_step", 1)
-    out.lot_step = spec.get("lot_step", 1)
+    out.tick_step = spec["tick_step"]
+    out.lot_step = spec["lot_step"]
     out.tradable = spec["tradable"]
     out.price_decimals, out.price_mantissa = decimals_of(out.tick_e8)
     out.lot_decimals, out.lot_mantissa = decimals_of(out.lot_e8)

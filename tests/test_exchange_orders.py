@@ -190,6 +190,30 @@ def test_the_filters_and_the_status_of_the_day_hold_from_their_rows_on():
     assert place.send(BUY, 10, 990) == [("REJECTED", -4141)]
 
 
+SENSE = {"a": 10, "b": 2, "c": 4, "d": 50, "e": 40, "f": 1}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{word: value} for word in "abcde" for value in (0, -1, 2**62)]
+    + [{"b": 2**63 - 1}, {"c": 51}, {"d": 3}, {"f": -1}, {"c": 2**62, "d": 2**63 - 1}],
+)
+def test_filters_that_make_no_sense_leave_what_was(words):
+    place = Place()
+    before = place.instruments.spec(0)
+    place.venue.feed(row(Kind.FILTERS, T0, **(SENSE | words)))
+    assert place.instruments.spec(0) == before
+    place.venue.feed(row(Kind.FILTERS, T0, **SENSE))
+    assert place.instruments.spec(0) != before
+
+
+@pytest.mark.parametrize("field", ["tick_e8", "lot_e8", "tick_step", "lot_step", "min_lots", "max_lots"])
+@pytest.mark.parametrize("value", [0, -1, 2**62])
+def test_an_instrument_of_no_step_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"BTCUSDT: {field} must be positive, not {value}"):
+        Instruments([PLAIN | {field: value}])
+
+
 # Self-trade prevention: the taker's mode rules.
 
 STP = [
