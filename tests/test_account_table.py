@@ -159,6 +159,7 @@ def test_no_portfolio_is_an_empty_table():
         ("lots", np.full((1, len(SPECS), 2), 1 << 60), "lots out of range"),
         ("cost_e8", np.full((1, len(SPECS), 2), 0.5), "cost: whole numbers"),
         ("mark_e8", np.full((1, len(SPECS)), -1), "mark out of range"),
+        ("mark_e8", np.zeros((1, len(SPECS)), np.int64), "mark out of range: a position without one"),
         ("mark_e8", np.full((1, len(SPECS)), np.nan), "mark: whole numbers"),
         ("leverage", np.zeros((1, len(SPECS)), np.int64), "leverage out of range"),
         ("wallet_e8", np.array([1.5]), "wallet: whole numbers"),
