@@ -977,8 +977,6 @@ def margin_table(Instruments instruments not None, lots, cost_e8, mark_e8, walle
     cdef int64_t[:, :, ::1] held = column("lots", lots, shape, -MAX_STEPS, MAX_STEPS)
     cdef int64_t[:, :, ::1] cost = column("cost", cost_e8, shape, -MOST_E8, MOST_E8)
     cdef int64_t[:, ::1] marks = column("mark", mark_e8, shape[:2], 0, MOST_E8)
-    if np.any(np.any(held, axis=2) & (np.asarray(marks) == 0)):
-        raise ValueError("mark out of range: a position without one")
     cdef int64_t[::1] wallet = column("wallet", wallet_e8, shape[:1], -MOST_E8, MOST_E8)
     cdef int64_t[:, ::1] times = column("leverage", leverage, shape[:2], 1, MOST_LEVERAGE)
     cdef int64_t[:, ::1] apart = column("isolated", 0 if isolated is None else isolated, shape[:2], 0, 1)
@@ -996,6 +994,8 @@ def margin_table(Instruments instruments not None, lots, cost_e8, mark_e8, walle
         account.clear(wallet[n])
         for k in range(instruments.size):
             account.place(k, marks[n, k], times[n, k], apart[n, k])
+            if marks[n, k] == 0 and (held[n, k, 0] or held[n, k, 1]):
+                raise ValueError("mark out of range: a position without one")
             for leg in range(2):
                 account.hold(k, leg, held[n, k, leg], cost[n, k, leg], given[n, k, leg])
             account.revalue(k)
