@@ -190,10 +190,11 @@ cdef extern from *:
 
     static inline int64_t at_value_e8(int64_t price, int64_t lots, int64_t lot) {
         __int128 v;
+        unsigned __int128 size;
         uint64_t rest;
         if (!at_value(price, lots, lot, &v)) return (price < 0) ^ (lots < 0) ? -INT64_MAX : INT64_MAX;
-        return at_signed(at_quotient((v < 0 ? 0 - (unsigned __int128)v : (unsigned __int128)v) + AT_E8 / 2, AT_E8, &rest),
-                         v < 0);
+        size = v < 0 ? 0 - (unsigned __int128)v : (unsigned __int128)v;
+        return at_signed(at_quotient(size + AT_E8 / 2, AT_E8, &rest), v < 0);
     }
 
     /* value * rate, exact until the one rounding: with v = q * 1e16 + r it is q * rate + r * rate / 1e16. */
