@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from builders import E8, row
+from builders import E8, SIZING, limits, row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journals import EPOCH, START, instruments, journal, terms
@@ -18,7 +18,9 @@ from autotrader.views.positions import Positions
 from autotrader.views.quality import bin_of, bin_top
 from autotrader.views.view import rounded
 from core_ext.account import Account
+from core_ext.engine import Engine
 from core_ext.orders import Orders
+from core_ext.strategy import Strategy
 from core_ext.types import (
     Alarm,
     AlgoStatus,
@@ -157,6 +159,32 @@ def test_settings_and_prices_are_the_symbols_whichever_leg_comes_later():
         (10, True, 28_500 * E8, True)
     ] * 2
     assert (long.isolated_e8, short.isolated_e8) == (0, 1_960 * E8 // 7 + 1_960 * E8 // 10)
+
+
+SAID_OF_A_HELD_LEG = {
+    "back to cross": (row(Kind.SETTING, 9, 0, a=Setting.ISOLATED, b=0),),
+    "margin of a cross leg": (row(Kind.SETTING, 9, 0, a=Setting.ISOLATED, b=0), row(Kind.MARGIN_MOVED, 9, 0, a=5 * E8)),
+    "a leverage that there is not": (row(Kind.SETTING, 9, 0, a=Setting.LEVERAGE, b=0), fill(10)),
+    "a leverage beyond all": (row(Kind.SETTING, 9, 0, a=Setting.LEVERAGE, b=201), fill(10)),
+    "a coin that nobody knows": (row(Kind.TRANSFER, 9, a=5 * E8, b=77),),
+}
+
+
+@pytest.mark.parametrize("what", SAID_OF_A_HELD_LEG)
+def test_what_the_core_makes_of_a_word_about_a_held_leg_is_what_the_view_makes_of_it(what):
+    engine = Engine(instruments(), Strategy(), limits(), SIZING, START, 1, ["stream"] * 3)
+    rows = (row(Kind.SETTING, 1, 0, a=Setting.ISOLATED, b=1), fill(2), *SAID_OF_A_HELD_LEG[what], fill(11))
+    engine.feed(np.concatenate(rows))
+    found = of_rows(*rows)
+    (position,), held = found.positions.rows(), engine.account.position(0)
+    assert (position.quantity_e8, position.cost_e8) == (held["lots"] * 10**5, held["cost_e8"])
+    assert (position.isolated_e8, position.leverage) == (held["isolated_e8"], engine.account.margins_of(0)["leverage"])
+    assert (sample(found).wallet_e8, sample(found).transfers_e8) == (engine.account.wallet_e8, 0)
+
+
+def test_a_payment_in_a_coin_that_nobody_has_named_yet_says_its_number():
+    (payment,) = of_rows(row(Kind.TRANSFER, 9, a=5, b=77)).payments.rows()
+    assert (payment.asset, payment.amount_e8) == ("77", 5)
 
 
 def test_unrealised_profit_is_the_core_accounts_at_the_same_mark():

@@ -138,9 +138,9 @@ class Equity(View[Sample]):
 
     def _transfer(self, sequence: int, row: Row) -> None:
         now, coin = self._enter(sequence, row), _COINS.get(row.b)
-        if coin is None:
+        if row.b == Asset.USDT:
             now.transfers_e8 += row.a
-        else:
+        elif coin is not None:
             setattr(now, coin, getattr(now, coin) + row.a)
 
     def _priced(self, sequence: int, row: Row) -> None:

@@ -90,6 +90,6 @@ class Payments(View[Payment]):
 
     def _pay(self, sequence: int, row: Row, symbol: str, asset: int) -> Payment:
         leg = 1 if row.flags & Flag.F_SHORT else 0
-        payment = Payment(sequence, row.ts, Kind(row.kind).name, symbol, leg, Asset(asset).name, row.a)
+        payment = Payment(sequence, row.ts, Kind(row.kind).name, symbol, leg, Asset(asset).name or str(asset), row.a)
         self._fresh.append(payment)
         return payment

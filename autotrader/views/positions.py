@@ -15,6 +15,8 @@ from core_ext.types import Flag, Instruments, Kind, Setting
 
 __all__ = ["Position", "Positions"]
 
+MOST_LEVERAGE = 200  # of any exchange's; the core passes over a greater one
+
 
 @dataclass(slots=True)
 class Position:
@@ -177,12 +179,15 @@ class Positions(View[Position]):
 
     def _margin_moved(self, sequence: int, row: Row) -> None:
         position = self.of(row)
-        position.isolated_e8 += row.a
+        if position.isolated:  # a cross leg has no wallet
+            position.isolated_e8 += row.a
         _touch(position, sequence, row)
 
     def _setting(self, sequence: int, row: Row) -> None:
         if row.a not in (Setting.LEVERAGE, Setting.ISOLATED):
             return  # of the account
+        if row.a == Setting.LEVERAGE and not 1 <= row.b <= MOST_LEVERAGE:
+            return
         self._leg(row.symbol, 0)
         for leg in (leg for leg in (0, 1) if (row.symbol, leg) in self.legs):
             position = self._leg(row.symbol, leg)
@@ -190,6 +195,8 @@ class Positions(View[Position]):
                 position.leverage = row.b
             else:
                 position.isolated = bool(row.b)
+                if not position.isolated:  # what the leg still had goes back to cross
+                    position.isolated_e8 = 0
             _touch(position, sequence, row)
 
     # ------------------------------------------------------------------ prices
