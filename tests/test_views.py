@@ -570,6 +570,7 @@ def test_risk_counts_by_reason_and_symbol_and_says_what_stands():
     [
         ([row(Kind.COMMAND, a=Command.HALT), row(Kind.COMMAND, a=Command.RESUME)], "halted", 0),
         ([row(Kind.ALARM, a=Alarm.LIQUIDATED)], "halted", 1),
+        ([row(Kind.ALARM, a=Alarm.DELEVERAGING)], "halted", 1),
         ([row(Kind.COMMAND, a=Command.KILL), row(Kind.COMMAND, a=Command.RESUME)], "killed", 1),
         ([row(Kind.ALARM, a=Alarm.DRAWDOWN_KILL)], "killed", 1),
         ([row(Kind.ALARM, a=Alarm.DRAWDOWN_KILL)], "ladder", 3),

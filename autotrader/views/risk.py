@@ -1,7 +1,8 @@
 """Risk: what the gate refused and why, what alarmed, who commanded what, which limits stand.
 
 Knows what the rows tell. A rung of the drawdown ladder, for one, announces itself when it is reached and not
-when it is left, so the view says the last rung reached and when. Refuses to judge.
+when it is left, so the view says the last rung reached and when; and a lost day that ends with its midnight, where
+the configuration says so, stands until a command. Refuses to judge.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ __all__ = ["Risk", "Watch"]
 
 ACCOUNT_SETTINGS = frozenset({Setting.HEDGE_MODE, Setting.MULTI_ASSETS, Setting.FEE_COIN})
 LADDER = {Alarm.DRAWDOWN_HALF: 1, Alarm.DRAWDOWN_REDUCE_ONLY: 2, Alarm.DRAWDOWN_KILL: 3}
-ALARMED = {Alarm.LIQUIDATED: ("halted", 1), Alarm.DRAWDOWN_KILL: ("killed", 1), Alarm.DAILY_LOSS: ("day_lost", 1)}
+ALARMED = {
+    Alarm.LIQUIDATED: ("halted", 1),
+    Alarm.DELEVERAGING: ("halted", 1),
+    Alarm.DRAWDOWN_KILL: ("killed", 1),
+    Alarm.DAILY_LOSS: ("day_lost", 1),
+}
 COMMANDED = {
     Command.HALT: ("halted", 1),
     Command.RESUME: ("halted", 0),
