@@ -265,14 +265,15 @@ LIVES = {
     "asked": ((), "PENDING"),
     "armed": (ARMED, "ARMED"),
     "triggering": (TRIGGERED[:2], "TRIGGERING"),
-    "triggered": (TRIGGERED, "LIVE"),
+    "triggered, its child not told yet": (TRIGGERED, "TRIGGERING"),
+    "triggered": ((*TRIGGERED, said(Kind.ACCEPTED, b=42, d=50)), "LIVE"),
     "its child filled": ((*TRIGGERED, said(Kind.ACCEPTED, b=42, d=50), fill(lots=50, sell=True)), "FILLED"),
     "its child filled in part": ((*TRIGGERED, said(Kind.ACCEPTED, b=42, d=50), fill(lots=49)), "PARTLY_FILLED"),
     "its child filled before its trigger was told": (
         (*ARMED, said(Kind.ACCEPTED, b=42, d=50), fill(lots=50), *TRIGGERED[1:]),
         "FILLED",
     ),
-    "finished changes nothing": ((*TRIGGERED, algo(AlgoStatus.ALGO_FINISHED)), "LIVE"),
+    "finished changes nothing": ((*TRIGGERED, algo(AlgoStatus.ALGO_FINISHED)), "TRIGGERING"),
     "cancelled while armed": ((*ARMED, said(Kind.CANCEL), algo(AlgoStatus.ALGO_CANCELED)), "CANCELLED"),
     "its cancel refused while armed": ((*ARMED, said(Kind.CANCEL), said(Kind.CANCEL_REJECTED)), "ARMED"),
     "its cancel refused after the trigger": ((*TRIGGERED, said(Kind.CANCEL), said(Kind.CANCEL_REJECTED)), "LIVE"),
@@ -322,6 +323,58 @@ def test_an_amendment_counts_once_the_venue_has_made_it():
     ]
     (filled,) = of_rows(order(), accepted, asked, made, fill(lots=80)).orders.rows()
     assert filled.state == "FILLED"
+
+
+LOST_AMENDMENT = (order(), said(Kind.ACCEPTED, b=4), said(Kind.AMEND, 3, b=279_990, c=150))
+AMENDMENTS = {
+    "asked for twice, the greater stands": (
+        (*LOST_AMENDMENT, said(Kind.AMEND, 4, b=279_980, c=160)),
+        ("LIVE", 280_000, 100, 279_990, 160),
+    ),
+    "unknown, and the answer to a question names it": (
+        (*LOST_AMENDMENT, said(Kind.LOST, 4, b=Kind.AMEND), said(Kind.ACCEPTED, 5, b=4, c=279_990, d=150)),
+        ("LIVE", 279_990, 150, 0, 0),
+    ),
+    "unknown, and filled in part meanwhile": (
+        (*LOST_AMENDMENT, said(Kind.LOST, 4, b=Kind.AMEND), fill(5, lots=40)),
+        ("UNKNOWN", 280_000, 100, 279_990, 150),
+    ),
+    "filled beyond what it was": ((*LOST_AMENDMENT, fill(5, lots=120)), ("PARTLY_FILLED", 280_000, 100, 279_990, 150)),
+    "filled whole before it was told": ((*LOST_AMENDMENT, fill(5, lots=150)), ("FILLED", 280_000, 100, 0, 0)),
+    "made smaller than what was filled": (
+        (*LOST_AMENDMENT, fill(5, lots=60), said(Kind.AMENDED, 6, b=279_990, c=60)),
+        ("FILLED", 279_990, 60, 0, 0),
+    ),
+    "refused when all is filled": (
+        (*LOST_AMENDMENT, fill(5, lots=100), said(Kind.AMEND_REJECTED, 6, b=-5027)),
+        ("FILLED", 280_000, 100, 0, 0),
+    ),
+    "a question that was lost": (
+        (*LOST_AMENDMENT, said(Kind.LOST, 4, b=Kind.QUERY)),
+        ("LIVE", 280_000, 100, 279_990, 150),
+    ),
+}
+
+
+@pytest.mark.parametrize("life", AMENDMENTS)
+def test_an_amended_order_is_what_the_engine_takes_it_for(life):
+    rows, expected = AMENDMENTS[life]
+    found = of_rows(*rows)
+    (one,) = found.orders.rows()
+    prices, lots = (one.price_e8, one.amend_price_e8), (one.quantity_e8, one.amend_quantity_e8)
+    assert (one.state, prices[0] // 10**7, lots[0] // 10**5, prices[1] // 10**7, lots[1] // 10**5) == expected
+    assert found.quality.figures().filled == (one.state == "FILLED")
+
+
+def test_a_whole_position_and_what_an_amendment_added_are_asked_for_too():
+    closing = order(d=terms(OrderType.STOP_MARKET, bits=Term.CLOSE_POSITION), lots=0, sell=True)
+    found = of_rows(
+        *(closing, said(Kind.ALGO, b=AlgoStatus.ALGO_NEW, c=41), said(Kind.ACCEPTED, b=42, d=50), fill(lots=50)),
+        *(order(number=1), said(Kind.ACCEPTED, number=1), said(Kind.AMEND, number=1, b=280_000, c=150)),
+        *(said(Kind.AMENDED, number=1, b=280_000, c=150), fill(number=1, lots=150)),
+    )
+    figures = found.quality.figures()
+    assert (figures.fill_rate, figures.filled, figures.amended) == (1.0, 2, 1)
 
 
 def test_the_venue_names_the_price_of_a_price_match():

@@ -36,13 +36,11 @@ EVIDENCE = {
     Kind.EXPIRED: EXPIRED,
     Kind.CANCEL: CANCEL_SENT,
     Kind.CANCEL_REJECTED: CANCEL_REJECTED,
-    Kind.LOST: LOST,
     Kind.ABSENT: REJECTED,
 }
 ALGO_EVIDENCE = {
     AlgoStatus.ALGO_NEW: ARMED,
     AlgoStatus.ALGO_TRIGGERING: TRIGGERING,
-    AlgoStatus.ALGO_TRIGGERED: ACCEPTED,
     AlgoStatus.ALGO_CANCELED: CANCELED,
     AlgoStatus.ALGO_EXPIRED: EXPIRED,
     AlgoStatus.ALGO_REJECTED: REJECTED,
@@ -71,7 +69,7 @@ class Order:
     price_e8, quantity_e8 : int
         As amended; a price of 0 is a market order, a quantity of 0 the whole position.
     amend_price_e8, amend_quantity_e8 : int
-        Asked for and not answered yet, else 0.
+        The greatest that was asked for and not answered yet, else 0.
     filled_e8, filled_value_e8 : int
         Filled quantity, and what it came to in 1e-8 USDT.
     reference_e8 : int
@@ -128,6 +126,11 @@ class Orders(View[Order]):
     Parameters
     ----------
     instruments : Instruments
+
+    Attributes
+    ----------
+    resized : (int, int)
+        The last row that gave an order another quantity, and by how much, 1e-8.
     """
 
     name: ClassVar[str] = "orders"
@@ -138,6 +141,7 @@ class Orders(View[Order]):
         self.scales = Scales(instruments)
         self._places: dict[int, Order] = {}
         self._changed: dict[int, Order] = {}
+        self.resized = -1, 0
         self.steps = {
             Kind.ORDER: self._order,
             Kind.ORDER_TERMS: self._terms,
@@ -148,6 +152,7 @@ class Orders(View[Order]):
             Kind.AMENDED: self._amended,
             Kind.AMEND_REJECTED: self._amend_rejected,
             Kind.ALGO: self._algo,
+            Kind.LOST: self._lost,
             **dict.fromkeys(EVIDENCE, self._told),
         }
 
@@ -222,7 +227,9 @@ class Orders(View[Order]):
     def _amend(self, _sequence: int, row: Row) -> None:
         order = self._of(row)
         if order is not None:
-            order.amend_price_e8, order.amend_quantity_e8 = self._price_and_quantity(row)
+            price_e8, quantity_e8 = self._price_and_quantity(row)
+            order.amend_price_e8 = max(order.amend_price_e8, price_e8)
+            order.amend_quantity_e8 = max(order.amend_quantity_e8, quantity_e8)
 
     # ------------------------------------------------------------------ evidence
 
@@ -246,42 +253,71 @@ class Orders(View[Order]):
             order.code = row.c
         _move(order, EVIDENCE[Kind(row.kind)], sequence)
 
+    def _lost(self, sequence: int, row: Row) -> None:
+        order = self._of(row)
+        if order is not None and row.b != Kind.QUERY:  # a question that was lost changed nothing
+            _move(order, LOST, sequence)
+
     def _accepted(self, sequence: int, row: Row) -> None:
         order = self._of(row)
         if order is None:
             return
         order.venue_id = row.b
-        if _move(order, ACCEPTED, sequence) and not order.amendments:
-            # The venue names the price of a price match, and how much a whole position is.
-            if row.c:
-                order.price_e8 = row.c * self.scales.tick_e8[row.symbol]
-            if row.d:
-                order.quantity_e8 = row.d * self.scales.lot_e8[row.symbol]
+        if order.state == "FILLED":
+            return  # old news: its fills were faster
+        asked = order.state == "UNKNOWN" and order.amend_quantity_e8
+        price_e8 = row.c * self.scales.tick_e8[row.symbol]
+        quantity_e8 = row.d * self.scales.lot_e8[row.symbol]
+        if order.close_position and not order.quantity_e8 and order.state not in ENDS:
+            self._resize(order, quantity_e8, sequence)
+            _complete(order, sequence)
+        if not _move(order, ACCEPTED, sequence):
+            return
+        if asked:  # the answer to a question names what the order is now, whatever was asked of it
+            self._become(order, price_e8, quantity_e8, sequence)
+        elif order.price_match and price_e8 and not order.amendments:
+            order.price_e8 = price_e8
 
     def _fill(self, sequence: int, row: Row) -> None:
         order = self._of(row)
         if order is None:
             return
-        left_e8 = order.quantity_e8 - order.filled_e8
+        # News of an amendment may come after a fill of what it added.
+        most_e8 = max(order.quantity_e8, order.amend_quantity_e8)
+        left_e8 = most_e8 - order.filled_e8
         size_e8 = row.d * self.scales.lot_e8[row.symbol]
         order.filled_e8 += size_e8
         order.filled_value_e8 += rounded(row.c * self.scales.tick_e8[row.symbol] * size_e8, E8)
-        if size_e8 <= left_e8 or not order.quantity_e8:  # what exceeds the order moves the position only
+        if size_e8 <= left_e8 or not most_e8:  # what exceeds the order moves the position only
+            order.triggered = order.triggered or order.state not in ENDS
             _move(order, FULL if size_e8 == left_e8 else PART, sequence)
 
     def _amended(self, sequence: int, row: Row) -> None:
         order = self._of(row)
-        if order is not None and _move(order, AMENDED, sequence):
-            order.price_e8, order.quantity_e8 = self._price_and_quantity(row)
-            order.amend_price_e8 = order.amend_quantity_e8 = 0
-            order.amendments += 1
+        if order is not None:
+            self._become(order, *self._price_and_quantity(row), sequence)
+
+    def _become(self, order: Order, price_e8: int, quantity_e8: int, sequence: int) -> None:
+        if not _move(order, AMENDED, sequence):
+            return
+        order.amendments += (order.price_e8, order.quantity_e8) != (price_e8, quantity_e8)
+        order.price_e8 = price_e8
+        self._resize(order, quantity_e8, sequence)
+        order.amend_price_e8 = order.amend_quantity_e8 = 0
+        _complete(order, sequence)
+
+    def _resize(self, order: Order, quantity_e8: int, sequence: int) -> None:
+        self.resized = sequence, quantity_e8 - order.quantity_e8
+        order.quantity_e8 = quantity_e8
 
     def _amend_rejected(self, sequence: int, row: Row) -> None:
         order = self._of(row)
-        if order is not None:
-            order.code = row.b
+        if order is None:
+            return
+        order.code = row.b
+        if _move(order, AMEND_REJECTED, sequence):
             order.amend_price_e8 = order.amend_quantity_e8 = 0
-            _move(order, AMEND_REJECTED, sequence)
+            _complete(order, sequence)
 
     def _algo(self, sequence: int, row: Row) -> None:
         order = self._of(row)
@@ -294,6 +330,12 @@ class Orders(View[Order]):
             _move(order, ALGO_EVIDENCE[AlgoStatus(row.b)], sequence)
 
 
+def _complete(order: Order, sequence: int) -> None:
+    # What an order has become may leave nothing of it.
+    if order.quantity_e8 and order.filled_e8 >= order.quantity_e8 and order.state not in ENDS:
+        _move(order, FULL, sequence)
+
+
 def _move(order: Order, evidence: int, sequence: int) -> bool:
     # False for evidence that the order's state does not allow; as the core's `Orders.on_evidence`.
     following = TRANSITIONS[NUMBERS[order.state]][evidence]
@@ -301,13 +343,14 @@ def _move(order: Order, evidence: int, sequence: int) -> bool:
         return False
     if evidence in (ACCEPTED, TRIGGERING):
         order.triggered = True
-    if following == STAY:
+    if evidence == PART and order.state == "UNKNOWN" and order.amend_quantity_e8:
+        return True  # whether it was amended is as unknown as before
+    if following == STAY or STATES[following] == order.state:
         return True
     word = STATES[following]
     if evidence == CANCEL_REJECTED and order.is_conditional and not order.triggered:
         word = "ARMED"
-    if word != order.state:
-        order.state, order.state_sequence = word, sequence
-        if word in ENDS:
-            order.amend_price_e8 = order.amend_quantity_e8 = 0
+    order.state, order.state_sequence = word, sequence
+    if word in ENDS:
+        order.amend_price_e8 = order.amend_quantity_e8 = 0
     return True

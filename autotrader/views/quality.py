@@ -118,6 +118,7 @@ class ExecutionQuality(View[Tally]):
         self.steps = {
             Kind.ORDER: self._order,
             Kind.FILL: self._fill,
+            Kind.ACCEPTED: self._resized,
             Kind.AMENDED: self._amended,
             **dict.fromkeys(ending, self._ended),
             **dict.fromkeys(CODES, self._refused),
@@ -151,8 +152,17 @@ class ExecutionQuality(View[Tally]):
         if order is not None and order.tif == "GTX":
             self._add(symbol, "posted")
 
-    def _amended(self, _sequence: int, row: Row) -> None:
+    def _amended(self, sequence: int, row: Row) -> None:
         self._add(self.scales.names[row.symbol], "amended")
+        self._resized(sequence, row)
+
+    def _resized(self, sequence: int, row: Row) -> None:
+        # The venue may say that an order is larger or smaller than what was counted.
+        at, grown_e8 = self.orders.resized
+        order = self.orders.find(row.a)
+        if order is not None and at == sequence:
+            self._add(order.symbol, "asked_e8", rounded(order.reference_e8 * grown_e8, E8))
+        self._ended(sequence, row)
 
     def _refused(self, sequence: int, row: Row) -> None:
         self._add(self.scales.names[row.symbol], CODES[Kind(row.kind)], key=row.b)

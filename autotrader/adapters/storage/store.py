@@ -31,8 +31,9 @@ from core_ext.types import EVENT_DTYPE, Instruments, Kind
 
 __all__ = ["SCHEMA", "Store"]
 
-SCHEMA = 1
-"""Version of the tables: one more with every change of a record's fields. An older file is folded anew."""
+SCHEMA = 2
+"""Version of the tables: one more with every change of a record's fields, or of what a view makes of a row. An older
+file is folded anew."""
 SQL = {"int": "INTEGER", "str": "TEXT", "bool": "INTEGER"}
 MAGIC = b"SQLite format 3\0"
 BUSY_S = 5.0
