@@ -30,6 +30,7 @@ cdef int64_t E8 = 100000000
 cdef Py_ssize_t MAX_SAMPLES = 1 << 17
 cdef int MAX_LAST_PARCELS = 100000      # a strategy that answers every fill with an order ends somewhere
 cdef uint64_t ONE = 1
+cdef uint64_t LATEST_NS = ONE << 62      # a negative stamp is greater: one comparison refuses both
 
 
 cdef inline int64_t clock_ns() noexcept nogil:
@@ -114,6 +115,8 @@ cdef class Feed:
         while i < n:
             if not is_market(data[i].kind):
                 raise FeedError(f"row {first_row + i} of source {source} is no market row")
+            if <uint64_t> data[i].ts > LATEST_NS:
+                raise FeedError(f"row {first_row + i} of source {source} has no stamp that can be: {data[i].ts} ns")
             # A decision on candles is timed from its wake-up: nothing has come in over a wire.
             self.started_ns = clock_ns() if data[i].flags & Flag.F_END and data[i].kind < Kind.CANDLE else 0
             i += self.emit(&data[i], n - i, source, first_row + i)
@@ -157,6 +160,8 @@ cdef class Feed:
             if stamp <= 0 or stamp > (<int64_t> 1 << 62) // unit_ns or p >= stop or p[0] != 32:
                 raise FeedError(f"line {first_line}: it does not start with a local stamp and a space")
             stamp = stamp * unit_ns - offset_ns
+            if <uint64_t> stamp > LATEST_NS:
+                raise FeedError(f"line {first_line}: without the clock's offset its stamp cannot be: {stamp} ns")
             p += 1
             if self.scanner.read(p, stop - p - (1 if (stop - 1)[0] == 13 else 0), stamp) == Status.OK:
                 k = 0
@@ -456,6 +461,8 @@ cdef class Driver(Feed):
     cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *:
         cdef event_t row
         values = [*words, 0, 0, 0, 0, 0, 0]
+        if <uint64_t> ts > LATEST_NS:
+            raise ValueError(f"{KindFace(kind).name}: no stamp that can be: {ts} ns")
         if not 0 <= symbol < self.engine.instruments.size:
             raise IndexError(symbol)
         memset(&row, 0, sizeof(event_t))

@@ -20,6 +20,7 @@ from core_ext.types cimport (
 import hashlib
 
 cdef int64_t SECOND = 1000000000
+cdef int64_t LATEST_NS = (<int64_t> 1) << 62
 cdef int64_t STALE_MARK_NS = 2000000000
 cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-ups; strategies number theirs from 0
 cdef int64_t WITHDRAW = -2
@@ -547,10 +548,19 @@ cdef class Engine:
     # ------------------------------------------------------------------ Python face
 
     def feed(self, rows):
-        """Step through rows (of EVENT_DTYPE); return what they made the engine ask for, as one array."""
+        """Step through rows (of EVENT_DTYPE); return what they made the engine ask for, as one array.
+
+        Raises
+        ------
+        ValueError
+            If a row's stamp is negative or after 2116; none of the rows is taken.
+        """
         cdef Rows source = Rows(rows)
         cdef Rows asked = Rows()
         cdef Py_ssize_t i, k
+        for i in range(source.size):
+            if not 0 <= source.data[i].ts <= LATEST_NS:
+                raise ValueError(f"row {i} has no stamp that can be: {source.data[i].ts} ns")
         for i in range(source.size):
             self.step(source.data + i)
             for k in range(self.desk.outbox.size):

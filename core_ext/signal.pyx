@@ -491,6 +491,8 @@ cdef class Markets:
             row = source.data + k
             if row.symbol >= self.size or row.symbol >= instruments.size:
                 raise IndexError(row.symbol)
+            if row.ts < 0:
+                raise ValueError(f"row {k} has no stamp that can be: {row.ts} ns")
             m = &self.data[row.symbol]
             if row.kind == Kind.TOUCH and row.b < row.d:
                 m.bid_ticks, m.bid_lots, m.ask_ticks, m.ask_lots = row.b, row.c, row.d, row.e

@@ -12,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import signal as plain
 
+from core_ext.account import Account
+from core_ext.driver import Driver, FeedError
 from core_ext.engine import Engine
+from core_ext.exchange import Exchange
+from core_ext.journal import JournalWriter
 from core_ext.signal import (
     BarWindow,
     CandleAggregator,
@@ -26,6 +30,7 @@ from core_ext.signal import (
 )
 from core_ext.strategy import Strategy
 from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
+from core_ext.wire import Scanner
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -191,6 +196,33 @@ def test_the_one_second_variance_is_the_ewma_of_squared_returns():
     for before, after in itertools.pairwise(mids):
         expected = decay * expected + (1 - decay) * (after / before - 1) ** 2
     assert math.isclose(run.markets.market(0)["variance_1s"], expected, rel_tol=1e-12)
+
+
+def test_a_row_without_a_stamp_that_can_be_is_refused_at_every_door():
+    bad = [trade(100 * SECOND, 100, 1), trade(-5, 100, 1)]
+    with pytest.raises(ValueError, match="row 1 has no stamp that can be: -5 ns"):
+        Markets(1).observe(BTC, np.concatenate(bad))
+    run = engine()
+    before = run.digest()
+    for late in (-1, (1 << 62) + 1):
+        with pytest.raises(ValueError, match="row 0 has no stamp that can be"):
+            run.feed(trade(late, 100, 1))
+    assert run.digest() == before
+    run.feed(trade(1 << 62, 100, 1))
+
+
+@pytest.mark.parametrize("late", [-1, (1 << 62) + 1])
+def test_a_run_refuses_a_stamp_that_cannot_be_wherever_it_comes_from(tmp_path, late):
+    run = engine()
+    venue = Exchange(run.instruments, [Account(run.instruments, E8)], ["proxy"], 0.0, 0.0, 0)
+    scanner = Scanner(run.instruments)
+    driver = Driver(run, venue, scanner, JournalWriter(str(tmp_path / "journal")), 0, 0, SECOND)
+    with pytest.raises(FeedError, match="row 8 of source 3 has no stamp that can be"):
+        driver.feed_rows(np.concatenate([trade(5, 100, 1), trade(late, 100, 1)]), 3, 7)
+    with pytest.raises(FeedError, match="line 4: without the clock's offset its stamp cannot be"):
+        driver.feed_lines(b"100 {}\n", 0, 0, 1, 100 - late, 4)
+    with pytest.raises(ValueError, match="RUN: no stamp that can be"):
+        driver.control(Kind.RUN, late)
 
 
 def test_the_volume_of_the_last_minute_forgets_what_is_older():
