@@ -49,10 +49,13 @@ cdef void on_trade(market_t* m, const instrument_t* i, const event_t* row) noexc
 
 cdef void add_flow(market_t* m, int64_t second, int64_t ticks, int64_t lots, bint sold) noexcept nogil:
     cdef double size = <double> lots
+    cdef double kept
     minute_add(&m.sold if sold else &m.bought, second, size)
     minute_add(&m.worth, second, <double> ticks * size)
     if second > m.flow_second:
-        decay_flow(m, second - m.flow_second)
+        kept = decayed(FLOW_DECAY_1S, second - m.flow_second)
+        m.flow_lots *= kept
+        m.flow_total *= kept
         m.flow_second = second
     m.flow_lots += -size if sold else size
     m.flow_total += size
@@ -62,15 +65,15 @@ cdef void add_flow(market_t* m, int64_t second, int64_t ticks, int64_t lots, bin
     fill_bucket(&m.vpin, lots, sold)
 
 
-cdef void decay_flow(market_t* m, int64_t seconds) noexcept nogil:
-    # By squares: a pause of a day costs seventeen steps.
-    cdef double power = FLOW_DECAY_1S
+cdef double decayed(double base, int64_t seconds) noexcept nogil:
+    # A power by squares: a pause of a day costs seventeen steps.
+    cdef double power = 1.0
     while seconds > 0:
         if seconds & 1:
-            m.flow_lots *= power
-            m.flow_total *= power
-        power *= power
+            power *= base
+        base *= base
         seconds >>= 1
+    return power
 
 
 cdef void fill_bucket(vpin_t* v, int64_t lots, bint sold) noexcept nogil:
@@ -284,7 +287,7 @@ cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogi
     # Every touch moves the order flow and the minute's extremes; mid and spread are sampled once a second.
     cdef int64_t second = ts // SECOND
     cdef double price = mid(m) * <double> i.tick_e8 * 1e-8
-    cdef double change
+    cdef double change, kept
     if price <= 0:
         on_gap(m)
         return
@@ -298,8 +301,9 @@ cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogi
     if m.sampled_mid > 0:
         change = price / m.sampled_mid - 1.0
         # A pause of k seconds counts as k samples of equal variance.
-        m.variance_1s = (DECAY_1S * m.variance_1s
-                         + (1.0 - DECAY_1S) * change * change / <double> (second - m.sampled_second))
+        kept = decayed(DECAY_1S, second - m.sampled_second)
+        m.variance_1s = (kept * m.variance_1s
+                         + (1.0 - kept) * change * change / <double> (second - m.sampled_second))
     m.sampled_mid = price
     m.sampled_second = second
 

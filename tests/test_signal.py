@@ -198,6 +198,16 @@ def test_the_one_second_variance_is_the_ewma_of_squared_returns():
     assert math.isclose(run.markets.market(0)["variance_1s"], expected, rel_tol=1e-12)
 
 
+@pytest.mark.parametrize("pause", [2, 60, 3_600, 86_400])
+def test_a_pause_of_seconds_weighs_as_much_as_they_would_have(pause):
+    # So many returns of the same variance, one a second, or one of all of it at the end: the same.
+    markets = observed([(100 * SECOND, 10_000, 1, 10_002, 1), ((100 + pause) * SECOND, 10_100, 1, 10_102, 1)])
+    decay, expected = 0.5 ** (1 / 60), 0.0
+    for _ in range(pause):
+        expected = decay * expected + (1 - decay) * (10_101 / 10_001 - 1) ** 2 / pause
+    assert math.isclose(markets.market(0)["variance_1s"], expected, rel_tol=1e-9)
+
+
 def test_a_row_without_a_stamp_that_can_be_is_refused_at_every_door():
     bad = [trade(100 * SECOND, 100, 1), trade(-5, 100, 1)]
     with pytest.raises(ValueError, match="row 1 has no stamp that can be: -5 ns"):
