@@ -17,4 +17,5 @@ cdef class JournalWriter:
     cdef object rows_hash          # over every row so far
     cdef object outbox_hash        # over the outbox rows among them
     cdef readonly uint64_t rows
+    cdef bint failed               # a write was: what is in the file ends there, and nothing follows it
     cdef int append(self, const event_t* row) except -1

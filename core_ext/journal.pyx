@@ -47,19 +47,29 @@ cdef class JournalWriter:
         return 0
 
     def flush(self):
-        """Write what is pending as one block."""
+        """Write what is pending as one block.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written whole, now or ever before: what follows a torn block would make damage of it.
+        """
         cdef Py_ssize_t n = self.pending.size
+        if self.failed:
+            raise OSError("journal: an earlier write has failed, and nothing is written after it")
         if n == 0:
             return
         body = bytes(memoryview(self.pending))
         self.chain = hashlib.sha256(self.chain + body).digest()
         self.rows_hash.update(body)
+        self.failed = True
         fields = (MAGIC, n, self.rows, zlib.crc32(body), self.chain)
         head = HEADER.pack(*fields, 0)
         block = HEADER.pack(*fields, zlib.crc32(head)) + body
         written = self.file.write(block)
         if written != len(block):
             raise OSError(f"journal: {written} of {len(block)} bytes written")
+        self.failed = False
         self.rows += n
         self.pending.size = 0
 

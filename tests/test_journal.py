@@ -1,6 +1,7 @@
 """The journal: what is written comes back, a torn tail is trimmed, damage is never unseen."""
 
 import hashlib
+import resource
 import struct
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_only_its_owner_may_read_a_journal(path):
 
 
 # --- torn tails
+
+
+def test_a_full_disk_leaves_a_tail_that_is_torn_and_nothing_is_written_after_it(path):
+    journal = JournalWriter(str(path))
+    journal.add(rows_of(10))
+    journal.flush()
+    journal.add(rows_of(10))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="bytes written"):
+            journal.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    for attempt in (journal.flush, journal.close):
+        with pytest.raises(OSError, match="an earlier write has failed"):
+            attempt()
+    assert read(path) == rows_of(10).tobytes()
+    assert torn_bytes(path) == 1_000 - sizes(10)[-1]
 
 
 def test_a_tail_torn_at_any_byte_is_trimmed_to_the_last_whole_block(path, tmp_path):
