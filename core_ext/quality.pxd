@@ -23,8 +23,8 @@ not closed, and every other row are not judged. All arithmetic is on integers, p
 STALE       Nothing of a stream for longer than its limit while rows of other streams, of any symbol, go on; for bars
             the limit is in intervals and a late bar counts by itself. Trades are never stale: no trade is no fault.
             Every row looks at the streams of its own symbol and, in turn, of one other, so silence is noticed.
-BAD_PRICE   Not positive, more than 2**50 ticks or 1e10, a negative quantity; a bar whose high and low do not hold
-            its open and close, or without an interval.
+BAD_PRICE   Not positive, more than 2**50 ticks or 1e10, a quantity below 0 or above 2**50 lots; a bar whose high and
+            low do not hold its open and close, or without an interval.
 OUTLIER     0.6745 * |x - median| / MAD > threshold (Iglewicz, Hoaglin: How to Detect and Handle Outliers, 1993; the
             constant is the normal's 0.75 quantile) over the stream's last 100 accepted prices without x, from 20 on.
             Median and MAD are exact: the mean of the middle two of an even count. MAD counts as at least one tick and

@@ -109,7 +109,7 @@ cdef inline int64_t doubled_e8(int64_t price_e8) noexcept nogil:
 cdef bint is_bar(const event_t* row) noexcept nogil:
     # Whether high and low hold open and close; all are prices then, because the low and the high are.
     return (row.c > 0 and row.b <= ABSURD_E8 and row.c <= row.a <= row.b and row.c <= row.d <= row.b
-            and row.e >= 0 and 0 < row.f <= LONGEST)
+            and 0 <= row.e <= MAX_STEPS and 0 < row.f <= LONGEST)
 
 
 cdef int lane_of(const event_t* row) noexcept nogil:
@@ -134,9 +134,10 @@ cdef inline bint is_late(const lane_t* stream, int64_t ts) noexcept nogil:
 cdef int64_t price_of(const event_t* row, const instrument_t* i) noexcept nogil:
     # What a row says about the price, twice, 1e-8; 0 when it cannot be true.
     if row.kind == Kind.TRADE:
-        return doubled(2 * row.b, i.tick_e8) if 0 < row.b <= MAX_STEPS and row.c >= 0 else 0
+        return doubled(2 * row.b, i.tick_e8) if 0 < row.b <= MAX_STEPS and 0 <= row.c <= MAX_STEPS else 0
     if row.kind == Kind.TOUCH:
-        if not (0 < row.b <= MAX_STEPS and 0 < row.d <= MAX_STEPS and row.c >= 0 and row.e >= 0):
+        if not (0 < row.b <= MAX_STEPS and 0 < row.d <= MAX_STEPS
+                and 0 <= row.c <= MAX_STEPS and 0 <= row.e <= MAX_STEPS):
             return 0
         return doubled(row.b + row.d, i.tick_e8)
     if row.kind == Kind.MARK or row.kind == Kind.CANDLE_OPEN:
