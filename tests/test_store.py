@@ -138,9 +138,14 @@ def test_a_commit_that_fails_loses_nothing(tmp_path, rows):
     with pytest.raises(OperatorError, match=r"cannot be used \(database or disk is full\)"):
         store.commit()
     assert store.sequence == -1 and store.count("orders") == 0
+    for first in range(300, len(rows), 10):  # for as long as it lasts
+        store.apply(first, rows[first : first + 10])
+        with pytest.raises(OperatorError, match="full"):
+            store.commit()
+    waiting = {name: len(records) for name, records in store._waiting.items()}
     store._file.execute("PRAGMA max_page_count = 100000")
-    store.apply(300, rows[300:])
     store.commit()
+    assert waiting == {name: store.count(name) for name in waiting}
     assert store.digests() == folded(tmp_path / "w", rows)
 
 

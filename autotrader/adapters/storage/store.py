@@ -70,7 +70,8 @@ class Store:
         self.run = run
         self._make: Callable[[], Ledger] = lambda: Ledger(instruments, start_e8)
         self.ledger = self._make()
-        self._waiting: dict[str, list[object]] = {view.name: [] for view in self.ledger.views}
+        # By key: a file that cannot be written for hours lets wait no more records than there are.
+        self._waiting: dict[str, dict[object, object]] = {view.name: {} for view in self.ledger.views}
         self._held = -1  # the sequence number that the file has, as far as we know
         self._row = b""  # the row of that number: a journal that lost its tail and went on is another one
         self._file = self._open(rebuild)
@@ -95,7 +96,7 @@ class Store:
             If the file cannot be written; nothing is lost, and the next commit tries again.
         """
         for view in self.ledger.views:
-            self._waiting[view.name] += view.drain()
+            self._waiting[view.name].update((attrgetter(*view.key)(record), record) for record in view.drain())
         last = self.ledger.next - 1
         with self._transaction():
             moved = self._file.execute(
@@ -104,10 +105,11 @@ class Store:
             if moved.rowcount != 1:
                 raise StateError(say("store.moved", path=self.path))
             for view in self.ledger.views:
-                self._file.executemany(_insert(view), map(attrgetter(*_columns(view)), self._waiting[view.name]))
+                records = self._waiting[view.name].values()
+                self._file.executemany(_insert(view), map(attrgetter(*_columns(view)), records))
         self._held = last
-        for records in self._waiting.values():
-            records.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
 
     def follow(self, journal: Callable[[], Iterable[NDArray[np.void]]]) -> None:
         """Fold what a journal has beyond the file's sequence number, and commit block by block.
@@ -196,8 +198,9 @@ class Store:
 
     def _digest(self, view: View[Any]) -> str:
         found = hashlib.sha256()
-        for values in self._file.execute(f"SELECT * FROM {view.name} ORDER BY {', '.join(view.key)}"):
-            found.update(repr(values).encode())
+        with self._blamed():
+            for values in self._file.execute(f"SELECT * FROM {view.name} ORDER BY {', '.join(view.key)}"):
+                found.update(repr(values).encode())
         return found.hexdigest()
 
     # ------------------------------------------------------------------ opening
@@ -268,8 +271,8 @@ class Store:
     def _restart(self) -> None:
         # The views as the file has them.
         self.ledger = self._make()
-        for records in self._waiting.values():
-            records.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
         self._held, self._row = self._file.execute("SELECT last, row FROM sequence").fetchone()
         for view in self.ledger.views:
             view.load(self.newest(view.name))
