@@ -104,7 +104,7 @@ cdef struct market_t:
     double hour_low
     double hour_close          # of the hour before
     double ranges[HOURS]
-    int64_t hours
+    int64_t hours              # whole ones; -1 in a first one that is not
     # Order flow at the touch (Cont, Kukanov, Stoikov 2014), lots.
     touch_t before
     minute_t touch_flow

@@ -161,6 +161,10 @@ cdef void add_range(market_t* m, double high, double low, double close) noexcept
     # Close an hour: its true range against the close before.
     cdef double top = high
     cdef double bottom = low
+    if m.hours < 0:                            # it was not seen from its beginning
+        m.hours = 0
+        m.hour_close = close
+        return
     if m.hour_close > 0:
         top = max(top, m.hour_close)
         bottom = min(bottom, m.hour_close)
@@ -169,10 +173,11 @@ cdef void add_range(market_t* m, double high, double low, double close) noexcept
     m.hour_close = close
 
 
-cdef void track_hour(market_t* m, int64_t ts, double high, double low, double close) noexcept nogil:
-    # high, low, close since the last call, in the quote coin.
+cdef void track_hour(market_t* m, int64_t since, int64_t ts, double high, double low, double close) noexcept nogil:
+    # high, low, close since a stamp or the last call, in the quote coin.
     cdef int64_t hour = ts // HOUR
     if m.hour == 0:
+        m.hours = -(since % HOUR >= SECOND)
         m.hour = hour
         m.hour_high = high
         m.hour_low = low
@@ -297,7 +302,7 @@ cdef void on_touch(market_t* m, const instrument_t* i, int64_t ts) noexcept nogi
         return
     if m.ask_ticks > m.bid_ticks:
         push_spread(&m.spreads, spread_bps(m))
-    track_hour(m, ts, price, price, price)
+    track_hour(m, ts, ts, price, price, price)
     if m.sampled_mid > 0:
         change = price / m.sampled_mid - 1.0
         # A pause of k seconds counts as k samples of equal variance.
@@ -325,7 +330,7 @@ cdef void on_candle(market_t* m, const instrument_t* i, const event_t* row) noex
         add_range(m, high, low, close)
         m.ranges[(m.hours - 1) % HOURS] /= sqrt(<double> row.f / HOUR)
     else:
-        track_hour(m, row.ts - 1, high, low, close)
+        track_hour(m, row.ts - row.f, row.ts - 1, high, low, close)
         m.sampled_mid = close
 
 

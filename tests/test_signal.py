@@ -177,6 +177,30 @@ def test_minute_bars_gather_to_hours():
     assert market["ranges"][0] == 110.0 - 99.0  # of the first hour: 100 + 9 + 1, 100 + 0 - 1
 
 
+def minute_bars(first, last):
+    rows = []
+    for minute in range(first, last):
+        price = (100 + (minute % 10)) * E8
+        words = {"a": price, "b": price + E8, "c": price - E8, "d": price, "e": 1, "f": MINUTE}
+        rows.append(row(Kind.CANDLE, minute * MINUTE, flags=Flag.F_END | Flag.F_CLOSED, **words))
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize(("first", "hours"), [(1441, 2), (1442, 1), (1500, 1), (1501, 1)])
+def test_an_hour_that_was_not_seen_from_its_beginning_has_no_range(first, hours):
+    # Of fifteen hours in which the market stands still but for the minutes, one that had two of them would be narrow.
+    run = engine()
+    run.feed(minute_bars(first, 1562))
+    market = run.markets.market(0)
+    assert (market["hours"], market["ranges"][0]) == (hours, 110.0 - 99.0)
+
+
+@pytest.mark.parametrize(("first", "hours"), [(0.4, 1), (1, 0), (3_599, 0)])
+def test_an_hour_of_touches_is_whole_from_its_first_second_on(first, hours):
+    touches = [(START + round(at * SECOND), 10_000, 1, 10_002, 1) for at in (first, 3_599.5, 3_600)]
+    assert observed(touches).market(0)["hours"] == hours
+
+
 def book_at(second, mid_ticks, last):
     return depth(second * SECOND, last + 1, last + 1, last, [(mid_ticks - 1, 5)], [(mid_ticks + 1, 5)])
 
