@@ -1,7 +1,7 @@
 """Streaming features, one struct a symbol."""
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
@@ -150,7 +150,7 @@ cdef double vwap(const market_t* m, int64_t now) noexcept nogil:
 cdef int64_t minute_volume_lots(market_t* m, int64_t ts) noexcept nogil:
     # Lots of the last 60 s; candle runs: the last candle's volume a minute; -1 while it is not known.
     if m.interval_ns:
-        return m.bar_lots * 60 // (m.interval_ns // SECOND) if m.ts_last else -1
+        return m.bar_lots * 60 // max(1, m.interval_ns // SECOND) if m.ts_last else -1
     if m.first_second == 0 or ts // SECOND - m.first_second < SECONDS:
         return -1
     roll_seconds(m, ts // SECOND)
@@ -663,8 +663,16 @@ cdef class BarWindow:
         PyMem_Free(self.closes)
 
     cpdef void push(self, double close):
-        """Append a close."""
+        """Append a close.
+
+        Raises
+        ------
+        ValueError
+            If it is no positive number: one of them would be in the volatility for ever.
+        """
         cdef double change
+        if not 0.0 < close < INFINITY:
+            raise ValueError(f"a close is a positive number, not {close}")
         if self.count:
             change = close / self.closes[(self.count - 1) % self.length] - 1.0
             self.weight = self.decay * self.weight + 1.0

@@ -29,7 +29,7 @@ from core_ext.signal import (
     walk_book,
 )
 from core_ext.strategy import Strategy
-from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
+from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind, Reason
 from core_ext.wire import Scanner
 
 SECOND = 1_000_000_000
@@ -266,6 +266,16 @@ def test_the_volume_of_the_last_minute_forgets_what_is_older():
     assert run.markets.market(0)["minute_lots"] == 60
 
 
+@pytest.mark.parametrize("interval", [1, SECOND - 1, SECOND])
+def test_a_bar_of_less_than_a_second_counts_as_one_of_a_second(interval):
+    run = engine()
+    bar = hourly(1, 100 * E8, 100 * E8, 100 * E8)
+    bar["f"], bar["e"] = interval, 1_000
+    run.feed(bar)
+    asked = [run.gate.ask(0, 0, lots, now=HOUR) for lots in (3_000, 3_001)]  # 5 % of sixty times its volume
+    assert (asked[0] == Reason.R3_ORDER_NOTIONAL, asked[1] == Reason.R3_ORDER_NOTIONAL) == (False, True)
+
+
 def test_a_window_knows_returns_and_volatility_of_its_closes():
     window = BarWindow(8, 1.0)
     assert math.isnan(window.deviation())
@@ -275,6 +285,16 @@ def test_a_window_knows_returns_and_volatility_of_its_closes():
     assert math.isnan(window.change(3))
     expected = math.sqrt((0.5 * 0.1**2 + (99.0 / 110.0 - 1.0) ** 2) / 1.5)
     assert math.isclose(window.deviation(), expected, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("close", [0.0, -1.0, math.nan, math.inf])
+def test_a_close_that_is_no_price_never_enters_a_window(close):
+    window = BarWindow(8, 1.0)
+    window.push(100.0)
+    before = window.state()
+    with pytest.raises(ValueError, match="a close is a positive number"):
+        window.push(close)
+    assert window.state() == before
 
 
 @given(closes=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40), bars=st.integers(-1, 14))
