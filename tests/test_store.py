@@ -22,7 +22,7 @@ from autotrader.cli import main
 from autotrader.errors import OperatorError, StateError
 from autotrader.views.ledger import Ledger
 from core_ext.journal import read_journal
-from core_ext.types import Kind
+from core_ext.types import Flag, Kind
 
 RUN = "5e" * 32
 TABLES = {"equity", "positions", "orders", "fills", "payments", "quality", "risk"}
@@ -147,6 +147,15 @@ def test_a_commit_that_fails_loses_nothing(tmp_path, rows):
     store.commit()
     assert waiting == {name: store.count(name) for name in waiting}
     assert store.digests() == folded(tmp_path / "w", rows)
+
+
+def test_a_run_of_more_than_92_billion_is_told_up_to_there(tmp_path):
+    # As the core's own turnover: a sum that leaves 63 bits stays at their end, and fits its column.
+    sides = (Flag.F_END, Flag.F_END | Flag.F_SELL) * 2
+    fills = [row(Kind.FILL, at, 0, side, a=1, c=300_000, d=10**9) for at, side in enumerate(sides)]  # 30 billion each
+    store = opened(tmp_path / "s")
+    store.follow(blocks(np.concatenate([row(Kind.RUN), *fills]), 2))
+    assert {tally.total for tally in store.newest("quality") if tally.measure == "traded_e8"} == {2**63 - 1}
 
 
 def test_two_processes_do_not_write_over_each_other(tmp_path, rows):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from autotrader.views.orders import Order, Orders
-from autotrader.views.view import E8, Row, Scales, View, rounded
+from autotrader.views.view import E8, INT64_MAX, Row, Scales, View, rounded
 from core_ext.types import Flag, Instruments, Kind
 
 __all__ = ["ExecutionQuality", "Figures", "Tally", "bin_of", "bin_top"]
@@ -37,7 +37,7 @@ class Tally:
     key : int
         The venue's code or the histogram's bin; 0 for a plain count or sum.
     total : int
-        Count, or sum in 1e-8.
+        Count, or sum in 1e-8; like the core's sums it stays at the end of 63 bits.
     """
 
     symbol: str
@@ -140,7 +140,8 @@ class ExecutionQuality(View[Tally]):
     # ------------------------------------------------------------------ rows
 
     def _add(self, symbol: str, measure: str, amount: int = 1, key: int = 0) -> None:
-        self._totals[symbol, measure, key] += amount
+        total = self._totals[symbol, measure, key] + amount
+        self._totals[symbol, measure, key] = max(-INT64_MAX, min(total, INT64_MAX))
         self._changed.add((symbol, measure, key))
 
     def _order(self, _sequence: int, row: Row) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core_ext.types import Instruments
 
-__all__ = ["E8", "Row", "Scales", "View", "decode", "rounded"]
+__all__ = ["E8", "INT64_MAX", "Row", "Scales", "View", "decode", "rounded"]
 
 E8 = 10**8
 INT64_MAX = 2**63 - 1
