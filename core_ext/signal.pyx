@@ -742,14 +742,20 @@ cdef class CandleSource:
         return done.array()
 
 
+cdef inline bint is_trade(const event_t* row) noexcept nogil:
+    # Nobody judges a trade before it is part of a bar, and one bad price would be the low of it.
+    return 0 < row.b <= MAX_STEPS and 0 <= row.c <= MAX_STEPS
+
+
 @cython.final
 cdef class CandleBuilder(CandleSource):
     """Candles of every symbol from trades, all closing together at the interval's boundaries.
 
     The bars close when the first row of any kind at or after the boundary arrives; a symbol without a
     trade in the interval has a flat bar at its last close; after sixty intervals without any row it begins anew,
-    since that is a hole in the data and no quiet market. The bar in which the first trade falls began
-    before it and is not given. A bar's open comes with its first trade: nothing is known earlier.
+    since that is a hole in the data and no quiet market. A trade whose price or quantity cannot be is none.
+    The bar in which the first trade falls began before it and is not given. A bar's open comes with its first trade:
+    nothing is known earlier.
 
     Parameters
     ----------
@@ -790,7 +796,7 @@ cdef class CandleBuilder(CandleSource):
         if row.kind == Kind.MARK or row.kind == Kind.MARK_CANDLE or row.kind == Kind.FUNDING \
                 or row.kind == Kind.FILTERS:
             self.out.push()[0] = row[0]
-        if row.kind != Kind.TRADE or row.f:
+        if row.kind != Kind.TRADE or row.f or not is_trade(row):
             return 0
         if self.due == 0:
             self.due = row.ts - row.ts % self.interval_ns + self.interval_ns

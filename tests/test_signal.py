@@ -106,6 +106,14 @@ def test_an_open_is_known_with_the_first_trade_of_its_bar_and_not_before():
     assert [int(o["ts"]) for o in opens] == [30 * SECOND, 75 * SECOND]
 
 
+@pytest.mark.parametrize(("ticks", "lots"), [(0, 1), (-3, 1), (2**50 + 1, 1), (90, -1), (90, 2**50 + 1)])
+def test_a_trade_that_cannot_be_is_no_part_of_a_bar(ticks, lots):
+    trades = [trade(at * MINUTE, 100, 2) for at in (1, 2, 3)]
+    bad = [trade(2 * MINUTE + 1, ticks, lots), trade(2 * MINUTE + 2, ticks, lots)]
+    given_out = [builder().feed(np.concatenate(rows)) for rows in (trades, [*trades[:2], *bad, trades[2]])]
+    assert len(given_out[0]) == 4 and np.array_equal(*given_out)  # three opens and one whole bar
+
+
 def test_trades_outside_the_market_form_no_candle():
     out = builder().feed(np.concatenate([trade(30 * SECOND, 10, 1, market=False), trade(300 * SECOND, 11, 1)]))
     assert Kind.CANDLE not in out["kind"]
