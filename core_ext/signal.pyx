@@ -327,6 +327,7 @@ cdef void on_candle(market_t* m, const instrument_t* i, const event_t* row) noex
     if row.f <= <int64_t> SECONDS * SECOND:
         track_move(&m.move, (row.ts - 1) // SECOND, high, low, close)
     if row.f >= HOUR:
+        m.hours = max(0, m.hours)              # it is whole by itself
         add_range(m, high, low, close)
         m.ranges[(m.hours - 1) % HOURS] /= sqrt(<double> row.f / HOUR)
     else:

@@ -203,6 +203,13 @@ def test_an_hour_that_was_not_seen_from_its_beginning_has_no_range(first, hours)
     assert (market["hours"], market["ranges"][0]) == (hours, 110.0 - 99.0)
 
 
+def test_a_bar_of_an_hour_counts_whatever_was_seen_of_an_hour_before():
+    run = engine()
+    run.feed(np.concatenate([minute_bars(1442, 1450), hourly(26, 110 * E8, 90 * E8, 100 * E8)]))
+    market = run.markets.market(0)
+    assert (market["hours"], market["ranges"][0], market["hour_close"]) == (1, 20.0, 100.0)
+
+
 @pytest.mark.parametrize(("first", "hours"), [(0.4, 1), (1, 0), (3_599, 0)])
 def test_an_hour_of_touches_is_whole_from_its_first_second_on(first, hours):
     touches = [(START + round(at * SECOND), 10_000, 1, 10_002, 1) for at in (first, 3_599.5, 3_600)]
