@@ -43,6 +43,10 @@ cdef inline bint has_price(uint8_t type) noexcept nogil:
     return type == OrderType.LIMIT or type == OrderType.STOP or type == OrderType.TAKE_PROFIT
 
 
+cdef inline bint on_grid(const instrument_t* i, int64_t ticks) noexcept nogil:
+    return i.min_ticks <= ticks <= i.max_ticks and ticks % i.tick_step == 0
+
+
 cdef inline bint closes(const request_t* r) noexcept nogil:
     # Can only close: by its own word, or as the closing side of a leg.
     return (r.reduce_only or r.terms & Term.CLOSE_POSITION or (r.position_side == 1 and r.side == Side.SELL)
@@ -262,15 +266,17 @@ cdef class RiskGate:
         if (r.position_side == 0) == self.account.hedge or (self.account.hedge and r.reduce_only):
             return Reason.R29_NOT_ALLOWED
         if has_price(r.type) and not r.price_match:
-            if not i.min_ticks <= r.price_ticks <= i.max_ticks or r.price_ticks % i.tick_step:
+            if not on_grid(i, r.price_ticks):
                 return Reason.FILTER_PRICE
         elif r.price_ticks != 0 or (r.price_match and not has_price(r.type)):
             return Reason.FILTER_PRICE
+        # What a type does not have would count as its price: a trigger that is none must not pass for one.
         if r.type == OrderType.TRAILING_STOP_MARKET:
-            if not MIN_CALLBACK_E8 <= r.callback_e8 <= MAX_CALLBACK_E8 or r.trigger_ticks:
+            if not MIN_CALLBACK_E8 <= r.callback_e8 <= MAX_CALLBACK_E8 or r.trigger_ticks \
+                    or (r.activate_ticks and not on_grid(i, r.activate_ticks)):
                 return Reason.FILTER_PRICE
-        elif is_conditional(r.type) and (not i.min_ticks <= r.trigger_ticks <= i.max_ticks
-                                         or r.trigger_ticks % i.tick_step):
+        elif r.activate_ticks or r.callback_e8 \
+                or (not on_grid(i, r.trigger_ticks) if is_conditional(r.type) else r.trigger_ticks != 0):
             return Reason.FILTER_PRICE
         if not has_price(r.type) and r.tif != TimeInForce.GTC:
             return Reason.R31_RISK_FAULT

@@ -342,3 +342,21 @@ def test_a_symbol_that_the_exchange_suspends_takes_exits_only():
     machine.feed(tape.said(Kind.STATUS, a=0))
     assert machine.gate.ask(0, BUY, 1, MIDDLE, now=tape.ts) == Reason.R28_SYMBOL_STATUS
     assert machine.gate.ask(0, SELL, 5, now=tape.ts) == Reason.APPROVED
+
+
+# ---------------------------------------------------------------------------------- what has been got past the gate
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"side": SELL, "type": OrderType.LIMIT, "price_ticks": MIDDLE * 9 // 10, "trigger_ticks": MIDDLE},
+        {"side": BUY, "type": OrderType.MARKET, "trigger_ticks": MIDDLE // 2},
+        {"side": BUY, "type": OrderType.MARKET, "callback_e8": E8 // 100},
+        {"side": BUY, "type": STOP, "trigger_ticks": MIDDLE + 9, "activate_ticks": MIDDLE},
+        {"side": BUY, "type": OrderType.TRAILING_STOP_MARKET, "callback_e8": E8 // 100, "activate_ticks": -5},
+    ],
+)
+def test_a_price_that_is_none_of_its_types_is_refused_and_judged_as_none(wish):
+    machine, _, _ = asked_for(lambda desk: desk.order(0, lots=10, **wish))
+    assert machine.desk.last_reason == Reason.FILTER_PRICE
