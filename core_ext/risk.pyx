@@ -4,7 +4,7 @@ The controls keep the numbers of the risk table (R1 to R32) in their reasons. Ea
 integers; ties follow the table: an order exactly at its limit passes, a loss exactly at its limit trips.
 """
 cimport cython
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memmove, memset
 
 from core_ext.account cimport ACCOUNT_SYMBOLS, Account, maintenance_of, max_notional_of, position_t
@@ -45,6 +45,16 @@ cdef inline bint has_price(uint8_t type) noexcept nogil:
 
 cdef inline bint on_grid(const instrument_t* i, int64_t ticks) noexcept nogil:
     return i.min_ticks <= ticks <= i.max_ticks and ticks % i.tick_step == 0
+
+
+cdef inline bint is_stop(uint8_t type) noexcept nogil:
+    # What ends a loss; a take-profit waits for the opposite.
+    return type == OrderType.STOP or type == OrderType.STOP_MARKET or type == OrderType.TRAILING_STOP_MARKET
+
+
+cdef inline bint stands(uint8_t state) noexcept nogil:
+    return state == OrderState.ARMED or state == OrderState.TRIGGERING or state == OrderState.LIVE \
+        or state == OrderState.PARTLY_FILLED
 
 
 cdef inline bint closes(const request_t* r) noexcept nogil:
@@ -532,7 +542,7 @@ cdef class RiskGate:
         return gross == self.gross_worst_e8 and buys == self.net_worst_e8[0] and sells == self.net_worst_e8[1]
 
     cdef bint protected(self, int symbol) noexcept nogil:
-        # Whether stops that can only close cover every leg of the position.
+        # Whether stops that can only close, and that the venue is known to have, cover every leg of the position.
         cdef const order_t* order
         cdef int64_t lots, covered
         cdef int leg, k
@@ -542,8 +552,8 @@ cdef class RiskGate:
             k = self.orders.first[symbol][1 if lots > 0 else 0] if lots else 0
             while k:
                 order = &self.orders.table[k - 1]
-                if is_conditional(order.type) and order.reduce_only and leg_of(order.position_side) == leg \
-                        and order.state != OrderState.PENDING_NEW:
+                if is_stop(order.type) and order.reduce_only and leg_of(order.position_side) == leg \
+                        and stands(order.state):
                     covered += magnitude(lots) if order.terms & Term.CLOSE_POSITION else leaves(order)
                 k = order.next
             if covered < magnitude(lots):

@@ -360,3 +360,29 @@ def test_a_symbol_that_the_exchange_suspends_takes_exits_only():
 def test_a_price_that_is_none_of_its_types_is_refused_and_judged_as_none(wish):
     machine, _, _ = asked_for(lambda desk: desk.order(0, lots=10, **wish))
     assert machine.desk.last_reason == Reason.FILTER_PRICE
+
+
+def unprotected_after(type, *evidence):
+    """Return the reason of an entry 60 s after a protective order was asked for and its evidence came."""
+    trigger = {"trigger_ticks": MIDDLE + 5_000 * (1 if type == OrderType.TAKE_PROFIT_MARKET else -1)}
+    machine, tape = with_position(
+        10, lambda desk: desk.order(0, SELL, type, 10, reduce_only=True, **trigger), unprotected_ns=3 * SECOND
+    )
+    machine.feed(tape.touch())
+    for kind, words in evidence:
+        machine.feed(tape.said(kind, a=client_id(1), **words))
+    machine.feed(np.concatenate([tape.mark(MIDDLE, 60 * SECOND), tape.touch()]))
+    machine.desk.submit(0, BUY, 1, MIDDLE)
+    return machine.desk.last_reason
+
+
+def test_a_stop_that_the_venue_has_protects_a_position_and_a_take_profit_or_a_doubtful_stop_does_not():
+    new, lost = (Kind.ALGO, {"b": int(AlgoStatus.ALGO_NEW)}), (Kind.LOST, {"b": int(Kind.ORDER)})
+    assert unprotected_after(STOP, new) == Reason.APPROVED
+    assert unprotected_after(OrderType.TAKE_PROFIT_MARKET, new) == Reason.R26_UNPROTECTED
+    assert unprotected_after(STOP) == Reason.R26_UNPROTECTED
+    machine, tape = with_position(10, stop(10, MIDDLE - 5_000, reduce_only=True), unprotected_ns=3 * SECOND)
+    machine.feed(np.concatenate([tape.touch(), tape.touch()]))
+    machine.feed(tape.said(lost[0], a=client_id(1), **lost[1]))
+    machine.feed(np.concatenate([tape.mark(MIDDLE, 60 * SECOND), tape.touch()]))
+    assert machine.gate.watching(0)["unprotected"] > 0
