@@ -277,12 +277,14 @@ cdef class Desk:
         """
         cdef const instrument_t* i
         cdef int64_t held
+        cdef int side
         if not 0 <= symbol < self.instruments.size or not 0 <= leg <= 1:
             raise IndexError(symbol)
         i = &self.instruments.data[symbol]
         held = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        side = (Side.BUY if leg else Side.SELL) if self.account.hedge else Side.SELL if held > 0 else Side.BUY
         lots = min(lots + (i.lot_step - lots % i.lot_step) % i.lot_step, max(lots, magnitude(held)))
-        return self.submit(symbol, Side.SELL if held > 0 else Side.BUY,
+        return self.submit(symbol, side,
                            min(lots, i.max_market_lots - i.max_market_lots % i.lot_step), 0, TimeInForce.GTC,
                            not self.account.hedge, limiting,
                            (PositionSide.SHORT if leg else PositionSide.LONG) if self.account.hedge else 0)

@@ -386,3 +386,11 @@ def test_a_stop_that_the_venue_has_protects_a_position_and_a_take_profit_or_a_do
     machine.feed(tape.said(lost[0], a=client_id(1), **lost[1]))
     machine.feed(np.concatenate([tape.mark(MIDDLE, 60 * SECOND), tape.touch()]))
     assert machine.gate.watching(0)["unprotected"] > 0
+
+
+@pytest.mark.parametrize("leg", [0, 1])
+def test_closing_a_leg_that_is_flat_opens_nothing(leg):
+    machine, tape, _ = asked_for(nothing)
+    machine.feed(tape.said(Kind.SETTING, a=int(Setting.HEDGE_MODE), b=1))
+    assert machine.desk.close(0, leg, 5) == 0
+    assert machine.desk.last_reason == Reason.NOTHING_TO_REDUCE
