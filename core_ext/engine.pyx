@@ -539,10 +539,11 @@ cdef class Engine:
         return 0
 
     cdef int fail(self, object error) except -1:
+        # What could open more is taken back; the stops stay, for nobody else looks after what is open now.
         self.failed = True
         self.failure = error
         self.desk.post(Kind.STRATEGY_FAILED, 0)
-        self.desk.cancel_all()
+        self.desk.cancel_all(-1, True)
         return 0
 
     # ------------------------------------------------------------------ Python face

@@ -323,6 +323,16 @@ def test_a_strategy_that_raises_is_disabled_and_its_orders_are_cancelled():
     assert machine.strategy.seen == 3
 
 
+def test_the_stop_of_a_strategy_that_raises_stays():
+    protect = lambda desk: desk.order(  # noqa: E731
+        0, SELL, OrderType.STOP_MARKET, 10, trigger_ticks=MIDDLE - 5_000, reduce_only=True
+    )
+    machine, tape = with_position(10, protect, stumble)
+    asked = machine.feed(np.concatenate([tape.touch(), tape.touch(), tape.touch()]))
+    assert machine.failed
+    assert of(asked, Kind.CANCEL)["a"].tolist() == [client_id(2)]
+
+
 def test_a_strategy_that_raises_does_so_identically_on_replay(tmp_path):
     tape = Tape()
     rows = np.concatenate([failing_rows(tape), tape.mark(MIDDLE), tape.touch()])
