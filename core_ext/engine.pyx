@@ -240,25 +240,25 @@ cdef class Engine:
         m.mark_e8 = mark_e8
         m.ts_mark = self.desk.now
         self.account.set_mark(symbol, mark_e8)
-        if self.account.margins[symbol].open_orders or self.gate.watched[symbol].worst_e8 or self.account.holds(symbol):
+        if self.account.margins[symbol].open_orders or self.gate.watched[symbol].worst_e8 \
+                or self.account.holds(symbol) or self.near[symbol]:
             self.gate.update(symbol, self.desk.now)
             return self.guard(symbol)
         return 0
 
     cdef int guard(self, int symbol) except -1:
         # R9 and R10: say so when liquidation comes near; when it comes nearer, make the position smaller, half of it a
-        # second, before the exchange does.
+        # second (of both legs at once: each may be what balances the other), before the exchange does.
         cdef int64_t lots, distance
         cdef int leg
-        cdef bint near = False
+        cdef bint near = False, due = self.desk.now - self.reduced[symbol] >= SECOND
         for leg in range(2):
             lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
             if lots == 0:
                 continue
             distance = self.gate.liquidation_distance_e8(symbol, leg)
             near |= distance < self.gate.limits.liquidation_alarm_e8
-            if self.gate.killed or not self.gate.must_reduce(distance) \
-                    or self.desk.now - self.reduced[symbol] < SECOND:
+            if self.gate.killed or not due or not self.gate.must_reduce(distance):
                 continue
             self.reduced[symbol] = self.desk.now
             self.alarm(Alarm.FORCED_REDUCTION, symbol)

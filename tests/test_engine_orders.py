@@ -394,3 +394,23 @@ def test_closing_a_leg_that_is_flat_opens_nothing(leg):
     machine.feed(tape.said(Kind.SETTING, a=int(Setting.HEDGE_MODE), b=1))
     assert machine.desk.close(0, leg, 5) == 0
     assert machine.desk.last_reason == Reason.NOTHING_TO_REDUCE
+
+
+def test_a_forced_reduction_takes_from_both_legs_in_the_same_second():
+    machine, tape, _ = asked_for(nothing, **WIDE | {"margin_reduce_e8": 1_000_000})
+    machine.feed(tape.said(Kind.SETTING, a=int(Setting.HEDGE_MODE), b=1))
+    machine.feed(tape.said(Kind.FILL, a=90, b=1, c=MIDDLE, d=200))
+    machine.feed(tape.said(Kind.FILL, flags=Flag.F_END | Flag.F_SELL | Flag.F_SHORT, a=91, b=2, c=MIDDLE, d=100))
+    rows = of(machine.feed(tape.mark(MIDDLE)), Kind.ORDER)
+    assert [(int(one["c"]), bool(one["flags"] & Flag.F_SHORT)) for one in rows] == [(100, False), (50, True)]
+    assert len(of(machine.feed(tape.mark(MIDDLE, SECOND // 2)), Kind.ORDER)) == 0
+
+
+def test_a_second_position_near_liquidation_says_so_as_the_first_did():
+    machine, tape = with_position(200, **WIDE | {"liquidation_alarm_e8": 20_000_000})
+    sold = {"flags": Flag.F_END | Flag.F_SELL, "b": 2, "c": MIDDLE}
+    assert Alarm.LIQUIDATION_NEAR in machine.feed(tape.mark(620_000))["a"]
+    machine.feed(tape.said(Kind.FILL, a=98, d=200, **sold | {"c": 620_000}))
+    machine.feed(tape.mark(620_000))
+    machine.feed(tape.said(Kind.FILL, a=97, b=3, c=620_000, d=200))
+    assert Alarm.LIQUIDATION_NEAR in machine.feed(tape.mark(620_000))["a"]
