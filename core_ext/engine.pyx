@@ -22,6 +22,7 @@ import hashlib
 cdef int64_t SECOND = 1000000000
 cdef int64_t LATEST_NS = (<int64_t> 1) << 62
 cdef int64_t STALE_MARK_NS = 2000000000
+cdef int64_t ON_ITS_WAY_NS = 6000000000     # a request is good for 5 s at the venue, and clocks differ by up to one
 cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-ups; strategies number theirs from 0
 cdef int64_t WITHDRAW = -2
 cdef int EVIDENCE[16]                       # by kind, from ACCEPTED on; what is not here is told apart before
@@ -327,7 +328,8 @@ cdef class Engine:
         return self.watch()
 
     cdef int on_answer(self, const event_t* row) except -1:
-        # What the venue says about one of our orders.
+        # What the venue says about one of our orders. That it has none of it proves nothing while the order may still
+        # be on its way: an unknown one is asked for again.
         cdef order_t* order = self.orders.find(row.a)
         cdef bint ended
         if order == NULL:
@@ -342,7 +344,9 @@ cdef class Engine:
             self.on_lost(order, row)
         elif row.kind == Kind.ACCEPTED:
             self.on_accepted(order, row)
-        else:
+        elif row.kind > Kind.ABSENT:
+            self.orders.illegal += 1
+        elif row.kind != Kind.ABSENT or self.desk.now - order.created > ON_ITS_WAY_NS:
             self.orders.on_evidence(order, EVIDENCE[row.kind - Kind.ACCEPTED], row.ts)
         self.gate.update(row.symbol, self.desk.now)
         if self.outlives(order) and not self.withdrawing:

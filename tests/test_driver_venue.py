@@ -144,10 +144,11 @@ def test_an_amendment_reaches_the_venue_and_comes_back(tmp_path):
     ("what", "end", "asked"), [("lost, carried out", "LIVE", False), ("lost, not carried out", "REJECTED_", True)]
 )
 def test_only_the_venue_ends_an_order_whose_answer_was_lost(tmp_path, what, end, asked):
-    # What was carried out tells it by itself; of what was not, the venue says so when it is asked.
+    # What was carried out tells it by itself; of what was not, the venue says so when it is asked, and is believed once
+    # the request is too old to arrive.
     first = int(Tape().opening["ts"][-1]) + SECOND
     faults = Faults([(0, first + SECOND, what, 1.0, 0)])
-    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), None, None, None, faults=faults)
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), *[None] * 8, faults=faults)
     kinds = {Kind(int(kind)) for block in read_journal(run.path) for kind in block.array()["kind"]}
     assert Kind.LOST in kinds
     assert (Kind.QUERY in kinds) == asked
@@ -182,13 +183,13 @@ def test_a_venue_that_is_silent_is_asked_once_a_second_and_no_more(tmp_path, wha
 
 def test_an_order_that_never_arrived_is_counted_by_the_venues_code(tmp_path):
     faults = Faults([(0, moment(1) + SECOND // 2, "lost, not carried out", 1.0, 0)])
-    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), *[None] * 3, faults=faults)
+    run = Run(tmp_path, lambda desk: desk.submit(0, BUY, 5, MIDDLE - 3), *[None] * 8, faults=faults)
     found = Ledger(run.engine.instruments, EQUITY)
     for block in read_journal(run.path):
         found.apply(found.next, block.array())
     (order,) = found.orders.rows()
     assert (order.state, order.code) == ("REJECTED", -2013)
-    assert found.quality.figures().rejected["reject_code"] == {-2013: 1}
+    assert found.quality.figures().rejected["reject_code"] == {-2013: asked(run, Kind.ABSENT)}
 
 
 @pytest.mark.parametrize("what", ["lost, carried out", "lost, not carried out"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import E8
+from builders import E8, row
 from test_engine import (
     BUY,
     EQUITY,
@@ -235,7 +235,7 @@ def test_the_venue_is_asked_once_a_second_and_nothing_is_ever_sent_again():
     ("kind", "words", "end"),
     [
         (Kind.ACCEPTED, {"b": 4}, "LIVE"),
-        (Kind.ABSENT, {}, "REJECTED_"),
+        (Kind.ABSENT, {}, "UNKNOWN"),  # it may be on its way yet
         (Kind.CANCELED, {"b": 5}, "CANCELLED"),
         (Kind.FILL, {"b": 1, "c": MIDDLE - 5, "d": 5}, "FILLED"),
     ],
@@ -244,7 +244,23 @@ def test_only_the_venue_says_what_became_of_it(kind, words, end):
     machine, tape, timer = lost()
     machine.feed(tape.said(kind, a=client_id(1), **words))
     assert state(machine) == end
-    assert len(machine.feed(tape.said(Kind.TIMER, a=int(timer["a"])))) == 0  # there is nothing left to ask
+    asked = machine.feed(tape.said(Kind.TIMER, a=int(timer["a"])))
+    assert kinds(asked) == (["QUERY", "SET_TIMER"] if end == "UNKNOWN" else [])  # else there is nothing left to ask
+
+
+def test_an_order_is_absent_once_its_request_is_too_old_to_arrive():
+    machine, _, _ = lost()
+    created = machine.orders.order(client_id(1))["created"]
+    machine.feed(row(Kind.ABSENT, created + 6 * SECOND, a=client_id(1)))
+    assert (state(machine), machine.orders.exposure(0, BUY)["lots"]) == ("UNKNOWN", 5)
+    machine.feed(row(Kind.ABSENT, created + 6 * SECOND + 1, a=client_id(1)))
+    assert (state(machine), machine.orders.exposure(0, BUY)["lots"]) == ("REJECTED_", 0)
+
+
+def test_an_answer_of_a_kind_that_is_none_changes_nothing():
+    machine, tape, _ = asked_for(order(BUY, 5, MIDDLE - 5), nothing)
+    machine.feed(tape.said(Kind.ABSENT + 10, a=client_id(1)))
+    assert (state(machine), machine.orders.illegal) == ("PENDING_NEW", 1)
 
 
 # ---------------------------------------------------------------------------------- force
