@@ -452,7 +452,7 @@ cdef class Engine:
             self.gate.watched[row.symbol].headroom[1] = row.b
             self.gate.watched[row.symbol].headroom_ts = row.ts
         elif row.kind == Kind.USAGE:
-            self.gate.use_weight(row.a, row.b)
+            self.gate.use_weight(row.a, row.b, self.desk.now)
         return 0
 
     cdef int ask_unknown(self) except -1:

@@ -204,6 +204,7 @@ cdef class RiskGate:
     cdef int64_t highest_e8                # of those that count
     cdef readonly int64_t paused_until     # loss-rate breaker
     cdef readonly int64_t weight           # used of the exchange's request weight
+    cdef int64_t weight_minute             # in which: with the next the exchange counts anew
     cdef readonly int64_t weight_limit
     cdef readonly int64_t peak_e8          # of the equity, moved by transfers
     cdef readonly int64_t equity_seen_e8   # at the last look

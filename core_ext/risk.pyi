@@ -135,8 +135,8 @@ class RiskGate:
     def judge_by(self, quality: Quality) -> None:
         """Refuse or reduce entries by the quality of a symbol's data."""
 
-    def use_weight(self, weight: int, limit: int) -> None:
-        """Tell how much of the exchange's request weight is used in this minute."""
+    def use_weight(self, weight: int, limit: int, now: int) -> None:
+        """Tell how much of the exchange's request weight is used in the minute of ``now`` (ns)."""
 
     def ended(self, client_id: int, now: int) -> int:
         """Count how an order ended, for the message-quality ratios; return 0 fine, 1 alarm, 2 stop."""

@@ -351,7 +351,8 @@ cdef class RiskGate:
             return Reason.R14_REPEATED
         if self.quality_level == 2 and self.judge_quality(now) == 2:
             return Reason.R13_MESSAGE_QUALITY
-        if self.weight_limit and self.weight >= part_e8(self.weight_limit, self.limits.weight_share_e8):
+        if self.weight_limit and now // MINUTE == self.weight_minute \
+                and self.weight >= part_e8(self.weight_limit, self.limits.weight_share_e8):
             return Reason.R12_WEIGHT
         if not self.fresh(m, now):
             return Reason.R18_STALE_DATA
@@ -1053,9 +1054,10 @@ cdef class RiskGate:
         """Refuse or reduce entries by the quality of a symbol's data."""
         self.quality = quality
 
-    def use_weight(self, int64_t weight, int64_t limit):
-        """Tell how much of the exchange's request weight is used in this minute."""
+    def use_weight(self, int64_t weight, int64_t limit, int64_t now):
+        """Tell how much of the exchange's request weight is used in the minute of ``now`` (ns)."""
         self.weight = weight
+        self.weight_minute = now // MINUTE
         self.weight_limit = limit
 
     def ended(self, uint64_t client_id, int64_t now):
@@ -1120,7 +1122,7 @@ cdef class RiskGate:
         """Return what the state hash covers."""
         return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.armed,
                 self.halted, self.killed, self.day_lost, self.quality_level, self.tripped, self.ladder,
-                self.paused_until, self.weight, self.weight_limit, self.last_intent,
+                self.paused_until, self.weight, self.weight_minute, self.weight_limit, self.last_intent,
                 self.account_rate.level_ns, self.account_rate.ts, self.strategy_rate.level_ns, self.strategy_rate.ts,
                 self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),
                 [self.sizes[k] for k in range(TYPICAL)], [(self.peak_slots[k], self.peaks[k])

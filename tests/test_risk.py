@@ -8,7 +8,7 @@ from builders import E8, limits, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import account as plain_account
-from plain.risk import DAY, SECOND, Gate, Held, Request
+from plain.risk import DAY, MINUTE, SECOND, Gate, Held, Request
 
 from core_ext.account import Account
 from core_ext.orders import Orders
@@ -422,6 +422,16 @@ def test_a_reduce_only_exit_beside_plain_ones_cannot_turn_the_position_past_its_
     while pair.ids:
         pair.fill(0, cap)
     assert abs(pair.account.position(0)["lots"]) <= cap
+
+
+def test_the_request_weight_of_a_minute_says_nothing_of_the_next():
+    pair = Pair(LOOSE["R3"])
+    pair.gate.use_weight(1_920, 2_400, pair.now)
+    left = MINUTE - pair.now % MINUTE
+    asked = {
+        after: pair.gate.ask(0, 0, 10, TICKS[0], now=pair.now + after, hold=False) for after in (0, left - 1, left)
+    }
+    assert [reason == Reason.R12_WEIGHT for reason in asked.values()] == [True, True, False]
 
 
 def test_the_usual_size_counts_an_amended_order_once():

@@ -15,7 +15,7 @@ from builders import E8, limits, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import account as plain
-from plain.risk import DAY, LONG, SECOND, SHORT, Gate, Request
+from plain.risk import DAY, LONG, MINUTE, SECOND, SHORT, Gate, Request
 
 from core_ext.account import Account
 from core_ext.orders import Orders
@@ -340,8 +340,8 @@ class Walk:
             self.granted[symbol] = list(lots)
 
     def use_weight(self, used):
-        self.twin.weight = used, 2_400
-        self.gate.use_weight(used, 2_400)
+        self.twin.weight = used, 2_400, self.now // MINUTE
+        self.gate.use_weight(used, 2_400, self.now)
 
     def reopen(self):
         """End whatever keeps entries from being taken, but for a kill."""

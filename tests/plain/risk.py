@@ -118,7 +118,7 @@ class Gate:
     sent: list = field(default_factory=list)  # stamps of every approved order
     entries: list = field(default_factory=list)  # (stamp, request, amends) of those that were no exits
     told: list = None
-    weight: tuple = (0, 0)  # used, and the limit
+    weight: tuple = (0, 0, 0)  # used, the limit, and the minute of both
     armed: bool = True
     halted: bool = False
     killed: bool = False
@@ -206,7 +206,7 @@ class Gate:
             (Reason.R29_NOT_ALLOWED, lambda: not self.limits["sides"] & (2 if request.side else 1)),
             (Reason.R19_UNKNOWN_ORDERS, lambda: self.is_in_doubt(symbol)),
             (Reason.R14_REPEATED, lambda: self.told[symbol].disabled[request.side]),
-            (Reason.R12_WEIGHT, lambda: self.is_heavy()),
+            (Reason.R12_WEIGHT, lambda: self.is_heavy(now)),
             (Reason.R18_STALE_DATA, lambda: self.is_stale(request.symbol, now)),
             (Reason.R7_LEVERAGE, lambda: self.account.leverage[symbol] > self.limits["max_leverage"]),
             (Reason.R31_RISK_FAULT, lambda: self.cannot_be_judged(request)),
@@ -321,9 +321,11 @@ class Gate:
         unknown = [held.request.symbol for held in self.held if held.state == "unknown"]
         return symbol in unknown or len(unknown) > self.limits["max_unknown"]
 
-    def is_heavy(self):
-        used, most = self.weight
-        return most > 0 and used >= booked(Fraction(most * self.limits["weight_share_e8"], E8))
+    def is_heavy(self, now):
+        used, most, minute = self.weight
+        return (
+            now // MINUTE == minute and most > 0 and used >= booked(Fraction(most * self.limits["weight_share_e8"], E8))
+        )
 
     # ------------------------------------------------------------------ sizes
 

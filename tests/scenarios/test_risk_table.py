@@ -1106,7 +1106,7 @@ class World:
         if "crossed_ago" in given or "wide_ago" in given:
             self.judge_data()
         if "weight" in given:
-            self.gate.use_weight(given["weight"], 2400)
+            self.gate.use_weight(given["weight"], 2400, self.now)
         if given.get("headroom"):
             lots = int(Decimal(given["headroom"]) * 1000)
             self.gate.tell(BTC, headroom=(lots, lots), now=self.now - seconds(given.get("headroom_age", 0)))
