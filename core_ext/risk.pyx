@@ -834,10 +834,18 @@ cdef class RiskGate:
             self.allow()
 
     cdef void allow(self) noexcept nogil:
-        cdef int k
+        # What has disabled a symbol has been looked at: it does not count a second time.
+        cdef watch_t* w
+        cdef int k, side
         self.day_lost = False
         for k in range(self.instruments.size):
-            self.watched[k].disabled[0] = self.watched[k].disabled[1] = False
+            w = &self.watched[k]
+            if w.disabled[0] or w.disabled[1]:
+                w.trip_count = 0
+            for side in range(2):
+                if w.disabled[side]:
+                    w.entry_count[side] = 0
+                w.disabled[side] = False
 
     cdef int watch(self, int64_t now) noexcept nogil:
         # Update the loss limits from the equity; returns one bit an alarm that is new.

@@ -434,6 +434,14 @@ def test_the_request_weight_of_a_minute_says_nothing_of_the_next():
     assert [reason == Reason.R12_WEIGHT for reason in asked.values()] == [True, True, False]
 
 
+def test_what_an_operator_has_looked_at_disables_a_symbol_no_second_time():
+    pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"repeated_entries": 2})
+    enter = lambda k: pair.gate.ask(0, 0, 20 + k, TICKS[0] - k, now=pair.now)  # noqa: E731
+    assert [enter(k) for k in range(3)] == [Reason.APPROVED, Reason.APPROVED, Reason.R14_REPEATED]
+    pair.gate.command(int(Command.ALLOW))
+    assert [enter(k) for k in range(3, 6)] == [Reason.APPROVED, Reason.APPROVED, Reason.R14_REPEATED]
+
+
 def test_the_usual_size_counts_an_amended_order_once():
     pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"fat_finger_e8": 5 * E8, "order_burst": 60})
     pair.ask(Request(0, 0, 100, TICKS[0] - 1))
