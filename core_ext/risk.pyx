@@ -190,7 +190,7 @@ cdef class RiskGate:
             self.update(r.symbol, now)
             reason = self.check(&r, now)
             if reason == Reason.APPROVED:          # while the old order is away, or the position would count it twice
-                self.count_order(&r, closes(&r), now)
+                self.count_order(&r, self.shrinks(&r), now)
             self.orders.recount(order)
         if reason == Reason.APPROVED:
             self.fill_approved(&r, now, out)

@@ -442,6 +442,17 @@ def test_what_an_operator_has_looked_at_disables_a_symbol_no_second_time():
     assert [enter(k) for k in range(3, 6)] == [Reason.APPROVED, Reason.APPROVED, Reason.R14_REPEATED]
 
 
+def test_an_exit_is_amended_when_all_of_the_equity_is_gone():
+    pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"])
+    pair.account.fill(0, 50, TICKS[0], 0)
+    assert pair.gate.ask(0, 1, 50, TICKS[0], now=pair.now) == Reason.APPROVED
+    client_id = EPOCH << 32 | 1
+    pair.orders.evidence(client_id, ACCEPTED)
+    pair.account.pay_funding(0, -pair.account.equity())
+    assert pair.account.equity() == 0
+    assert pair.gate.ask_amend(client_id, TICKS[0] - 1, 50, now=pair.now) == Reason.APPROVED
+
+
 def test_the_usual_size_counts_an_amended_order_once():
     pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"fat_finger_e8": 5 * E8, "order_burst": 60})
     pair.ask(Request(0, 0, 100, TICKS[0] - 1))

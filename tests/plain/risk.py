@@ -159,7 +159,7 @@ class Gate:
         del self.held[at]
         reason = self.verdict(request, now, amends=True)
         if reason == Reason.APPROVED:
-            self.count(request, now, request.can_only_close, amends=True)
+            self.count(request, now, self.is_exit(request), amends=True)
             held.asked = (ticks, lots)
         self.held.insert(at, held)
         return reason
