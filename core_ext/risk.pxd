@@ -28,7 +28,7 @@ cdef enum:
     ENTRY_PLACES = 64          # most entries of one side in ten minutes that can be counted
     TYPICAL = 50               # orders whose median size is what is usual
     CHASES = 64                # intents whose re-pricing is remembered
-    REPRICES = 16
+    REPRICES = 64
     LOSS_SLOTS = 30            # of ten seconds: the five minutes of the loss-rate breaker
     QUALITY_MINUTES = 10
 

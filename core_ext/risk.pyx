@@ -662,6 +662,8 @@ cdef class RiskGate:
                     changes += 1
                 if now - chase.ts[(chase.count - 1 - k) % REPRICES] <= MINUTE:
                     first = chase.ticks[(chase.count - 1 - k) % REPRICES]
+            if chase.count >= REPRICES and now - chase.ts[chase.count % REPRICES] <= MINUTE:
+                return Reason.R2_CHASE             # where it began a minute ago is forgotten
             ticks = self.hold_ticks(r)
             if changes >= self.limits.max_reprices \
                     or (first and not no_more(magnitude(ticks - first), E8, first, self.limits.max_drift_e8)):

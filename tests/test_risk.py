@@ -453,6 +453,30 @@ def test_an_exit_is_amended_when_all_of_the_equity_is_gone():
     assert pair.gate.ask_amend(client_id, TICKS[0] - 1, 50, now=pair.now) == Reason.APPROVED
 
 
+@pytest.mark.parametrize("per_reprice", [1, 10])
+def test_a_chase_drifts_no_further_than_its_limit_in_a_minute_however_often_it_moves(per_reprice):
+    pair = Pair(
+        LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"max_reprices": 15, "order_burst": 400, "orders_per_minute": 300}
+    )
+    first = TICKS[0] - 1_500  # the drift limit of one percent is 1,985 ticks
+    assert pair.gate.ask(0, 0, 100, first, now=pair.now, intent=1) == Reason.APPROVED
+    client_id = EPOCH << 32 | 1
+    pair.orders.evidence(client_id, ACCEPTED)
+    reached = first
+    for _ in range(300):
+        pair.now += SECOND // 2 - 1
+        for symbol in range(2):
+            pair.show(symbol, MARK[symbol])
+        ticks = reached + per_reprice * 5
+        if (
+            pair.now - NOON <= MINUTE
+            and pair.gate.ask_amend(client_id, ticks, 100, now=pair.now, intent=1) == Reason.APPROVED
+        ):
+            pair.orders.amended(client_id, ticks, 100)
+            reached = ticks
+    assert 0 < reached - first <= first // 100
+
+
 def test_the_usual_size_counts_an_amended_order_once():
     pair = Pair(LOOSE["R3"] | LOOSE["R5"] | LOOSE["R6"] | {"fat_finger_e8": 5 * E8, "order_burst": 60})
     pair.ask(Request(0, 0, 100, TICKS[0] - 1))
