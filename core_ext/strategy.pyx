@@ -178,15 +178,20 @@ cdef class Desk:
     def batch(self, orders):
         """Ask for several orders at once, each a dict of ``order``'s arguments; return their client ids.
 
-        Each is judged with those before it held. What is approved travels together, as the exchange's batch.
+        Each is judged with those before it held. What is approved travels together, as the exchange's batch: its order
+        rows are one run, which the last of them ends.
         """
         cdef Py_ssize_t k, first = self.outbox.size
         cdef event_t* row
+        cdef event_t* last = NULL
         ids = [self.order(**fields) for fields in orders]
-        for k in range(first, self.outbox.size - 1):
+        for k in range(first, self.outbox.size):
             row = self.outbox.data + k
             if row.kind == Kind.ORDER or row.kind == Kind.ORDER_TERMS:
                 row.flags &= ~<int> Flag.F_END
+                last = row
+        if last != NULL:
+            last.flags |= Flag.F_END
         return ids
 
     cdef uint64_t send(self, const request_t* r) except? 0:

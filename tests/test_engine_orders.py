@@ -78,7 +78,7 @@ def test_a_batch_is_one_run_of_rows_and_each_order_is_judged_after_those_before_
     _, _, rows = asked_for(lambda desk: ids.extend(desk.batch(wants)))
     assert ids == [client_id(1), client_id(2), 0]  # 24 lots would pass the 20 of the symbol
     assert kinds(rows[-3:]) == ["ORDER", "ORDER", "REFUSED"]
-    assert [bool(flags & Flag.F_END) for flags in rows[-3:]["flags"]] == [False, False, True]
+    assert [bool(flags & Flag.F_END) for flags in rows[-3:]["flags"]] == [False, True, True]
 
 
 def test_the_short_leg_is_named_on_the_row():
