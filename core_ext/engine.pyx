@@ -368,6 +368,8 @@ cdef class Engine:
         order.venue_id = row.b
         if order.state == OrderState.FILLED:
             return 0
+        if order.price_match:
+            self.orders.on_priced(order, row.c)
         if order.terms & Term.CLOSE_POSITION:
             self.orders.on_sized(order, row.d, row.ts)     # known from the trigger on
         self.orders.on_evidence(order, Evidence.E_ACCEPTED, row.ts)

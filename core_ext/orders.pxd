@@ -105,6 +105,7 @@ cdef class Orders:
     cdef bint on_evidence(self, order_t* order, int evidence, int64_t ts) noexcept nogil
     cdef bint on_fill(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil
     cdef bint on_amended(self, order_t* order, int64_t price_ticks, int64_t lots, int64_t ts) noexcept nogil
+    cdef void on_priced(self, order_t* order, int64_t price_ticks) noexcept nogil
     cdef bint on_sized(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil
     cdef order_t* known(self, uint64_t client_id, int64_t price_ticks, int64_t lots) except NULL
     cdef void recount(self, order_t* order) noexcept nogil

@@ -180,6 +180,13 @@ cdef class Orders:
         self.recount(order)
         return self.on_evidence(order, E_FULL, ts) if order.filled >= lots else True
 
+    cdef void on_priced(self, order_t* order, int64_t price_ticks) noexcept nogil:
+        # Of an order whose price the venue sets and tells when it takes it.
+        if order.price_ticks or price_ticks <= 0 or is_terminal(order.state):
+            return
+        order.price_ticks = order.hold_ticks = price_ticks
+        self.recount(order)
+
     cdef bint on_sized(self, order_t* order, int64_t lots, int64_t ts) noexcept nogil:
         # Of a close position order, whose quantity the venue tells at its trigger.
         if order.lots or lots <= 0 or is_terminal(order.state):

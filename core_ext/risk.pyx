@@ -626,16 +626,18 @@ cdef class RiskGate:
         return self.check_headroom(r, now, &self.markets.data[r.symbol])
 
     cdef bint crosses_own(self, const request_t* r) noexcept nogil:
-        # R16: an order of ours rests where this one would take. A market order reaches at least the touch.
+        # R16: an order of ours rests where this one would take. A market order reaches at least the touch; one whose
+        # price the venue sets counts at what is held for it until the venue has told the price.
         cdef const order_t* order
-        cdef int64_t ticks = self.hold_ticks(r)
+        cdef int64_t ticks = self.hold_ticks(r), resting
         cdef int k = self.orders.first[r.symbol][1 - r.side]
         if is_conditional(r.type):
             return False
         while k:
             order = &self.orders.table[k - 1]
-            if order.price_ticks and (not is_conditional(order.type) or order.triggered) \
-                    and (order.price_ticks <= ticks if r.side == Side.BUY else order.price_ticks >= ticks):
+            resting = order.hold_ticks if order.price_match and not order.price_ticks else order.price_ticks
+            if resting and (not is_conditional(order.type) or order.triggered) \
+                    and (resting <= ticks if r.side == Side.BUY else resting >= ticks):
                 return True
             k = order.next
         return False

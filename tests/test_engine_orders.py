@@ -30,6 +30,7 @@ from core_ext.types import (
     Kind,
     OrderType,
     PositionSide,
+    PriceMatch,
     Reason,
     Setting,
     Term,
@@ -430,3 +431,17 @@ def test_a_second_position_near_liquidation_says_so_as_the_first_did():
     machine.feed(tape.mark(620_000))
     machine.feed(tape.said(Kind.FILL, a=97, b=3, c=620_000, d=200))
     assert Alarm.LIQUIDATION_NEAR in machine.feed(tape.mark(620_000))["a"]
+
+
+def test_an_order_whose_price_the_venue_sets_is_ones_own_like_any_other():
+    match = {"price_match": PriceMatch.QUEUE}
+    machine, tape, _ = asked_for(lambda desk: desk.order(0, BUY, OrderType.LIMIT, 5, **match), nothing)
+
+    def sell(ticks):
+        machine.desk.submit(0, SELL, 1, ticks)
+        return machine.desk.last_reason
+
+    assert sell(MIDDLE - 1) == Reason.R16_SELF_TRADE
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=7, c=MIDDLE - 2, d=5))
+    assert machine.orders.exposure(0, BUY)["value_ticks"] == 5 * (MIDDLE - 2)
+    assert [sell(MIDDLE - 2), sell(MIDDLE - 1)] == [Reason.R16_SELF_TRADE, Reason.APPROVED]
