@@ -56,6 +56,11 @@ cdef struct request_t:
     uint8_t amends             # of an order that stands
 
 
+cdef inline uint8_t small(int value) noexcept nogil:
+    # Into a field of a byte: what it cannot hold becomes what no field may be, and is refused.
+    return value if 0 <= value < 255 else 255
+
+
 cdef struct limits_t:
     int64_t exit_collar_e8
     int64_t max_reprices               # in five seconds, of one intent

@@ -243,7 +243,7 @@ cdef class RiskGate:
         cdef int64_t price
         cdef Reason reason
         if r.symbol >= self.instruments.size or r.side > 1 or r.type > 6 or r.tif > 4 or r.position_side > 2 \
-                or r.stp > 3 or r.price_match > 8:
+                or r.stp > 3 or r.price_match > 8 or r.terms > 7:
             return Reason.R31_RISK_FAULT
         i = &self.instruments.data[r.symbol]
         m = &self.markets.data[r.symbol]
@@ -982,11 +982,11 @@ cdef class RiskGate:
         cdef approved_t out
         cdef Reason reason
         memset(&r, 0, sizeof(request_t))
-        r.symbol = symbol
-        r.side = side
-        r.position_side = position_side
-        r.type = type if type >= 0 else OrderType.LIMIT if price_ticks else OrderType.MARKET
-        r.tif = tif
+        r.symbol = symbol if 0 <= symbol < GATE_SYMBOLS else GATE_SYMBOLS
+        r.side = small(side)
+        r.position_side = small(position_side)
+        r.type = small(type) if type >= 0 else OrderType.LIMIT if price_ticks else OrderType.MARKET
+        r.tif = small(tif)
         r.reduce_only = reduce_only
         r.price_ticks = price_ticks
         r.lots = lots
@@ -994,9 +994,9 @@ cdef class RiskGate:
         r.activate_ticks = activate_ticks
         r.callback_e8 = callback_e8
         r.good_till = good_till
-        r.stp = stp
-        r.price_match = price_match
-        r.terms = terms
+        r.stp = small(stp)
+        r.price_match = small(price_match)
+        r.terms = small(terms)
         r.edge_e8 = edge_e8
         r.intent = intent
         r.reprice = reprice

@@ -9,7 +9,7 @@ from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
 from core_ext.fixed cimport E8, magnitude, mul_div_floor, value_e8
 from core_ext.orders cimport Evidence, Orders, exposure_t, is_terminal, order_t
-from core_ext.risk cimport RiskGate, request_t
+from core_ext.risk cimport RiskGate, request_t, small
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
 from core_ext.sizing cimport size_lots, sizing_t
 from core_ext.types cimport (
@@ -90,8 +90,8 @@ cdef class Desk:
         self.require(symbol)
         memset(r, 0, sizeof(request_t))
         r.symbol = symbol
-        r.side = side
-        r.position_side = position_side
+        r.side = small(side)
+        r.position_side = small(position_side)
         return 0
 
     cpdef uint64_t submit(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, int tif=TimeInForce.GTC,
@@ -117,7 +117,7 @@ cdef class Desk:
         cdef request_t r
         self.begin_request(&r, symbol, side, position_side)
         r.type = OrderType.LIMIT if price_ticks else OrderType.MARKET
-        r.tif = tif
+        r.tif = small(tif)
         r.reduce_only = reduce_only
         r.stp = SelfTrade.EXPIRE_MAKER
         r.price_ticks = price_ticks
@@ -157,12 +157,12 @@ cdef class Desk:
         """
         cdef request_t r
         self.begin_request(&r, symbol, side, position_side)
-        r.type = type
-        r.tif = tif
+        r.type = small(type)
+        r.tif = small(tif)
         r.reduce_only = reduce_only
-        r.stp = stp
-        r.price_match = price_match
-        r.terms = terms
+        r.stp = small(stp)
+        r.price_match = small(price_match)
+        r.terms = small(terms)
         r.price_ticks = price_ticks
         r.lots = lots
         r.trigger_ticks = trigger_ticks

@@ -445,3 +445,17 @@ def test_an_order_whose_price_the_venue_sets_is_ones_own_like_any_other():
     machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=7, c=MIDDLE - 2, d=5))
     assert machine.orders.exposure(0, BUY)["value_ticks"] == 5 * (MIDDLE - 2)
     assert [sell(MIDDLE - 2), sell(MIDDLE - 1)] == [Reason.R16_SELF_TRADE, Reason.APPROVED]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"side": 256}, {"side": -256}, {"type": 257}, {"tif": 256}, {"stp": 256}, {"price_match": 256}, {"terms": 256},
+     {"terms": 8}],
+    ids=str,
+)  # fmt: skip
+def test_a_field_that_a_byte_cannot_hold_is_refused_and_never_cut_to_one(field):
+    wish = {"side": BUY, "type": OrderType.LIMIT, "price_ticks": MIDDLE - 5, "lots": 5} | field
+    machine, tape, _ = asked_for(lambda desk: desk.order(0, **wish))
+    assert machine.desk.last_reason == Reason.R31_RISK_FAULT
+    side = wish.pop("side")
+    assert machine.gate.ask(0, side, now=tape.ts, **wish) == Reason.R31_RISK_FAULT
