@@ -65,6 +65,7 @@ cdef class Engine:
     cdef int on_ended(self, const order_t* order) except -1
     cdef int ask_later(self) except -1
     cdef int ask_unknown(self) except -1
+    cdef bint closed(self) noexcept
     cdef bint outlives(self, const order_t* order) noexcept
     cdef int withdraw_again(self) except -1
     cdef int on_fill(self, const event_t* row) except -1

@@ -354,12 +354,16 @@ cdef class Engine:
             self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
         return 0 if ended else self.on_ended(order)
 
+    cdef bint closed(self) noexcept:
+        # Whether nothing may be opened.
+        return self.failed or self.gate.halted or self.gate.day_lost or self.gate.ladder == 2
+
     cdef bint outlives(self, const order_t* order) noexcept:
         # Whether an order that could open more is live while nothing may be opened: its cancel was refused or lost,
         # or it reached the venue later.
-        return (self.failed or self.gate.halted or self.gate.day_lost or self.gate.ladder == 2) \
-            and not order.reduce_only and not is_terminal(order.state) and order.state != OrderState.UNKNOWN \
-            and order.state != OrderState.PENDING_NEW and order.state != OrderState.PENDING_CANCEL
+        return self.closed() and not order.reduce_only and not is_terminal(order.state) \
+            and order.state != OrderState.UNKNOWN and order.state != OrderState.PENDING_NEW \
+            and order.state != OrderState.PENDING_CANCEL
 
     cdef int on_accepted(self, order_t* order, const event_t* row) except -1:
         # The order is at the venue: news, or the answer to a question. That names what the order is now, whatever was
@@ -429,6 +433,8 @@ cdef class Engine:
         self.gate.update(row.symbol, self.desk.now)
         if order != NULL:
             self.on_ended(order)
+        if self.closed():
+            self.desk.withdraw_surplus(row.symbol)
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
         return 0

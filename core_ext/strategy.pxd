@@ -44,6 +44,7 @@ cdef class Desk:
     cpdef uint64_t close(self, int symbol, int leg, int64_t lots, int limiting=*) except? 0
     cpdef bint amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, uint64_t intent=*) except -1
     cdef int withdraw(self, int symbol, int side) except -1
+    cdef int withdraw_surplus(self, int symbol) except -1
     cpdef bint cancel(self, uint64_t client_id) except -1
     cpdef int cancel_all(self, int symbol=*, bint keep_reducing=*) except -1
     cpdef int query(self, uint64_t client_id) except -1

@@ -275,6 +275,17 @@ cdef class Desk:
                 self.cancel(order.client_id)
         return 0
 
+    cdef int withdraw_surplus(self, int symbol) except -1:
+        # Plain orders that were exits and would open now, because something else has closed what they were for.
+        cdef const exposure_t* open
+        cdef int64_t held = self.account.positions[symbol].lots
+        cdef int side
+        for side in range(2):
+            open = &self.orders.open[symbol][0][side]
+            if open.lots - open.reducing > max(0, -held if side == Side.BUY else held):
+                self.withdraw(symbol, side)
+        return 0
+
     cpdef uint64_t close(self, int symbol, int leg, int64_t lots, int limiting=0) except? 0:
         """Ask for a market order that takes lots (not more than a market order may have) off a leg.
 

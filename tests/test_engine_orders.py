@@ -459,3 +459,14 @@ def test_a_field_that_a_byte_cannot_hold_is_refused_and_never_cut_to_one(field):
     assert machine.desk.last_reason == Reason.R31_RISK_FAULT
     side = wish.pop("side")
     assert machine.gate.ask(0, side, now=tape.ts, **wish) == Reason.R31_RISK_FAULT
+
+
+def test_an_exit_whose_position_is_gone_is_withdrawn_while_nothing_may_be_opened():
+    machine, tape = with_position(10, order(SELL, 10, MIDDLE + 5))
+    machine.feed(tape.command(Command.HALT))
+    machine.feed(np.concatenate([tape.touch(), tape.touch()]))
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=7, c=MIDDLE + 5, d=10))
+    sold = {"flags": Flag.F_END | Flag.F_SELL, "a": 98, "c": MIDDLE}
+    assert state(machine) == "LIVE"
+    asked = machine.feed(tape.said(Kind.FILL, b=2, d=4, **sold))
+    assert [(int(one["kind"]), int(one["a"])) for one in asked] == [(Kind.CANCEL, client_id(1))]
