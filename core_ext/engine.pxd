@@ -38,7 +38,9 @@ cdef class Engine:
     cdef readonly uint64_t liquidations
     cdef bint asking                       # a wake-up to ask for orders of unknown outcome is on its way
     cdef bint withdrawing                  # one to cancel again what should be gone
-    cdef int64_t flattened                 # last attempt to close everything
+    cdef bint flattening                   # one to try again to close everything
+    cdef int64_t flattened                 # last attempt to
+    cdef int64_t patience                  # until the next one when none has filled
     cdef int64_t reduced[128]              # last forced reduction, by symbol
     cdef bint near[128]                    # liquidation is near, and the alarm has been raised
 
@@ -72,6 +74,7 @@ cdef class Engine:
     cdef int on_control(self, const event_t* row) except -1
     cdef int watch(self) except -1
     cdef int flatten(self) except -1
+    cdef int flatten_later(self) except -1
     cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1
     cdef int fail(self, object error) except -1
     cdef int alarm(self, int alarm, int symbol) except -1

@@ -25,6 +25,8 @@ cdef int64_t STALE_MARK_NS = 2000000000
 cdef int64_t ON_ITS_WAY_NS = 6000000000     # a request is good for 5 s at the venue, and clocks differ by up to one
 cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-ups; strategies number theirs from 0
 cdef int64_t WITHDRAW = -2
+cdef int64_t FLATTEN = -3
+cdef int64_t FLATTEN_WAIT = 64000000000     # longest between two attempts that only answers lead to
 cdef int EVIDENCE[16]                       # by kind, from ACCEPTED on; what is not here is told apart before
 EVIDENCE = [Evidence.E_ACCEPTED, Evidence.E_REJECTED, 0, Evidence.E_CANCELED, Evidence.E_EXPIRED,
             Evidence.E_CANCEL_REJECTED, 0, 0, 0, 0, Evidence.E_AMEND_REJECTED, 0, 0, 0, 0, Evidence.E_REJECTED]
@@ -417,7 +419,7 @@ cdef class Engine:
         if level > self.gate.quality_level:
             self.alarm(Alarm.MESSAGE_QUALITY, order.symbol)
         self.gate.quality_level = level
-        return 0
+        return self.flatten_later() if self.gate.killed else 0
 
     cdef int on_fill(self, const event_t* row) except -1:
         # The position follows the venue even when the order is not ours to know.
@@ -435,6 +437,7 @@ cdef class Engine:
             self.on_ended(order)
         if self.closed():
             self.desk.withdraw_surplus(row.symbol)
+        self.patience = SECOND
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
         return 0
@@ -447,6 +450,9 @@ cdef class Engine:
                 return self.ask_unknown()
             if row.a == WITHDRAW:
                 return self.withdraw_again()
+            if row.a == FLATTEN:
+                self.flattening = False
+                return self.watch()
             self.tell(Hook.ON_TIMER, row.a, 0, 0)
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
@@ -532,6 +538,21 @@ cdef class Engine:
                     self.desk.close(symbol, leg, lots)
         return 0
 
+    cdef int flatten_later(self) except -1:
+        # An order has ended and something is left: tried again though no market event may come to lead to it, ever
+        # less often while the venue fills nothing.
+        cdef int symbol
+        cdef bint left = self.orders.open_orders > 0
+        for symbol in range(self.instruments.size):
+            left |= self.account.holds(symbol)
+        if self.flattening or not left:
+            return 0
+        self.flattening = True
+        self.patience = min(max(SECOND, self.patience), FLATTEN_WAIT)
+        self.desk.set_timer(FLATTEN, self.desk.now + self.patience)
+        self.patience *= 2
+        return 0
+
     cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1:
         if self.failed or not self.strategy.hooks & hook or self.gate.killed:
             return 0
@@ -585,6 +606,7 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
+            self.flattening, self.patience,
             self.account.state(),
             [(self.near[k], self.reduced[k]) for k in range(count)],
             self.orders.state(),

@@ -470,3 +470,19 @@ def test_an_exit_whose_position_is_gone_is_withdrawn_while_nothing_may_be_opened
     assert state(machine) == "LIVE"
     asked = machine.feed(tape.said(Kind.FILL, b=2, d=4, **sold))
     assert [(int(one["kind"]), int(one["a"])) for one in asked] == [(Kind.CANCEL, client_id(1))]
+
+
+def test_a_kill_whose_close_is_refused_tries_again_without_a_market_event():
+    machine, tape = with_position(10)
+    (closing,) = machine.feed(tape.command(Command.KILL))
+    waits = []
+    for n in range(1, 9):  # nothing but the venue's refusals and the engine's own wake-ups
+        (timer,) = machine.feed(tape.said(Kind.REJECTED, a=client_id(n), b=-1001))
+        waits.append(int(timer["b"] - timer["ts"]) // SECOND)
+        assert timer["kind"] == Kind.SET_TIMER
+        tape.ts = int(timer["b"])
+        closing = machine.feed(row(Kind.TIMER, tape.ts, a=int(timer["a"]), b=tape.ts))[-1]
+        assert (closing["kind"], closing["a"], closing["c"]) == (Kind.ORDER, client_id(n + 1), 10)
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 64]
+    sold = {"flags": Flag.F_END | Flag.F_SELL, "a": client_id(9), "c": MIDDLE}
+    assert len(machine.feed(tape.said(Kind.FILL, b=2, d=10, **sold))) == 0
