@@ -635,7 +635,9 @@ cdef class RiskGate:
             return False
         while k:
             order = &self.orders.table[k - 1]
-            resting = order.hold_ticks if order.price_match and not order.price_ticks else order.price_ticks
+            resting = order.price_ticks
+            if resting == 0 and order.price_match:
+                resting = order.hold_ticks
             if resting and (not is_conditional(order.type) or order.triggered) \
                     and (resting <= ticks if r.side == Side.BUY else resting >= ticks):
                 return True
