@@ -215,8 +215,8 @@ cdef class Orders:
             return True                        # whether it was amended is as unknown as before
         if state == STAY or state == order.state:
             return True
-        if evidence == E_CANCEL_REJECTED and is_conditional(order.type) and not order.triggered:
-            state = OrderState.ARMED
+        if evidence == E_CANCEL_REJECTED and not order.triggered:      # a cancel may be faster than its order
+            state = OrderState.ARMED if is_conditional(order.type) else OrderState.PENDING_NEW
         self.unknown += (state == OrderState.UNKNOWN) - (order.state == OrderState.UNKNOWN)
         self.unknown_of[order.symbol] += (state == OrderState.UNKNOWN) - (order.state == OrderState.UNKNOWN)
         order.state = state

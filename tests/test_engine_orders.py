@@ -249,6 +249,14 @@ def test_only_the_venue_says_what_became_of_it(kind, words, end):
     assert kinds(asked) == (["QUERY", "SET_TIMER"] if end == "UNKNOWN" else [])  # else there is nothing left to ask
 
 
+def test_an_order_that_is_refused_after_its_cancel_was_is_released():
+    machine, tape, _ = asked_for(order(BUY, 5, MIDDLE - 5), lambda desk: desk.cancel(client_id(1)))
+    machine.feed(tape.said(Kind.CANCEL_REJECTED, a=client_id(1), b=-2011))  # the cancel was faster
+    assert (state(machine), machine.orders.exposure(0, BUY)["lots"]) == ("PENDING_NEW", 5)
+    machine.feed(tape.said(Kind.REJECTED, a=client_id(1), b=-2019))
+    assert (state(machine), machine.orders.exposure(0, BUY)["lots"]) == ("REJECTED_", 0)
+
+
 def test_an_order_is_absent_once_its_request_is_too_old_to_arrive():
     machine, _, _ = lost()
     created = machine.orders.order(client_id(1))["created"]
