@@ -354,6 +354,8 @@ cdef class Engine:
         if self.outlives(order) and not self.withdrawing:
             self.withdrawing = True
             self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
+        if self.gate.killed:
+            self.flatten_later()
         return 0 if ended else self.on_ended(order)
 
     cdef bint closed(self) noexcept:
@@ -419,7 +421,7 @@ cdef class Engine:
         if level > self.gate.quality_level:
             self.alarm(Alarm.MESSAGE_QUALITY, order.symbol)
         self.gate.quality_level = level
-        return self.flatten_later() if self.gate.killed else 0
+        return 0
 
     cdef int on_fill(self, const event_t* row) except -1:
         # The position follows the venue even when the order is not ours to know.
@@ -438,6 +440,8 @@ cdef class Engine:
         if self.closed():
             self.desk.withdraw_surplus(row.symbol)
         self.patience = SECOND
+        if self.gate.killed:
+            self.flatten_later()
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
         return 0
@@ -452,7 +456,8 @@ cdef class Engine:
                 return self.withdraw_again()
             if row.a == FLATTEN:
                 self.flattening = False
-                return self.watch()
+                self.watch()
+                return self.flatten_later()
             self.tell(Hook.ON_TIMER, row.a, 0, 0)
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
@@ -539,7 +544,7 @@ cdef class Engine:
         return 0
 
     cdef int flatten_later(self) except -1:
-        # An order has ended and something is left: tried again though no market event may come to lead to it, ever
+        # The venue has answered and something is left: tried again though no market event may come to lead to it, ever
         # less often while the venue fills nothing.
         cdef int symbol
         cdef bint left = self.orders.open_orders > 0

@@ -480,17 +480,28 @@ def test_an_exit_whose_position_is_gone_is_withdrawn_while_nothing_may_be_opened
     assert [(int(one["kind"]), int(one["a"])) for one in asked] == [(Kind.CANCEL, client_id(1))]
 
 
+def test_a_kill_whose_cancel_is_refused_tries_again_without_a_market_event():
+    machine, tape, _ = asked_for(order(BUY, 5, MIDDLE - 5))
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=7, c=MIDDLE - 5, d=5))
+    assert kinds(machine.feed(tape.command(Command.KILL))) == ["CANCEL"]
+    (timer,) = machine.feed(tape.said(Kind.CANCEL_REJECTED, a=client_id(1), b=-1001))
+    asked = machine.feed(row(Kind.TIMER, int(timer["b"]), a=int(timer["a"])))
+    assert (kinds(asked), int(asked["a"][0])) == (["CANCEL", "SET_TIMER"], client_id(1))
+
+
 def test_a_kill_whose_close_is_refused_tries_again_without_a_market_event():
     machine, tape = with_position(10)
-    (closing,) = machine.feed(tape.command(Command.KILL))
-    waits = []
-    for n in range(1, 9):  # nothing but the venue's refusals and the engine's own wake-ups
-        (timer,) = machine.feed(tape.said(Kind.REJECTED, a=client_id(n), b=-1001))
-        waits.append(int(timer["b"] - timer["ts"]) // SECOND)
-        assert timer["kind"] == Kind.SET_TIMER
+    machine.feed(tape.command(Command.KILL))
+    waits, timers = [], machine.feed(tape.said(Kind.REJECTED, a=client_id(1), b=-1001))
+    for n in range(2, 10):  # nothing but the venue's refusals and the engine's own wake-ups
+        (timer,) = of(timers, Kind.SET_TIMER)
+        waits.append(round(int(timer["b"] - timer["ts"]) / SECOND))
         tape.ts = int(timer["b"])
-        closing = machine.feed(row(Kind.TIMER, tape.ts, a=int(timer["a"]), b=tape.ts))[-1]
-        assert (closing["kind"], closing["a"], closing["c"]) == (Kind.ORDER, client_id(n + 1), 10)
+        timers = machine.feed(row(Kind.TIMER, tape.ts, a=int(timer["a"]), b=tape.ts))
+        (closing,) = of(timers, Kind.ORDER)
+        assert (closing["a"], closing["c"]) == (client_id(n), 10)
+        assert len(machine.feed(tape.said(Kind.REJECTED, a=client_id(n), b=-1001))) == 0
     assert waits == [1, 2, 4, 8, 16, 32, 64, 64]
-    sold = {"flags": Flag.F_END | Flag.F_SELL, "a": client_id(9), "c": MIDDLE}
-    assert len(machine.feed(tape.said(Kind.FILL, b=2, d=10, **sold))) == 0
+    machine.feed(tape.said(Kind.FILL, flags=Flag.F_END | Flag.F_SELL, a=98, b=2, c=MIDDLE, d=10))
+    (timer,) = of(timers, Kind.SET_TIMER)
+    assert len(machine.feed(row(Kind.TIMER, int(timer["b"]), a=int(timer["a"])))) == 0
