@@ -309,13 +309,13 @@ cdef class RiskGate:
                 and lots != 0 and r.lots == magnitude(lots) and (lots > 0) == (r.side == Side.SELL))
 
     cdef bint shrinks(self, const request_t* r) noexcept nogil:
-        # Against the leg, and no more than what is left of it if everything on that side fills. A reduce-only order
-        # only has to fit the position: the venue cuts it to what is left.
+        # Against the leg, and no more than what is left of it if everything on that side fills. What can only close,
+        # as in hedge mode the closing side does, only has to fit the position: the venue cuts it to what is left.
         cdef int leg = leg_of(r.position_side)
         cdef int64_t lots = self.account.positions[r.symbol + leg * ACCOUNT_SYMBOLS].lots
         if lots == 0 or (lots > 0) == (r.side == Side.BUY):
             return False
-        if r.reduce_only or r.terms & Term.CLOSE_POSITION:
+        if closes(r):
             return r.lots <= magnitude(lots)
         return r.lots + self.orders.open[r.symbol][leg][r.side].lots <= magnitude(lots)
 

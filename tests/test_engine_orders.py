@@ -505,3 +505,15 @@ def test_a_kill_whose_close_is_refused_tries_again_without_a_market_event():
     machine.feed(tape.said(Kind.FILL, flags=Flag.F_END | Flag.F_SELL, a=98, b=2, c=MIDDLE, d=10))
     (timer,) = of(timers, Kind.SET_TIMER)
     assert len(machine.feed(row(Kind.TIMER, int(timer["b"]), a=int(timer["a"])))) == 0
+
+
+def test_in_hedge_mode_a_stop_keeps_neither_a_kill_nor_a_reduction_from_closing_its_leg():
+    machine, tape, _ = asked_for(nothing, **WIDE)
+    machine.feed(tape.said(Kind.SETTING, a=int(Setting.HEDGE_MODE), b=1))
+    machine.feed(tape.said(Kind.FILL, flags=Flag.F_END | Flag.F_SELL | Flag.F_SHORT, a=90, b=1, c=MIDDLE, d=10))
+    machine.desk.order(0, BUY, STOP, 10, trigger_ticks=MIDDLE + 5_000, position_side=PositionSide.SHORT)
+    machine.feed(tape.said(Kind.ALGO, a=client_id(1), b=int(AlgoStatus.ALGO_NEW), c=7))
+    assert machine.desk.close(0, 1, 5) == client_id(2)
+    machine.feed(tape.said(Kind.REJECTED, a=client_id(2), b=-1001))
+    (closing,) = machine.feed(tape.command(Command.KILL))
+    assert (closing["kind"], closing["c"]) == (Kind.ORDER, 10)

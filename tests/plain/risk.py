@@ -250,10 +250,10 @@ class Gate:
     def is_exit(self, request):
         """Whether the order can only shrink the position, even if all that is held on its side fills before it.
 
-        The venue cuts reduce-only orders to the position, so those compete with none.
+        The venue cuts what can only close to the position, so that competes with none.
         """
         position = self.account.leg(request.symbol, request.leg).lots
-        rivals = [] if request.reduce_only else self.on(request.symbol, request.side, request.leg)
+        rivals = [] if request.can_only_close else self.on(request.symbol, request.side, request.leg)
         return position * request.sign < 0 and request.lots + sum(held.leaves for held in rivals) <= abs(position)
 
     def leaves_exit_collar(self, request):
