@@ -341,16 +341,17 @@ def _move(order: Order, evidence: int, sequence: int) -> bool:
     following = TRANSITIONS[NUMBERS[order.state]][evidence]
     if following == ILLEGAL:
         return False
-    if evidence in (ACCEPTED, TRIGGERING):
+    if evidence in (ACCEPTED, TRIGGERING, PART):
         order.triggered = True
     if evidence == PART and order.state == "UNKNOWN" and order.amend_quantity_e8:
         return True  # whether it was amended is as unknown as before
     if following == STAY or STATES[following] == order.state:
         return True
     word = STATES[following]
-    if evidence == CANCEL_REJECTED and order.is_conditional and not order.triggered:
-        word = "ARMED"
-    order.state, order.state_sequence = word, sequence
-    if word in ENDS:
-        order.amend_price_e8 = order.amend_quantity_e8 = 0
+    if evidence == CANCEL_REJECTED and not order.triggered:
+        word = STATES[OrderState.ARMED if order.is_conditional else OrderState.PENDING_NEW]
+    if word != order.state:
+        order.state, order.state_sequence = word, sequence
+        if word in ENDS:
+            order.amend_price_e8 = order.amend_quantity_e8 = 0
     return True
