@@ -15,6 +15,8 @@ from core_ext.strategy import Desk, Strategy
 from core_ext.types import Instruments
 
 MARK_SOURCES: tuple[str, ...]
+ABSENT_AFTER_NS: int
+"""An order that the venue does not know ends only when its request is older: until then it may be on its way."""
 
 @final
 class Engine:

@@ -34,6 +34,7 @@ EVIDENCE = [Evidence.E_ACCEPTED, Evidence.E_REJECTED, 0, Evidence.E_CANCELED, Ev
 cdef int WITHDRAW_ON = 1 << Alarm.DAILY_LOSS | 1 << Alarm.DRAWDOWN_REDUCE_ONLY
 
 MARK_SOURCES = ("stream", "file", "proxy")
+ABSENT_AFTER_NS = ON_ITS_WAY_NS
 
 
 @cython.final

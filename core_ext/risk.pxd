@@ -272,6 +272,7 @@ cdef class RiskGate:
     cdef void new_day(self, int64_t equity, int64_t now) noexcept nogil
     cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil
     cdef bint must_reduce(self, int64_t distance_e8) noexcept nogil
+    cdef int64_t in_scope(self, int symbol, int leg, int64_t lots) noexcept nogil
     cdef int64_t symbol_cap_e8(self) noexcept nogil
     cdef int64_t drawdown_e8(self) noexcept nogil
     cdef void count_order(self, const request_t* r, bint exit, int64_t now) noexcept nogil

@@ -578,8 +578,8 @@ cdef class RiskGate:
         liquidation = self.account.liquidation_price(r.symbol, leg, lots, p.cost_e8 + sign * added, wallet)
         if liquidation == 0:
             return True
-        if (liquidation >= m.mark_e8) == (lots > 0):
-            return False                       # already beyond it
+        if is_beyond(liquidation, m.mark_e8, self.in_scope(r.symbol, leg, lots)):
+            return False
         distance = mul_div_floor(magnitude(m.mark_e8 - liquidation), E8, m.mark_e8)
         needed = self.limits.liquidation_atr * atr(m, self.limits.atr_floor) / (m.mark_e8 * 1e-8)
         return distance >= self.limits.liquidation_distance_e8 and <double> distance * 1e-8 >= needed
@@ -926,9 +926,16 @@ cdef class RiskGate:
                                                      p.isolated_e8 if isolated else self.account.wallet_e8)
         if liquidation == 0:
             return E8
-        if (liquidation >= mark) == (p.lots > 0):
+        if is_beyond(liquidation, mark, self.in_scope(symbol, leg, p.lots)):
             return 0
+        if (liquidation >= mark) == (p.lots > 0):
+            return E8                          # the hedging leg gains on the way there: less of it brings it nearer
         return mul_div_floor(magnitude(mark - liquidation), E8, mark)
+
+    cdef int64_t in_scope(self, int symbol, int leg, int64_t lots) noexcept nogil:
+        # What is liquidated together with a leg of so many lots: both legs of a cross symbol, net.
+        cdef const position_t* other = &self.account.positions[symbol + (1 - leg) * ACCOUNT_SYMBOLS]
+        return lots if self.account.margins[symbol].isolated else lots + other.lots
 
     cdef bint must_reduce(self, int64_t distance_e8) noexcept nogil:
         # R9 and R10: a position so far from its liquidation is made smaller by force before the exchange does it.
@@ -1158,6 +1165,11 @@ cdef bint within_collar(int side, int64_t price, int64_t reference, int64_t coll
     if side == Side.BUY:
         return no_more(price, E8, reference, E8 + collar_e8)
     return no_more(reference, E8 - collar_e8, price, E8)
+
+
+cdef bint is_beyond(int64_t liquidation, int64_t mark, int64_t lots) noexcept nogil:
+    # Whether a mark has passed the liquidation price of these lots. Of none, maintenance grows with the price.
+    return liquidation >= mark if lots > 0 else liquidation <= mark
 
 
 cdef int64_t scaled(int64_t level_e8, int64_t before_e8, int64_t after_e8) noexcept nogil:

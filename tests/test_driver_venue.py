@@ -189,7 +189,8 @@ def test_an_order_that_never_arrived_is_counted_by_the_venues_code(tmp_path):
         found.apply(found.next, block.array())
     (order,) = found.orders.rows()
     assert (order.state, order.code) == ("REJECTED", -2013)
-    assert found.quality.figures().rejected["reject_code"] == {-2013: asked(run, Kind.ABSENT)}
+    assert found.quality.figures().rejected["reject_code"] == {-2013: 1}
+    assert asked(run, Kind.ABSENT) > 1
 
 
 @pytest.mark.parametrize("what", ["lost, carried out", "lost, not carried out"])

@@ -18,7 +18,7 @@ from autotrader.views.positions import Positions
 from autotrader.views.quality import bin_of, bin_top
 from autotrader.views.view import rounded
 from core_ext.account import Account
-from core_ext.engine import Engine
+from core_ext.engine import ABSENT_AFTER_NS, Engine
 from core_ext.orders import Orders
 from core_ext.strategy import Strategy
 from core_ext.types import (
@@ -282,7 +282,11 @@ LIVES = {
     "refused when it was sent": ((said(Kind.REJECTED, b=-2021),), "REJECTED"),
     "no answer": ((said(Kind.LOST, b=128),), "UNKNOWN"),
     "no answer, then found": ((said(Kind.LOST, b=128), *ARMED), "ARMED"),
-    "no answer, and the venue never had it": ((said(Kind.LOST, b=128), said(Kind.ABSENT)), "REJECTED"),
+    "no answer, and the venue has not had it": ((said(Kind.LOST, b=128), said(Kind.ABSENT)), "UNKNOWN"),
+    "no answer, and the venue never had it": (
+        (said(Kind.LOST, b=128), said(Kind.ABSENT), said(Kind.ABSENT, ABSENT_AFTER_NS + 2)),
+        "REJECTED",
+    ),
 }
 
 

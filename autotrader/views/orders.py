@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from autotrader.views.view import E8, Row, Scales, View, rounded
+from core_ext.engine import ABSENT_AFTER_NS
 from core_ext.orders import transitions
 from core_ext.sizing import Factor
 from core_ext.types import AlgoStatus, Flag, Instruments, Kind, OrderState, OrderType, PriceMatch, Term, TimeInForce
@@ -247,6 +248,8 @@ class Orders(View[Order]):
         order = self._of(row)
         if order is None:
             return
+        if row.kind == Kind.ABSENT and row.ts - order.created_ns <= ABSENT_AFTER_NS:
+            return  # it may be on its way
         if row.kind in (Kind.REJECTED, Kind.ABSENT):
             order.code = row.b
         elif row.kind == Kind.EXPIRED:

@@ -166,6 +166,9 @@ class ExecutionQuality(View[Tally]):
         self._ended(sequence, row)
 
     def _refused(self, sequence: int, row: Row) -> None:
+        order = self.orders.find(row.a)
+        if row.kind == Kind.ABSENT and (order is None or order.state_sequence != sequence):
+            return  # asked about too early, or again
         self._add(self.scales.names[row.symbol], CODES[Kind(row.kind)], key=row.b)
         self._ended(sequence, row)
 

@@ -463,7 +463,8 @@ class Gate:
         price = liquidation_price(spec, longs, shorts, cost + request.sign * added, room)
         if price == 0:
             return False
-        distance = Fraction((mark - price) * (1 if lots > 0 else -1), mark)
+        net = lots if account.isolated[symbol] else longs - shorts
+        distance = Fraction((mark - price) * (1 if net > 0 else -1), mark)
         atr = Fraction(self.limits["liquidation_atr"]) * Fraction(self.limits["atr_floor"])
         return distance < max(Fraction(self.limits["liquidation_distance_e8"], E8), atr)
 

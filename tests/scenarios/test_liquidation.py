@@ -5,12 +5,15 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 import pytest
-from builders import E8, row, spec
+from builders import E8, limits, row, spec
 
 from autotrader.adapters.storage.history import History
 from autotrader.instruments import load, specs
 from core_ext.account import Account
 from core_ext.exchange import Exchange
+from core_ext.orders import Orders
+from core_ext.risk import RiskGate
+from core_ext.signal import Markets
 from core_ext.types import Asset, Flag, Instruments, Kind, Setting
 
 HOUR = 3600 * 10**9
@@ -192,6 +195,17 @@ def test_a_worked_example_of_the_exchange_page_is_liquidated_at_its_price(isolat
 def test_both_legs_of_a_hedge_are_liquidated_at_one_price():
     account = traded(*WORKED[3][1:4])
     assert account.liquidation(B, 0) == account.liquidation(B, 1)
+
+
+def test_a_hedge_is_not_near_liquidation_while_its_other_leg_is_far():
+    # Net long: the short leg gains on the way down to 49,899, and less of it would bring that nearer.
+    account = traded(*WORKED[3][1:4])
+    account.mark(B, 60_000 * E8)
+    gate = RiskGate(Instruments(PAGE), account, Orders(1), Markets(len(PAGE)), limits())
+    assert gate.distance(B, 0) == (60_000 * E8 - WORKED[3][4]) // 60_000
+    assert (gate.distance(B, 1), gate.reduces(B, 0), gate.reduces(B, 1)) == (E8, False, False)
+    account.mark(B, 49_899 * E8)
+    assert (gate.distance(B, 0), gate.distance(B, 1)) == (0, 0)
 
 
 def test_what_lies_in_other_wallets_does_not_move_an_isolated_liquidation_price():
