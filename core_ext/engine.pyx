@@ -142,6 +142,8 @@ cdef class Engine:
             if self.quality.discards(verdicts):
                 if row.flags & Flag.F_END:
                     self.watch()               # losses are judged at what is held back, too
+                    if row.kind == Kind.CANDLE and row.flags & Flag.F_CLOSED:
+                        self.tell(Hook.ON_BARS, 0, 0, 0)       # the stamp's other candles are there
                 return 0
         if row.kind == Kind.TOUCH:
             return self.on_touch_row(row)

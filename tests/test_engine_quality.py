@@ -11,6 +11,7 @@ from autotrader.research import replay
 from autotrader.research.stress import STAND_ASIDE
 from core_ext.engine import Engine
 from core_ext.quality import Quality, Verdict
+from core_ext.strategy import Strategy
 from core_ext.types import Alarm, Flag, Instruments, Kind, Reason
 
 SHIPPED = config.from_dict(tomllib.loads(config.template("quoter", ["BTCUSDT"], "en")))
@@ -77,3 +78,25 @@ def test_a_crossed_touch_does_not_enter_and_halts_entries_of_its_symbol():
     for _ in range(61):
         engine.feed(np.concatenate([tape.mark(MIDDLE, SECOND // 2), tape.touch(ns=SECOND // 2)]))
     assert engine.desk.submit(0, BUY, 1, MIDDLE)
+
+
+class Counting(Strategy):
+    """Counts how often it is told of bars."""
+
+    told = 0
+
+    def on_bars(self):
+        self.told += 1
+
+
+def test_a_candle_that_does_not_enter_hides_no_other_of_its_stamp():
+    instruments = Instruments([spec(), spec("ETHUSDT")])
+    judge = Quality(instruments, replay.quality(SHIPPED), SHIPPED.quality.policies)
+    engine = Engine(instruments, Counting(), limits(), SIZING, EQUITY, EPOCH, ["proxy"] * 2, 12, judge)
+    for minute in range(1, 6):
+        bars = [row(Kind.CANDLE, minute * 60 * SECOND, k, int(Flag.F_CLOSED), a=p, b=p, c=p, d=p, e=9, f=60 * SECOND)
+                for k, p in enumerate((MIDDLE * 10**7, 0 if minute == 3 else MIDDLE * 10**6))]  # fmt: skip
+        bars[-1]["flags"] |= int(Flag.F_END)
+        engine.feed(np.concatenate(bars))
+    assert engine.strategy.told == 5
+    assert engine.markets.market(0)["ts_last"] == engine.markets.market(1)["ts_last"] == 300 * SECOND
