@@ -214,7 +214,7 @@ def test_a_risk_check_that_is_refused_is_not_timed_as_one_that_passed(benchmarks
     instruments = Instruments([spec()])
     account = Account(instruments, 7700 * 10**8)
     gate = RiskGate(instruments, account, Orders(1), Markets(1), limits())
-    verdict = check_orders(gate, 10**18, 600_000, 1, 10, np.zeros(10, np.int64))
+    verdict = check_orders(gate, 10**18, 600_000, 600_001, 1, 10, np.zeros(10, np.int64))
     assert verdict == Reason.R18_STALE_DATA
 
 

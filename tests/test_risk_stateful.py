@@ -200,7 +200,8 @@ class Walk:
 
     def cancel_refused(self, held, client_id):
         assert self.orders.evidence(client_id, CANCEL_REJECTED)
-        held.state = "live" if held.state == "cancelling" else held.state
+        if held.state == "cancelling":  # it may have been faster than its order
+            held.state = "live" if held.triggered or held.request.trigger else "new"
 
     def canceled(self, held, client_id):
         assert self.orders.evidence(client_id, CANCELED)
@@ -246,7 +247,8 @@ class Walk:
         held.lots -= lots
         held.asked = (held.asked[0], held.asked[1] - lots) if held.asked[0] else (0, 0)
         held.triggered = True
-        self.goes_on(held)
+        if held.state != "unknown" or not held.asked[0]:  # whether it was amended stays unknown
+            self.goes_on(held)
         self.drop_if_done(held)
 
     def move(self):
@@ -555,4 +557,4 @@ def test_the_gate_is_its_twin_on_a_random_walk(seed):
 def test_the_gate_is_its_twin_on_a_long_random_walk(seed):
     seen = walk(seed, STEPS // SEEDS)
     assert seen[Reason.APPROVED] > STEPS // SEEDS // 20
-    assert len(seen) > 25  # reasons; what no walk meets has its rows in the table (tests/scenarios)
+    assert len(seen) >= 25  # reasons; what no walk meets has its rows in the table (tests/scenarios)

@@ -106,6 +106,7 @@ class Told:
     delist: int = 0
     cluster: int = 0
     disabled: list = field(default_factory=lambda: [False, False])  # entries by side, for being repeated
+    excused: list = field(default_factory=lambda: [0, 0])  # so many of the gate's entries an operator has looked at
 
 
 @dataclass
@@ -241,11 +242,17 @@ class Gate:
         return [
             (Reason.R29_NOT_ALLOWED, lambda: has_leg != hedge or (hedge and request.reduce_only)),
             (Reason.FILTER_PRICE, lambda: outside),
-            (Reason.FILTER_QUANTITY, lambda: request.lots < spec["min_lots"]),
+            (Reason.FILTER_QUANTITY, lambda: request.lots < spec["min_lots"] and not self.closes_whole(request)),
             (Reason.R4_ORDER_QUANTITY, lambda: request.lots > most),
         ]
 
     # ------------------------------------------------------------------ exits
+
+    def closes_whole(self, request):
+        """Whether it is a market order that closes exactly the leg: no minimum may hold a rest back."""
+        lots = self.account.leg(request.symbol, request.leg).lots
+        closes = (request.reduce_only or self.account.hedge) and not request.ticks and not request.trigger
+        return closes and lots != 0 and request.sign * request.lots == -lots
 
     def is_exit(self, request):
         """Whether the order can only shrink the position, even if all that is held on its side fills before it.
@@ -502,7 +509,8 @@ class Gate:
     def is_repeated(self, request, now):
         """Whether the side has been entered too often; then it stays shut until somebody has looked."""
         most, key = self.limits["repeated_entries"], (request.symbol, request.side)
-        entered = [at for at, one, amends in self.entries if (one.symbol, one.side) == key and not amends]
+        newer = self.entries[self.told[request.symbol].excused[request.side] :]
+        entered = [at for at, one, amends in newer if (one.symbol, one.side) == key and not amends]
         repeated = 0 < most <= sum(now - at < ENTRY_SPAN for at in entered)
         self.told[request.symbol].disabled[request.side] |= repeated
         return repeated
@@ -564,6 +572,9 @@ class Gate:
         """Lift what waits for an operator."""
         self.day_lost = False
         for told in self.told:
+            for side in range(2):
+                if told.disabled[side]:
+                    told.excused[side] = len(self.entries)
             told.disabled = [False, False]
 
     def watch_rate(self, equity, now):
