@@ -36,6 +36,7 @@ cdef class Desk:
     cdef event_t* post(self, uint8_t kind, int symbol) except NULL
     cdef void refresh_depth(self, int symbol, int side, int64_t lots) noexcept
     cdef int require(self, int symbol) except -1
+    cdef double margin_room(self, int symbol, bint buys) noexcept
     cdef int begin_request(self, request_t* r, int symbol, int side, int position_side) except -1
     cdef uint64_t send(self, const request_t* r) except? 0
     cdef event_t* post_order(self, const request_t* r, Reason reason) except NULL

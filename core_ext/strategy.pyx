@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from core_ext.account cimport ACCOUNT_SYMBOLS, Account
 from core_ext.book cimport Book
-from core_ext.fixed cimport E8, magnitude, mul_div_floor, value_e8
+from core_ext.fixed cimport E8, magnitude, mul_div_floor, price_e8, value_e8
 from core_ext.orders cimport Evidence, Orders, exposure_t, is_terminal, order_t
 from core_ext.risk cimport RiskGate, request_t, small
 from core_ext.signal cimport DEPTH_LEVELS, Markets, atr, market_t
@@ -418,9 +418,20 @@ cdef class Desk:
         s.book_correlation = 1.0
         s.symbol_cap = self.gate.symbol_cap_e8() * 1e-8
         s.gross_room = equity * self.gate.limits.max_gross_e8 * 1e-8 - (self.account.gross_e8 * 1e-8 - own)
-        s.margin_room = (equity - self.account.initial_total_e8 * 1e-8) * self.account.margins[symbol].leverage + own
+        s.margin_room = self.margin_room(symbol, signal >= 0) + own
         lots = size_lots(&s, &self.instruments.data[symbol], m.mark_e8, &factor)
         return (lots if signal >= 0 else -lots, factor)
+
+    cdef double margin_room(self, int symbol, bint buys) noexcept:
+        # Notional at the mark whose initial margin, taker fee and loss against the mark at the touch what is available
+        # pays.
+        cdef const market_t* m = &self.markets.data[symbol]
+        cdef const instrument_t* i = &self.instruments.data[symbol]
+        cdef double price = price_e8(i, m.ask_ticks if buys else m.bid_ticks)
+        cdef double relative = price / m.mark_e8 if price > 0 and m.mark_e8 > 0 else 1.0
+        cdef double worse = max(0.0, relative - 1.0 if buys else 1.0 - relative)
+        return self.account.available_e8() * 1e-8 / (
+            relative * (1.0 / self.account.margins[symbol].leverage + i.taker_fee_e8 * 1e-8) + worse)
 
     def position(self, int symbol):
         """Return the position in lots, buy positive; the sum of both legs in hedge mode."""

@@ -21,6 +21,7 @@ from test_engine import (
 )  # fmt: skip
 
 from autotrader.research.stress import STAND_ASIDE
+from core_ext.sizing import Factor
 from core_ext.types import (
     Alarm,
     AlgoStatus,
@@ -342,6 +343,22 @@ def test_an_isolated_position_takes_its_margin_out_of_what_others_may_use():
     assert machine.account.position(0)["isolated_e8"] == 247 * E8
     machine.feed(tape.said(Kind.FILL, flags=Flag.F_END | Flag.F_SELL, a=91, b=2, c=MIDDLE, d=6))
     assert machine.account.cross_equity() == EQUITY - 3 * E8
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["an open order", "an isolated wallet"])
+def test_a_size_at_the_margins_limit_is_one_that_the_gate_admits(isolated):
+    machine, tape, _ = asked_for(nothing, **WIDE)
+    desk = machine.desk
+    if isolated:
+        machine.feed(tape.said(Kind.SETTING, a=int(Setting.ISOLATED), b=1))
+        machine.feed(tape.said(Kind.FILL, a=90, b=1, c=MIDDLE, d=6))
+        machine.feed(tape.said(Kind.MARGIN_MOVED, a=8_500 * E8))
+    else:
+        assert desk.submit(0, BUY, 255, MIDDLE - 3)
+    held = desk.position(0)
+    lots, factor = desk.size(0, 1.0, 0.05, 5.0, 50.0, 0.01)
+    assert (Factor(factor), lots - held > 10) == (Factor.MARGIN, True)
+    assert desk.submit(0, BUY, lots - held), Reason(desk.last_reason)
 
 
 def test_a_fee_in_the_fee_coin_leaves_the_usdt_wallet_alone():
