@@ -32,10 +32,13 @@ is one 64-byte row.
   checks no sequence, no gap and no crossing, and has no window to move. Both hold the same levels at the end.
 - Depth parse: on our side a C loop over the messages, which gives integers; on the other a Python loop with one
   decoder, which gives text.
-- Order path: the core scans, steps the engine with the compiled quoter, encodes, and signs by `hashlib` (the key
-  hashed once). The Python stack has orjson, `SortedDict`, floats, the same checks, `urlencode` and `hmac.new`. Both get
-  the same messages in turn by blocks, quote both sides, and must ask for the same orders to the last byte of the
-  signature, or nothing is reported. The venue refuses each order outside the time taken.
+- Order path: the core scans, steps the engine with the compiled quoter, encodes, signs, and compares what leaves with
+  what was approved. The Python stack has orjson, `SortedDict`, floats, the same checks, `urlencode` and `hmac.new`.
+  Both get the same messages in turn by blocks, quote both sides, and must ask for the same orders to the last byte of
+  the signature, or nothing is reported. The venue refuses each order outside the time taken. The tail is of the core
+  alone, its process pinned to one processor.
+- Gate: ten checks and the hold of an approved order, against the same checks in a plain C loop over arrays; both give
+  the same verdicts. Candles: the trend's portfolio headroom is on, as it is by default.
 - Backtests include the venue, the journal on disk and its final seal.
 - Ten times the data: one engine, the recording repeated behind itself with its stamps and ids going on.
 

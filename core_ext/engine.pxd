@@ -29,6 +29,7 @@ cdef class Engine:
     cdef readonly RiskGate gate
     cdef readonly Desk desk
     cdef readonly Strategy strategy
+    cdef object on_bars                    # of a strategy in Python, bound; None of a compiled one
     cdef readonly list books
     cdef readonly Quality quality          # of the market data, None where nobody judges them
     cdef int mark_sources[128]

@@ -18,6 +18,7 @@ from core_ext.types cimport (
 )
 
 import hashlib
+from inspect import isfunction
 
 cdef int64_t SECOND = 1000000000
 cdef int64_t LATEST_NS = (<int64_t> 1) << 62
@@ -78,6 +79,8 @@ cdef class Engine:
             self.gate.judge_by(quality)
         self.strategy = strategy
         strategy.desk = self.desk
+        # Looked up once: bars are what a strategy in Python is told most often.
+        self.on_bars = getattr(strategy, "on_bars") if isfunction(getattr(type(strategy), "on_bars")) else None
 
     # ------------------------------------------------------------------ dispatch
 
@@ -567,6 +570,8 @@ cdef class Engine:
         try:
             if hook == Hook.ON_BOOK:
                 self.strategy.on_book(a)
+            elif hook == Hook.ON_BARS and self.on_bars is not None:
+                self.on_bars()
             elif hook == Hook.ON_BARS:
                 self.strategy.on_bars()
             elif hook == Hook.ON_TIMER:

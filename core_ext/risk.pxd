@@ -179,6 +179,11 @@ cdef struct ended_t:
     int64_t dust
 
 
+cdef struct peak_t:
+    int64_t slot               # ten seconds
+    int64_t equity_e8          # highest of them
+
+
 cdef class RiskGate:
     cdef Instruments instruments
     cdef Account account
@@ -204,9 +209,9 @@ cdef class RiskGate:
     cdef int64_t sorted_sizes[TYPICAL]
     cdef int64_t size_count
     cdef ended_t ends[QUALITY_MINUTES]       # by minute, a ring
-    cdef int64_t peaks[LOSS_SLOTS]         # highest equity of each ten seconds
-    cdef int64_t peak_slots[LOSS_SLOTS]
-    cdef int64_t highest_e8                # of those that count
+    cdef peak_t peaks[LOSS_SLOTS]          # a ring
+    cdef int first_peak
+    cdef int n_peaks
     cdef readonly int64_t paused_until     # loss-rate breaker
     cdef readonly int64_t weight           # used of the exchange's request weight
     cdef int64_t weight_minute             # in which: with the next the exchange counts anew
@@ -267,7 +272,7 @@ cdef class RiskGate:
     cdef int64_t reduced_e8(self, int symbol, int64_t now, int64_t most) noexcept nogil
     cdef int watch(self, int64_t now) noexcept nogil
     cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil
-    cdef void begin_slot(self, int64_t slot, int64_t equity) noexcept nogil
+    cdef void add_peak(self, int64_t slot, int64_t equity) noexcept nogil
     cdef void allow(self) noexcept nogil
     cdef void new_day(self, int64_t equity, int64_t now) noexcept nogil
     cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil

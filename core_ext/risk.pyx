@@ -111,7 +111,6 @@ cdef class RiskGate:
         memset(self.sorted_sizes, 0, sizeof(self.sorted_sizes))
         memset(self.ends, 0, sizeof(self.ends))
         memset(self.peaks, 0, sizeof(self.peaks))
-        memset(self.peak_slots, 0, sizeof(self.peak_slots))
         memset(self.refusals, 0, sizeof(self.refusals))
 
     def __init__(self, Instruments instruments not None, Account account not None, Orders orders not None,
@@ -864,7 +863,7 @@ cdef class RiskGate:
             self.peak_e8 = scaled(self.peak_e8, equity - moved, equity)
             self.day_start_e8 = scaled(self.day_start_e8, equity - moved, equity)
             self.equity_seen_e8 = scaled(self.equity_seen_e8, equity - moved, equity)
-            memset(self.peak_slots, 0, sizeof(self.peak_slots))
+            self.n_peaks = 0
             self.transfers_seen_e8 += moved
         if now // DAY != self.day:
             self.new_day(equity, now)
@@ -890,24 +889,30 @@ cdef class RiskGate:
     cdef int watch_rate(self, int64_t equity, int64_t now) noexcept nogil:
         # R23: the highest equity of the last five minutes, by ten seconds.
         cdef int64_t slot = now // LOSS_SLOT_NS
-        cdef int k = slot % LOSS_SLOTS
-        if self.peak_slots[k] != slot:
-            self.begin_slot(slot, equity)
-        self.peaks[k] = max(self.peaks[k], equity)
-        self.highest_e8 = max(self.highest_e8, equity)
-        if now < self.paused_until or not lost(self.highest_e8, equity, self.limits.loss_rate_e8):
+        self.add_peak(slot, equity)
+        if now < self.paused_until or not lost(self.peaks[self.first_peak].equity_e8, equity, self.limits.loss_rate_e8):
             return 0
         self.paused_until = now + self.limits.loss_pause_ns
-        memset(self.peak_slots, 0, sizeof(self.peak_slots))    # the pause answers this loss; the next one counts anew
+        self.n_peaks = 0                       # the pause answers this loss; the next one counts anew
         return 1 << Alarm.LOSS_RATE
 
-    cdef void begin_slot(self, int64_t slot, int64_t equity) noexcept nogil:
-        cdef int k = slot % LOSS_SLOTS
-        self.peak_slots[k] = slot
-        self.peaks[k] = self.highest_e8 = equity
-        for k in range(LOSS_SLOTS):
-            if slot - self.peak_slots[k] < LOSS_SLOTS:
-                self.highest_e8 = max(self.highest_e8, self.peaks[k])
+    cdef void add_peak(self, int64_t slot, int64_t equity) noexcept nogil:
+        # Of the last five minutes only what nothing later has reached; the oldest is the highest.
+        cdef peak_t* last
+        while self.n_peaks and self.peaks[self.first_peak].slot <= slot - LOSS_SLOTS:
+            self.first_peak = (self.first_peak + 1) % LOSS_SLOTS
+            self.n_peaks -= 1
+        while self.n_peaks:
+            last = &self.peaks[(self.first_peak + self.n_peaks - 1) % LOSS_SLOTS]
+            if last.equity_e8 > equity:
+                if last.slot == slot:
+                    return
+                break
+            self.n_peaks -= 1
+        last = &self.peaks[(self.first_peak + self.n_peaks) % LOSS_SLOTS]
+        last.slot = slot
+        last.equity_e8 = equity
+        self.n_peaks += 1
 
     cdef int64_t liquidation_distance_e8(self, int symbol, int leg) noexcept nogil:
         # From the mark to the liquidation price as a share of the mark; E8 when there is none or it is far.
@@ -1146,8 +1151,8 @@ cdef class RiskGate:
                 self.paused_until, self.weight, self.weight_minute, self.weight_limit, self.last_intent,
                 self.account_rate.level_ns, self.account_rate.ts, self.strategy_rate.level_ns, self.strategy_rate.ts,
                 self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),
-                [self.sizes[k] for k in range(TYPICAL)], [(self.peak_slots[k], self.peaks[k])
-                                                          for k in range(LOSS_SLOTS)],
+                [self.sizes[k] for k in range(TYPICAL)],
+                [dict(self.peaks[(self.first_peak + k) % LOSS_SLOTS]) for k in range(self.n_peaks)],
                 [self.chases[k] for k in range(CHASES)], [self.ends[k] for k in range(QUALITY_MINUTES)],
                 [self.watching(k) for k in range(self.instruments.size)],
                 [self.refusals[k] for k in range(64)], self.sent(), self.asked())

@@ -172,9 +172,10 @@ class PythonCrossing(Strategy):
         """Take the close in; ask for what a cross asks for."""
         window = self.window
         window.push(self.desk.last_price(0))
-        if window.count < SLOW:
+        slow = window.mean(SLOW)
+        if slow != slow:  # NaN: too few bars
             return
-        side = 1 if window.mean(FAST) > window.mean(SLOW) else -1
+        side = 1 if window.mean(FAST) > slow else -1
         if self.side and side != self.side:
             self.target = side * self.lots
             self.desk.trade_to(0, self.target)
