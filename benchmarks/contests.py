@@ -165,7 +165,9 @@ class Crossover(Strategy):
 
     def on_bars(self) -> None:
         for symbol, window in enumerate(self.windows):
-            window.push(self.desk.last_price(symbol))
+            price = self.desk.last_price(symbol)
+            if price > 0.0:  # the first stamp may have bars of some symbols only
+                window.push(price)
             change = window.change(60)
             if change == change and (change > 0.0) is not self.rising[symbol]:
                 self.rising[symbol] = change > 0.0
