@@ -123,7 +123,7 @@ cdef struct place_t:
     int64_t worst_high_e8
     double variance            # of a bar's return, exponentially weighted
     uint8_t has_extremes
-    uint8_t mark_source        # 0 stream, 1 file, 2 proxy
+    uint8_t mark_source        # 0 stream, 1 file, 2 proxy, 3 own
     uint8_t last_moved         # the last price has moved and no trigger has seen it
 
 
@@ -132,14 +132,15 @@ cdef class Exchange:
     cdef readonly list accounts
     cdef readonly Account fund             # the insurance fund: takes positions over, never below zero
     cdef readonly list books
-    cdef readonly list perpetuals          # synthetic: mark and funding, by symbol
+    cdef readonly list perpetuals          # the venue's own mark and funding, by symbol
     cdef readonly Faults faults            # None: the venue always answers
     cdef readonly bint synthetic
     cdef place_t* places
     cdef ended_t* ended                    # a ring
     cdef uint64_t ended_count
     cdef Rows out                      # what the venue says, in its own time; the driver delivers it
-    cdef Rows to                       # row k of ``out`` goes to the account in word a of row k here
+    cdef Rows to                       # row k of ``out`` goes to the account in word a of row k here; b to f: what the
+                                       # account then holds (wallet, lots, cost, isolated wallet), and what was realised
     cdef double half_spread            # of the price, candle runs
     cdef double impact
     cdef int64_t grace_ns              # an order this soon after the open still gets that open
@@ -162,6 +163,7 @@ cdef class Exchange:
     cdef int move_margin(self, int symbol, int leg, int64_t amount_e8, int account, int64_t now) except? -1
     cdef int transfer(self, int asset, int64_t amount_e8, int account, int64_t now) except? -1
     cdef event_t* say(self, uint8_t kind, int symbol, int account, int64_t now) except NULL
+    cdef int note(self, int symbol, int account, int leg, int64_t realised) except -1
     cdef int say_algo(self, const algo_t* o, int status, int64_t child, int code, int64_t now) except -1
     cdef ended_t* remember(self, uint64_t client_id, int account, uint8_t kind, int64_t undone, int reason) noexcept
     cdef int answer(self, const asked_t* order, int account, int64_t now) except -1

@@ -110,6 +110,17 @@ class Exchange:
     def deposit(self, now: int, asset: int, amount_e8: int, account: int = 0) -> int:
         """Move an asset into the futures wallet (negative: out); return the exchange's code, 0 when it is done."""
 
+    def close_position(
+        self, now: int, symbol: int, lots: int, price_e8: int, cause: int, leg: int = 0, account: int = 0
+    ) -> NDArray[np.void]:
+        """Close signed lots of a leg by force, as a settlement or a deleveraging does; return what the venue says."""
+
+    def liquidate_account(self, now: int, account: int = 0) -> NDArray[np.void]:
+        """Liquidate what an account holds in cross margin, whatever its margin; return what the venue says."""
+
+    def after(self) -> NDArray[np.void]:
+        """Return for each row said last: to whom (a) and, where it booked something, what that account then holds."""
+
     def said(self) -> tuple[NDArray[np.void], list[int]]:
         """Return what the venue said since the last request or feed, and to whom (-1: to everybody)."""
 

@@ -56,7 +56,7 @@ cdef bint better(const resting_t* a, const resting_t* b) noexcept nogil:
     return a.order.price_ticks < b.order.price_ticks
 
 
-MARK_SOURCES = ("stream", "file", "proxy")
+MARK_SOURCES = ("stream", "file", "proxy", "own")
 
 
 @cython.final
@@ -69,7 +69,7 @@ cdef class Exchange:
     accounts : list of Account
         The venue's truth about each account.
     mark_sources : list of str
-        "stream", "file" or "proxy", by symbol.
+        "stream", "file", "proxy" or "own" (the venue's, from the index that is fed), by symbol.
     half_spread : float
         Half the spread as a share of the price, candle runs.
     impact : float
@@ -119,7 +119,8 @@ cdef class Exchange:
         self.next_venue_id = 1
         self.next_trade_id = 1
         self.books = [Book(window_bits) for _ in range(instruments.size)]
-        self.perpetuals = [Perpetual(instruments, k) for k in range(instruments.size)] if synthetic else []
+        self.perpetuals = [Perpetual(instruments, k) for k in range(instruments.size)] \
+            if synthetic or "own" in mark_sources else []
         for k in range(instruments.size):
             place = &self.places[k]
             place.mark_source = MARK_SOURCES.index(mark_sources[k])
@@ -153,6 +154,18 @@ cdef class Exchange:
         row.symbol = symbol
         row.ts = now
         return row
+
+    cdef int note(self, int symbol, int account, int leg, int64_t realised) except -1:
+        # What the account holds after what was said last.
+        cdef Account a = <Account> self.accounts[account]
+        cdef const position_t* p = &a.positions[symbol + leg * ACCOUNT_SYMBOLS]
+        cdef event_t* row = self.to.data + self.to.size - 1
+        row.b = a.wallet_e8
+        row.c = p.lots
+        row.d = p.cost_e8
+        row.e = p.isolated_e8
+        row.f = realised
+        return 0
 
     cdef int say_algo(self, const algo_t* o, int status, int64_t child, int code, int64_t now) except -1:
         cdef event_t* row = self.say(Kind.ALGO, o.order.symbol, o.account, now)
@@ -332,7 +345,7 @@ cdef class Exchange:
         row = self.say(Kind.MARGIN_MOVED, symbol, account, now)
         row.flags |= Flag.F_SHORT if leg else 0
         row.a = amount
-        return 0
+        return self.note(symbol, account, leg, 0)
 
     cdef int transfer(self, int asset, int64_t amount, int account, int64_t now) except? -1:
         # Out of the futures wallet no more than there is, and than is available: a gain is no money yet, and what
@@ -351,7 +364,7 @@ cdef class Exchange:
         row = self.say(Kind.TRANSFER, 0, account, now)
         row.a = amount
         row.b = asset
-        return 0
+        return self.note(0, account, 0, 0)
 
     # ------------------------------------------------------------------ orders
 
@@ -914,7 +927,7 @@ cdef class Exchange:
         a = <Account> self.accounts[o.account]
         coins = a.fee_in_coin(fee)
         fee = coins if coins else fee
-        a.book_fill(symbol, leg, signed, price_ticks, fee, coins != 0)
+        self.note(symbol, o.account, leg, a.book_fill(symbol, leg, signed, price_ticks, fee, coins != 0))
         row.flags |= (Flag.F_SELL if o.order.side == Side.SELL else 0) | (Flag.F_MAKER if maker else 0)
         row.flags |= (Flag.F_SHORT if leg else 0) | (Flag.F_FEE_COIN if coins else 0)
         row.a = o.order.client_id
@@ -1443,7 +1456,7 @@ cdef class Exchange:
 
     cdef int on_mark(self, const event_t* row) except -1:
         cdef place_t* place = &self.places[row.symbol]
-        if self.synthetic and row.a == 0:
+        if row.a == 0 and self.perpetuals:
             return self.on_index(row)
         if place.funding_due and row.d > place.funding_due:    # the next stamp is named: this one is past
             self.pass_stamp(row.symbol, place.funding_due)
@@ -1456,7 +1469,7 @@ cdef class Exchange:
         return 0
 
     cdef int on_index(self, const event_t* row) except -1:
-        # A synthetic market's own mark and funding rate, from the index that is fed and from its book.
+        # The venue's own mark and funding rate, from the index that is fed and from the book.
         cdef place_t* place = &self.places[row.symbol]
         cdef Perpetual own = <Perpetual> self.perpetuals[row.symbol]
         cdef event_t* said
@@ -1497,7 +1510,7 @@ cdef class Exchange:
             place.funding_settled = place.funding_due
             place.funding_due = 0
             self.settle_funding(symbol, place.rate_e8, place.mark_e8, now)
-            if self.synthetic:
+            if self.perpetuals:
                 (<Perpetual> self.perpetuals[symbol]).settle(place.funding_settled)
         return 0
 
@@ -1519,6 +1532,7 @@ cdef class Exchange:
                 row.b = rate
                 row.c = mark
                 row.d = a.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+                self.note(symbol, n, leg, 0)
         if self.fund.positions[symbol].lots:
             self.fund.book_funding(symbol, 0, self.fund.funding_due(symbol, 0, rate, mark))
         return self.check_liquidation(now)
@@ -1748,8 +1762,9 @@ cdef class Exchange:
         cdef position_t* p = &a.positions[symbol + leg * ACCOUNT_SYMBOLS]
         cdef bint isolated = a.margins[symbol].isolated
         cdef int64_t behind = p.isolated_e8
+        cdef int64_t realised = a.close_at(symbol, leg, lots, price, 0)
         cdef event_t* row
-        behind += a.close_at(symbol, leg, lots, price, 0)
+        behind += realised
         if fee < 0:
             fee = part_e8(magnitude(value_e8(i, price, lots)), i.liquidation_fee_e8)
             fee = min(fee, max(0, behind + p.value_e8 - p.cost_e8 if isolated else a.cross_equity_e8()))
@@ -1762,12 +1777,14 @@ cdef class Exchange:
         row.c = fee
         row.d = a.margins[symbol].mark_e8
         row.e = cause
+        self.note(symbol, account, leg, realised)
         behind -= fee + p.isolated_e8
         if isolated and p.lots and behind:
             a.book_margin(symbol, leg, behind)
             row = self.say(Kind.MARGIN_MOVED, symbol, account, now)
             row.flags |= Flag.F_SHORT if leg else 0
             row.a = behind
+            self.note(symbol, account, leg, 0)
         if p.lots == 0 and self.places[symbol].algo_count:
             self.drop_close_orders(symbol, account, leg, now)
         return fee
@@ -1988,6 +2005,44 @@ cdef class Exchange:
             raise IndexError(asset)
         self.out.size = self.to.size = 0
         return self.transfer(asset, amount_e8, account, now)
+
+    def close_position(self, int64_t now, int symbol, int64_t lots, int64_t price_e8, int cause, int leg=0, int account=0):
+        """Close signed lots of a leg by force, as a settlement or a deleveraging does; return what the venue says.
+
+        Raises
+        ------
+        ValueError
+            If the leg does not hold so many lots of that sign.
+        """
+        cdef int64_t held
+        self.check(symbol, account)
+        if not 0 <= leg <= 1:
+            raise IndexError(leg)
+        held = (<Account> self.accounts[account]).positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        if lots == 0 or price_e8 <= 0 or (lots > 0) != (held > 0) or magnitude(lots) > magnitude(held):
+            raise ValueError("no such position, or no price")
+        self.out.size = self.to.size = 0
+        self.close_forced(account, symbol, leg, lots, price_e8, 0, cause, now)
+        if self.synthetic and cause != Cause.SETTLED:
+            self.fund.close_at(symbol, 0, -lots, price_e8, 0)
+        self.publish(symbol, now)
+        return self.out.array()
+
+    def liquidate_account(self, int64_t now, int account=0):
+        """Liquidate what an account holds in cross margin, whatever its margin; return what the venue says."""
+        self.check(0, account)
+        self.out.size = self.to.size = 0
+        self.liquidations += 1
+        self.cancel_scope(account, -1, now)
+        self.take_over(account, -1, 0, now)
+        return self.out.array()
+
+    def after(self):
+        """Return for each row said last: to whom (a) and, where it booked something, what that account then holds.
+
+        Words b to f are the wallet, and of the leg the lots, cost, isolated wallet and the profit that was realised.
+        """
+        return self.to.array()
 
     def said(self):
         """Return what the venue said since the last request or feed, and to whom (-1: to everybody)."""

@@ -316,3 +316,6 @@ class Instruments:
 
     def spec(self, i: int) -> dict[str, Any]:
         """Return the fields of instrument ``i`` as integers."""
+
+    def revise(self, i: int, **fields: Any) -> None:
+        """Change fields of instrument ``i``, as the exchange does while it is open: brackets, fees."""

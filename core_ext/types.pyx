@@ -253,3 +253,18 @@ cdef class Instruments:
         fields["name"] = self.names[i]
         fields["brackets"] = fields["brackets"][: self.data[i].n_brackets]
         return fields
+
+    def revise(self, int i, **fields):
+        """Change fields of instrument ``i``, as the exchange does while it is open: brackets, fees.
+
+        Raises
+        ------
+        ValueError
+            If what comes out is no instrument; then nothing has changed.
+        """
+        cdef instrument_t revised
+        spec = self.spec(i)
+        spec["symbol"] = self.names[i]
+        spec["brackets"] = [tuple(row.values()) for row in spec["brackets"]]
+        fill_instrument(&revised, {**spec, **fields})
+        self.data[i] = revised
