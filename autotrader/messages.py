@@ -672,6 +672,9 @@ ENGLISH = {
     "views.size_cap": "size cap",
     "views.strategy": "strategy",
     "views.setting": "setting",
+    # The exchange on loopback: signatures.
+    "loopback.key_kind": 'key "{name}": kind "{found}" is unknown; write hmac, ed25519 or rsa',
+    "loopback.key_pem": 'key "{name}": its text is no {kind} public key in PEM (it begins with BEGIN PUBLIC KEY)',
 }
 
 KOREAN = {
@@ -1334,6 +1337,9 @@ KOREAN = {
     "views.size_cap": "수량 상한",
     "views.strategy": "전략",
     "views.setting": "설정",
+    # The exchange on loopback: signatures.
+    "loopback.key_kind": '키 "{name}": "{found}"은(는) 알 수 없는 종류입니다. hmac, ed25519, rsa 중 하나를 쓰십시오',
+    "loopback.key_pem": '키 "{name}": PEM 형식({kind})의 공개 키가 아닙니다. BEGIN PUBLIC KEY로 시작해야 합니다',
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})

@@ -1,0 +1,1 @@
+"""The exchange on loopback: what unmodified clients of the real one connect to."""
