@@ -19,8 +19,7 @@ from autotrader.errors import OperatorError
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
 HMAC = Key("alice", "public-part", "hmac", SECRET)
 PLAIN = (
-    "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC"
-    "&recvWindow=5000&timestamp=1591702613943"
+    "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC&recvWindow=5000&timestamp=1591702613943"
 )
 PLAIN_SIGNED = "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9"
 QUERY = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC"
