@@ -543,13 +543,10 @@ class _Connection(asyncio.Protocol):
             self._is_busy = self._is_deaf = True
             self._leaving = self._loop.call_later(FLUSH_S, _reset, self._transport)
         elif not outgoing.keep_alive:
-            self._end()
+            self.close()
 
     def _refuse(self, refusal: Response) -> None:
         self._transport.write(_head(refusal, keep_alive=False) + refusal.body)
-        self._end()
-
-    def _end(self) -> None:
         # What the peer still sends is read and dropped: closing on unread bytes would reset the connection, and the
         # peer would lose the answer that tells it why.
         self._is_busy = self._is_deaf = True
