@@ -321,6 +321,16 @@ def test_a_body_over_a_mebibyte_is_refused_without_being_kept():
     run(story)
 
 
+def test_a_trailer_or_a_chunk_header_without_an_end_is_refused():
+    async def story(home: House) -> None:
+        for endless in (b"3\r\nabc\r\n0\r\nx: " + b"y" * (12 << 20), b"3;" + b"y" * (12 << 20)):
+            got = await home.tell(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + endless)
+            assert got.startswith(b"HTTP/1.1 413 ")
+        assert home.requests == []
+
+    run(story)
+
+
 def test_a_body_of_exactly_a_mebibyte_is_taken():
     async def story(home: House) -> None:
         got = bodies(await home.tell(request("/", "POST", b"x" * BODY_BYTES, LAST)))
@@ -754,6 +764,19 @@ def test_a_peer_that_does_not_read_is_seen_and_messages_stay_whole(contexts):
             assert await reader.readexactly(10_004) == b"\x81\x7e" + struct.pack(">H", 10_000) + message
         await until(lambda: not parrot.paused)
         writer.close()
+
+    run(story, server)
+
+
+def test_large_messages_of_many_sizes_in_one_go_stay_whole(contexts):
+    server, client = contexts
+
+    async def story(home: House) -> None:
+        async with connect(url(home, client), ssl=client, host=HOST) as ws:
+            sizes = [9_000, 70_000, 3, 65_535, 65_536, 8_192, 8_193, 200_000, 126, 12_345] * 20
+            for size in sizes:
+                home.parrots[0].send(b"x" * size)
+            assert [len(await ws.recv()) for _ in sizes] == sizes
 
     run(story, server)
 

@@ -27,6 +27,8 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 HOST: Final = "127.0.0.1"
 BODY_BYTES: Final = 1 << 20
 MESSAGE_BYTES: Final = 1 << 20
+FRAMED_BYTES: Final = 8 << 20
+"""Bytes that a request may take with all that its transfer encoding adds; a chunk of one byte takes six."""
 HEAD_BYTES: Final = 16 << 10
 CONNECTIONS: Final = 1024
 PIPELINED: Final = 16
@@ -35,6 +37,8 @@ ARRIVAL_S: Final = 10.0
 """How long a request's head and body may take to arrive."""
 LINGER_S: Final = 2.0
 """How long a peer may take to notice that the connection ends."""
+COPIED_BYTES: Final = 8192
+HEADER_ROOM: Final = 14
 FLUSH_S: Final = 0.02
 """How long the part of an answer that a cut lets through may take to leave before the reset."""
 WRITE_BUFFER: Final = (1 << 20, 256 << 10)
@@ -144,7 +148,7 @@ class Socket(WSListener):
     def send(self, payload: bytes) -> None:
         """Send a text message; after a close nothing happens."""
         if self._open and self._transport is not None:
-            self._transport.send(WSMsgType.TEXT, payload)
+            _send_text(self._transport, payload)
             self.sent += 1
         else:
             self.dropped += 1
@@ -361,7 +365,6 @@ class _Reader:
         self._peer = peer
         self._parser = HttpRequestParser(self)
         self._refusal = _MALFORMED
-        self._unparsed = 0
         self.on_message_begin()
         self.begun, self.is_within = 0, False
 
@@ -377,10 +380,10 @@ class _Reader:
             return self._behind(data[upgrade.args[0] :])
         except HttpParserError:
             return self._refusal
-        # A header without an end reaches us only when it ends, so its bytes are counted here.
-        if self._in_head and self.is_within and self.begun == begun:
-            self._unparsed += len(data)
-        return _HEAD_TOO_LARGE if self._unparsed > HEAD_BYTES else None
+        # A header or trailer without an end reaches us only when it ends, so raw bytes are counted here.
+        if self.is_within and self.begun == begun:
+            self._arrived += len(data)
+        return self._too_much() if self._arrived else None
 
     def on_message_begin(self) -> None:
         self.begun += 1
@@ -388,7 +391,7 @@ class _Reader:
         self._url = b""
         self._headers: dict[str, str] = {}
         self._body = bytearray()
-        self._head_bytes = self._unparsed = 0
+        self._head_bytes = self._arrived = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -427,6 +430,11 @@ class _Reader:
         self._head_bytes += amount
         if self._head_bytes > HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE)
+
+    def _too_much(self) -> Response | None:
+        if self._in_head:
+            return _HEAD_TOO_LARGE if self._arrived > HEAD_BYTES else None
+        return _BODY_TOO_LARGE if self._arrived > FRAMED_BYTES else None
 
     def _refuse(self, refusal: Response) -> None:
         self._refusal = refusal
@@ -673,6 +681,15 @@ def _pour(protocol: WSProtocol, data: bytes) -> None:
         room[:length] = data[:length]
         protocol.buffer_updated(length)
         data = data[length:]
+
+
+def _send_text(transport: WSTransport, payload: bytes) -> None:
+    if len(payload) <= COPIED_BYTES:
+        transport.send(WSMsgType.TEXT, payload)
+    else:
+        # A longer payload picows lets a server write behind a view of its one header buffer; uvloop keeps the view
+        # unsent, and the next message would overwrite the header. Room in front of the payload makes it one piece.
+        transport.send_reuse_external_bytearray(WSMsgType.TEXT, bytearray(HEADER_ROOM) + payload, HEADER_ROOM)
 
 
 def _reset(transport: asyncio.BaseTransport) -> None:
