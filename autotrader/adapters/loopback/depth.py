@@ -1,0 +1,230 @@
+"""What the exchange publishes about one symbol's book: depth diffs, partial books and the touch.
+
+Knows the chains of update ids, one a speed, and how levels are written. Refuses to know who listens, when a window
+ends and what stands in the book beyond what the book itself tells.
+
+All diffs of a symbol come from one counter. The real-time stream passes each of them on. The slower ones publish,
+at the end of a window, the last quantity of every level that changed in it: ``U`` is the window's first id, ``u`` its
+last, ``pu`` that stream's previous ``u``. A window without a diff publishes nothing. Chains run on while nobody
+listens, and what is not listened to is not written, so it costs one entry in a list.
+
+While the book is not usable nothing is published. When it is usable again, ``pu`` of the next message is an id that
+no client has seen, so that whoever followed the stream before reads its snapshot anew.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from autotrader.adapters.loopback.text import PriceText, QuantityText
+from core_ext.book import Book
+from core_ext.types import Flag
+
+if TYPE_CHECKING:
+    from autotrader.adapters.loopback.market import Hub, SymbolFacts
+
+__all__ = ["SPEEDS", "BookStreams", "Row", "Touch"]
+
+Row = tuple[int, ...]
+"""A row of ``core_ext.types.EVENT_DTYPE`` as a tuple: kind, flags, symbol, lag, stamp, then the words a to f."""
+Touch = tuple[int, int, int, int, int, int]
+"""Update id, bid ticks, bid lots, ask ticks, ask lots (all 0 for an empty side), stamp in ms."""
+
+FLAGS, STAMP, A, B, C, D, E = 1, 4, 5, 6, 7, 8, 9
+MS = 1_000_000
+SELL = int(Flag.F_SELL)
+SPEEDS = (100, 250, 500)
+"""Windows in ms."""
+PARTIAL = (5, 10, 20)
+MOST_RUNS = 4096
+"""Diffs inside one window; at the bound all windows end early."""
+_SUFFIX = {100: "@100ms", 250: "", 500: "@500ms"}
+
+
+class _Chain:
+    # How far one speed has come.
+    __slots__ = ("diffs", "last", "partials", "seen")
+
+    def __init__(self, name: str, speed: int) -> None:
+        suffix = _SUFFIX[speed]
+        self.diffs = [f"{name}@depth{suffix}"] + [f"{name}@rpiDepth@500ms"] * (speed == 500)
+        self.partials = [(limit, f"{name}@depth{limit}{suffix}") for limit in PARTIAL]
+        self.last = -1  # u that this speed published last
+        self.seen = 0  # diffs of the list that are behind it
+
+
+class BookStreams:
+    """The streams of one symbol's book.
+
+    Parameters
+    ----------
+    facts : SymbolFacts
+        The symbol.
+    book : Book
+        The venue's own book of it; read, never changed.
+    hub : Hub
+        Who listens.
+    """
+
+    def __init__(self, facts: "SymbolFacts", book: Book, hub: "Hub") -> None:
+        name = facts.symbol.lower()
+        self._symbol, self._pair = facts.symbol, facts.pair
+        self._book = book
+        self._hub = hub
+        self._price = PriceText(facts)
+        self._quantity = QuantityText(facts)
+        self._real_time, self._ticker = f"{name}@depth@0ms", f"{name}@bookTicker"
+        self._chains = {speed: _Chain(name, speed) for speed in SPEEDS}
+        self._runs: list[tuple[Row, Sequence[Row]]] = []
+        self._last = -1  # u of the last diff, -1 before the first and after a gap
+        self._touch: Touch | None = None  # as the source tells it; a source without leaves it to the book
+        self._derived: Touch | None = None
+
+    def on_diff(self, row: Row, levels: Sequence[Row]) -> None:
+        """Take a diff that the book has just been given.
+
+        Parameters
+        ----------
+        row : Row
+            The DEPTH row.
+        levels : sequence of Row
+            Its LEVEL rows.
+        """
+        if not self._book.is_usable:
+            self._runs.clear()
+            self._last = -1
+            return
+        if row[B] <= self._last:
+            return  # told twice: the book takes it for stale, too
+        before = self._last if self._last >= 0 else self._begin(row)
+        stamp = row[STAMP] // MS
+        if self._hub.wants(self._real_time):
+            self._hub.publish(self._real_time, self._diff(stamp, stamp, row[A], row[B], before, levels))
+        self._last = row[B]
+        self._runs.append((row, levels))
+        if len(self._runs) >= MOST_RUNS:
+            for speed in SPEEDS:
+                self.flush(speed, stamp)
+        if self._touch is None and self._hub.wants(self._ticker):
+            self._derive(stamp)
+
+    def on_touch(self, row: Row) -> None:
+        """Take a touch that the source tells."""
+        stamp = row[STAMP] // MS
+        self._touch = (row[A], row[B], row[C], row[D], row[E], stamp)
+        if self._hub.wants(self._ticker):
+            self._hub.publish(self._ticker, self.ticker(stamp))
+
+    def flush(self, speed: int, now_ms: int) -> None:
+        """End a window: publish what changed in it, and the partial books of this speed.
+
+        Parameters
+        ----------
+        speed : int
+            Which of ``SPEEDS``.
+        now_ms : int
+            End of the window, ms.
+        """
+        chain = self._chains[speed]
+        runs = self._runs[chain.seen :]
+        if not runs:
+            return
+        first, (last, _) = runs[0][0][A], runs[-1]
+        stamps = max(now_ms, last[STAMP] // MS), last[STAMP] // MS
+        wanted = [name for name in chain.diffs if self._hub.wants(name)]
+        if wanted:
+            payload = self._diff(*stamps, first, last[B], chain.last, _merged(runs))
+            for name in wanted:
+                self._hub.publish(name, payload)
+        self._partial(chain, *stamps, first, last[B])
+        chain.last = last[B]
+        chain.seen = len(self._runs)
+        if all(one.seen == chain.seen for one in self._chains.values()):
+            self._forget_runs()
+
+    def touch(self, now_ms: int) -> Touch:
+        """Return the touch as a request or a slow stream sees it; the book's own if the source tells none."""
+        if self._touch is not None:
+            return self._touch
+        bids, asks = self._book.levels(0, 1), self._book.levels(1, 1)
+        bid, ask = bids[0] if bids else (0, 0), asks[0] if asks else (0, 0)
+        return (max(self._book.last_id, 0), *bid, *ask, min(now_ms, self._book.ts // MS))
+
+    def ticker(self, now_ms: int) -> bytes:
+        """Return the touch as a ``bookTicker`` message."""
+        last, bid, bid_lots, ask, ask_lots, stamp = self.touch(now_ms)
+        price, quantity = self._price, self._quantity
+        return (
+            f'{{"e":"bookTicker","u":{last},"E":{now_ms},"T":{stamp},"s":"{self._symbol}","ps":"{self._pair}",'
+            f'"b":"{price[bid]}","B":"{quantity[bid_lots]}","a":"{price[ask]}","A":"{quantity[ask_lots]}","st":1}}'
+        ).encode()
+
+    def levels(self, limit: int) -> tuple[list[list[str]], list[list[str]]]:
+        """Return bids and asks from the touch outwards as ``[price, quantity]`` texts."""
+        price, quantity = self._price, self._quantity
+        bids, asks = (
+            [[price[ticks], quantity[lots]] for ticks, lots in self._book.levels(side, limit)] for side in (0, 1)
+        )
+        return bids, asks
+
+    def _begin(self, row: Row) -> int:
+        # What came before the first diff, or before the first after a gap.
+        before = row[C] if row[C] >= 0 else row[A] - 1
+        self._forget_runs()
+        for chain in self._chains.values():
+            chain.last = before
+        return before
+
+    def _forget_runs(self) -> None:
+        self._runs.clear()
+        for chain in self._chains.values():
+            chain.seen = 0
+
+    def _derive(self, stamp: int) -> None:
+        touch = self.touch(stamp)
+        if self._derived is None or touch[1:5] != self._derived[1:5]:
+            self._derived = touch
+            self._hub.publish(self._ticker, self.ticker(stamp))
+
+    def _partial(self, chain: _Chain, event: int, stamp: int, first: int, last: int) -> None:
+        wanted = [(limit, name) for limit, name in chain.partials if self._hub.wants(name)]
+        if not wanted:
+            return
+        price, quantity = self._price, self._quantity
+        bids, asks = (
+            [f'{price[ticks]}","{quantity[lots]}' for ticks, lots in self._book.levels(side, PARTIAL[-1])]
+            for side in (0, 1)
+        )
+        for limit, name in wanted:
+            self._hub.publish(name, self._message(event, stamp, first, last, chain.last, bids[:limit], asks[:limit]))
+
+    def _diff(self, event: int, stamp: int, first: int, last: int, before: int, levels: Iterable[Row]) -> bytes:
+        # The hot path of the server: local names and one test a level.
+        price, quantity = self._price, self._quantity
+        bids: list[str] = []
+        asks: list[str] = []
+        for row in levels:
+            (asks if row[1] & 4 else bids).append(f'{price[row[5]]}","{quantity[row[6]]}')
+        return self._message(event, stamp, first, last, before, bids, asks)
+
+    def _message(
+        self, event: int, stamp: int, first: int, last: int, before: int, bids: list[str], asks: list[str]
+    ) -> bytes:
+        return (
+            f'{{"e":"depthUpdate","E":{event},"T":{stamp},"s":"{self._symbol}","U":{first},"u":{last},"pu":{before},'
+            f'"b":{_side(bids)},"a":{_side(asks)},"ps":"{self._pair}","st":1}}'
+        ).encode()
+
+
+def _side(levels: list[str]) -> str:
+    return '[["' + '"],["'.join(levels) + '"]]' if levels else "[]"
+
+
+def _merged(runs: Sequence[tuple[Row, Sequence[Row]]]) -> Iterable[Row]:
+    # The last quantity of each level, in the order in which the levels first changed.
+    if len(runs) == 1:
+        return runs[0][1]
+    last: dict[int, Row] = {}
+    for _, levels in runs:
+        for row in levels:
+            last[row[A] << 1 | (row[FLAGS] & SELL != 0)] = row
+    return last.values()
