@@ -675,6 +675,16 @@ ENGLISH = {
     # The exchange on loopback: signatures.
     "loopback.key_kind": 'key "{name}": kind "{found}" is unknown; write hmac, ed25519 or rsa',
     "loopback.key_pem": 'key "{name}": its text is no {kind} public key in PEM (it begins with BEGIN PUBLIC KEY)',
+    # The exchange on loopback: history, proof and status.
+    "loopback.history_exists": "{path}: this history is there already and is never written over; name another file",
+    "loopback.history_unwritable": "{path}: the history cannot be written ({why}); check the folder and the disk",
+    "loopback.history_unreadable": "{path}: the history cannot be read ({why}); check the path",
+    "loopback.history_damaged": "{path}: line {line} does not fit its checksum: it was changed after it was written;"
+    " nothing in this file proves anything, record a new one",
+    "loopback.history_unknown": "{path}: line {line} is no record that this version knows ({why}); check it with the"
+    " version that wrote it",
+    "loopback.history_gap": "{path}: line {line} says that it is line {found}: lines were taken out or moved; record a"
+    " new history",
 }
 
 KOREAN = {
@@ -1340,6 +1350,16 @@ KOREAN = {
     # The exchange on loopback: signatures.
     "loopback.key_kind": '키 "{name}": "{found}"은(는) 알 수 없는 종류입니다. hmac, ed25519, rsa 중 하나를 쓰십시오',
     "loopback.key_pem": '키 "{name}": PEM 형식({kind})의 공개 키가 아닙니다. BEGIN PUBLIC KEY로 시작해야 합니다',
+    # The exchange on loopback: history, proof and status.
+    "loopback.history_exists": "{path}: 이 기록 파일이 이미 있으며 덮어쓰지 않습니다. 다른 파일 이름을 지정하세요",
+    "loopback.history_unwritable": "{path}: 기록을 쓸 수 없습니다({why}). 폴더와 디스크를 확인하세요",
+    "loopback.history_unreadable": "{path}: 기록을 읽을 수 없습니다({why}). 경로를 확인하세요",
+    "loopback.history_damaged": "{path}: {line}번 줄이 체크섬과 맞지 않습니다. 쓴 뒤에 바뀌었습니다."
+    " 이 파일은 아무것도 증명하지 못하니 새로 기록하세요",
+    "loopback.history_unknown": "{path}: {line}번 줄은 이 버전이 모르는 기록입니다({why})."
+    " 이 파일을 쓴 버전으로 확인하세요",
+    "loopback.history_gap": "{path}: {line}번 줄에 {found}번이라고 적혀 있습니다."
+    " 줄이 빠졌거나 옮겨졌습니다. 새로 기록하세요",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
