@@ -184,7 +184,6 @@ class Amended(Record):
     order: int
     lots: int
     ticks: int
-    symbol: int = -1
 
 
 class End(Record):
@@ -195,7 +194,6 @@ class End(Record):
     how: Literal["FILLED", "CANCELED", "EXPIRED", "EXPIRED_IN_MATCH"]
     undone: int
     reason: int = 0
-    symbol: int = -1
 
 
 class Fill(Record):
