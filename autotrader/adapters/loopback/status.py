@@ -255,13 +255,12 @@ def _recent(view: View, words: Words) -> Iterable[Markup]:
          _decimal(one.quantity_e8))
         for one in view.trades[:RECENT]
     ]  # fmt: skip
-    faults = [(one.name, one.detail, _count(one.fired)) for one in view.faults[:MOST_ROWS]]
-    yield h(
-        "div",
-        _section(words, "trades", columns, trades, len(trades)),
-        _section(words, "faults", _columns(words, "fault", "detail", "#fired"), faults, len(view.faults)),
-        class_="pair",
-    )
+    yield _section(words, "trades", columns, trades, len(trades))
+
+
+def _faults(view: View, words: Words) -> Iterable[Markup]:
+    rows = [(one.name, one.detail, _count(one.fired)) for one in view.faults[:MOST_ROWS]]
+    yield _section(words, "faults", _columns(words, "fault", "detail", "#fired"), rows, len(view.faults))
 
 
 def _traffic(view: View, words: Words) -> Iterable[Markup]:
@@ -284,7 +283,7 @@ def _traffic(view: View, words: Words) -> Iterable[Markup]:
     )  # fmt: skip
 
 
-SECTIONS = (_symbols, _accounts, _recent, _traffic)
+SECTIONS = (_symbols, _accounts, _faults, _traffic, _recent)
 
 
 def _columns(words: Words, *names: str) -> list[Column]:
