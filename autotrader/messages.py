@@ -813,6 +813,19 @@ ENGLISH = {
     "loopback.status.count": "count",
     "loopback.status.errors": "errors",
     "loopback.status.weight": "last weight",
+    # The exchange on loopback: faults.
+    "loopback.fault_place": "{file}: fault {number}",
+    "loopback.fault_control": "control port: fault",
+    "loopback.fault_key": "{place}: {key} is no key of {deed}; use: {allowed}",
+    "loopback.fault_value": "{place}: {key} = {found} is not allowed; use: {allowed}",
+    "loopback.fault_missing": "{place}: {key} is missing; add it ({allowed})",
+    "loopback.fault_twice": "{place}: another fault is called {name}; give this one another name",
+    "loopback.fault_text": "text of 1 to {most} characters",
+    "loopback.fault_name": "1 to 64 letters, digits, dots, dashes and underscores",
+    "loopback.fault_rows": "1 to 16 rows of [floor, cap, maintenance ratio, leverage], from 0 up without a gap",
+    "loopback.faults_many": "{place}: the plan has {most} faults already; remove one first",
+    "loopback.faults_syntax": "{file}: is not valid TOML ({detail}); correct it",
+    "loopback.faults_tables": "{file}: holds {found}; a plan is [[fault]] tables and nothing else",
 }
 
 KOREAN = {
@@ -1613,6 +1626,19 @@ KOREAN = {
     "loopback.status.count": "횟수",
     "loopback.status.errors": "오류",
     "loopback.status.weight": "최근 가중치",
+    # 로컬 거래소: 장애.
+    "loopback.fault_place": "{file}: {number}번째 fault",
+    "loopback.fault_control": "제어 포트: fault",
+    "loopback.fault_key": "{place}: {key} 키는 {deed}에 쓸 수 없습니다. 쓸 수 있는 키: {allowed}",
+    "loopback.fault_value": "{place}: {key} = {found} 값은 허용되지 않습니다. 허용 값: {allowed}",
+    "loopback.fault_missing": "{place}: {key} 값이 없습니다. 추가하십시오({allowed})",
+    "loopback.fault_twice": "{place}: {name} 이름의 fault가 이미 있습니다. 다른 이름을 쓰십시오",
+    "loopback.fault_text": "1~{most}자의 글",
+    "loopback.fault_name": "영문자, 숫자, 점, 붙임표, 밑줄 1~64자",
+    "loopback.fault_rows": "[하한, 상한, 유지증거금률, 레버리지] 1~16행, 0부터 빈틈없이",
+    "loopback.faults_many": "{place}: fault가 이미 {most}개입니다. 먼저 하나를 지우십시오",
+    "loopback.faults_syntax": "{file}: TOML 문법 오류입니다({detail}). 고치십시오",
+    "loopback.faults_tables": "{file}: {found} 항목이 있습니다. [[fault]] 테이블만 적으십시오",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
