@@ -85,8 +85,8 @@ class Recording:
     Attributes
     ----------
     files : list of FileFacts
-    start_ns : int
-        First stamp, the offset removed.
+    start_ns, end_ns : int
+        First and last stamp, the offset removed.
     offset_ns : int
         Recorder's clock minus the exchange's: the least of (local stamp - event time) over the first 200
         depth lines, since nothing arrives before it was sent. After its removal no lag of those is negative.
@@ -123,6 +123,7 @@ class Recording:
         self.offset_lines = len(lags)
         self.offset_ns = offset_ns if offset_ns is not None else min(lags, default=0)
         self.start_ns = days[0].first_stamp * self.unit_ns - self.offset_ns
+        self.end_ns = max(day.last_stamp for day in days) * self.unit_ns - self.offset_ns
         self.files = [FileFacts(day.path, day.sha256, day.lines, "recording") for day in days]
         self.warnings = [] if lags else [say("recording.no_offset")]
 
@@ -151,7 +152,7 @@ class Recording:
         OperatorError
             If a line is none, or its message is none of the exchange's; it names the file and the line.
         """
-        into.default_symbol = self._default.get(day.symbols, -1)
+        into.default_symbol = self.default_symbol(day)
         refused = into.scanner.refused
         try:
             rows = into.feed_lines(lines, 0, first_row, self.unit_ns, self.offset_ns, first_line)
@@ -163,11 +164,15 @@ class Recording:
 
     def _require_messages(self, lines: bytes, day: DayFile, first_line: int) -> None:
         # Of what the scanner refused, other symbols and steps of another day are no fault of the file.
-        scanner = Scanner(self._instruments, self._default.get(day.symbols, -1))
+        scanner = Scanner(self._instruments, self.default_symbol(day))
         for number, line in enumerate(lines.splitlines(), start=first_line):
             message = line.partition(b" ")[2]
             if scanner.feed(message, 0) == Status.MALFORMED:
                 raise OperatorError(say("recording.bad_message", path=day.path, line=number))
+
+    def default_symbol(self, day: DayFile) -> int:
+        """Return the symbol of a file's messages that name none, -1: nobody knows."""
+        return self._default.get(day.symbols, -1)
 
     def chunks(self) -> Iterator[tuple[float, bytes, DayFile, int]]:
         """Yield (share done, whole lines, their file, number of their first line) in order of time."""
