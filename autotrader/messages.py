@@ -826,6 +826,9 @@ ENGLISH = {
     "loopback.faults_many": "{place}: the plan has {most} faults already; remove one first",
     "loopback.faults_syntax": "{file}: is not valid TOML ({detail}); correct it",
     "loopback.faults_tables": "{file}: holds {found}; a plan is [[fault]] tables and nothing else",
+    # The exchange on loopback: sources.
+    "loopback.replay_empty": "a replay needs a recording; name one file at least",
+    "loopback.replay_label": "{name} plays a recording but is no symbol of the exchange; use one of {known}",
 }
 
 KOREAN = {
@@ -1639,6 +1642,9 @@ KOREAN = {
     "loopback.faults_many": "{place}: fault가 이미 {most}개입니다. 먼저 하나를 지우십시오",
     "loopback.faults_syntax": "{file}: TOML 문법 오류입니다({detail}). 고치십시오",
     "loopback.faults_tables": "{file}: {found} 항목이 있습니다. [[fault]] 테이블만 적으십시오",
+    # 로컬 거래소: 시장.
+    "loopback.replay_empty": "재생할 녹화 파일이 없습니다. 하나 이상 지정하십시오",
+    "loopback.replay_label": "{name}: 거래소에 없는 심볼입니다. 다음 중 하나를 쓰십시오: {known}",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
