@@ -182,6 +182,44 @@ class Screen:
         self._table(laid_out(heads, map(_measured, measured["rows"])))
         self._line(measured["text"])
 
+    def exchange_opened(self, urls: bool, opened: Mapping[str, Any]) -> None:
+        """Show where an exchange can be reached, and what its clients must be told."""
+        if self.machine:
+            self._answer({"event": "opened", **opened})
+            sys.stdout.flush()
+            return
+        symbols = ", ".join(opened["symbols"])
+        self._line(say(f"loopback.opened.{opened['market']}", port=opened["port"], symbols=symbols))
+        self._line(say("loopback.status_page", url=opened["status"]))
+        if opened["certificate"]:
+            self._line(say("loopback.certificate", path=opened["certificate"]))
+        for client, lines in opened["urls"].items() if urls else ():
+            self._line(f"{client}:")
+            for line in lines:
+                self._line(f"  {line}")
+        self._line(say("loopback.stop_with"))
+
+    def exchange_closed(self, done: Mapping[str, Any]) -> None:
+        """Show what an exchange did, and how to prove it."""
+        if self.machine:
+            self._answer({"event": "closed", "exit_code": GOOD, **done})
+            return
+        self._line(say("loopback.closed", calls=_count(done["calls"]), refused=_count(done["refused"])))
+        if done["history"]:
+            self._line(say("loopback.written", path=done["history"], records=_count(done["records"])))
+            self._next(f"autotrader exchange check {shlex.quote(done['history'])}")
+
+    def proof(self, report: Any, path: Path) -> None:
+        """Show what was proved of an exchange from its history."""
+        if self.machine:
+            broken = [{"line": one.line, "invariant": one.invariant.name} for one in report.violations]
+            checked = {invariant.name: times for invariant, times in report.checked.items()}
+            exit_code = GOOD if report.holds else FAILED
+            self._answer({"exit_code": exit_code, "history": str(path), "checked": checked, "violations": broken})
+            return
+        for key, values in report.lines():
+            self._line(say(key, **values))
+
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]
         self._rows([*_hashes(summary), *files])

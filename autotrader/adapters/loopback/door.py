@@ -41,6 +41,8 @@ COPIED_BYTES: Final = 8192
 HEADER_ROOM: Final = 14
 FLUSH_S: Final = 0.02
 """How long the part of an answer that a cut lets through may take to leave before the reset."""
+SLOW_BACKLOG: Final = 16 << 20
+"""Bytes that may wait for a WebSocket that was slowed down."""
 WRITE_BUFFER: Final = (1 << 20, 256 << 10)
 """Bytes unsent at which a WebSocket counts as paused, and at which it no longer does."""
 
@@ -132,6 +134,8 @@ class Socket(WSListener):
         self._fragments = bytearray()
         self._fragmented: WSMsgType | None = None
         self._end: asyncio.TimerHandle | None = None
+        self._bytes_per_s = 0.0
+        self._free_at = 0.0
 
     def on_open(self) -> None:
         """Hear that the handshake is done and messages can be sent."""
@@ -147,11 +151,20 @@ class Socket(WSListener):
 
     def send(self, payload: bytes) -> None:
         """Send a text message; after a close nothing happens."""
-        if self._open and self._transport is not None:
-            _send_text(self._transport, payload)
-            self.sent += 1
+        if self._bytes_per_s and self._open:
+            self._send_slowly(payload)
         else:
-            self.dropped += 1
+            self._send_now(payload)
+
+    def slow_down(self, bytes_per_s: float) -> None:
+        """Send no more than so many bytes a second from now on."""
+        self._bytes_per_s = bytes_per_s
+        self._free_at = asyncio.get_running_loop().time()
+
+    def freeze(self) -> None:
+        """Be half open: nothing is read and nothing written any more, and the connection stays."""
+        self.hold()
+        self._open = False
 
     def ping(self) -> None:
         """Send a PING frame; after a close nothing happens."""
@@ -227,6 +240,21 @@ class Socket(WSListener):
     def resume_writing(self) -> None:
         """Note that the write buffer is low again: picows calls this."""
         self.paused = False
+
+    def _send_now(self, payload: bytes) -> None:
+        if self._open and self._transport is not None:
+            _send_text(self._transport, payload)
+            self.sent += 1
+        else:
+            self.dropped += 1
+
+    def _send_slowly(self, payload: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._free_at = max(self._free_at, loop.time()) + len(payload) / self._bytes_per_s
+        if (self._free_at - loop.time()) * self._bytes_per_s > SLOW_BACKLOG:
+            self.close(1008, "too slow")
+        else:
+            loop.call_at(self._free_at, self._send_now, payload)
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if self._open:
