@@ -102,7 +102,7 @@ class Scribe:
         for one, who in zip(*self.venue.said(), strict=True):
             word = {name: int(one[name]) for name in "abcdef"}
             hear = getattr(self, Kind(int(one["kind"])).name.lower(), None)
-            if hear:
+            if hear and one["kind"] != Kind.MARK:  # marks are noted at checkpoints
                 hear(who, int(one["symbol"]), int(one["flags"]), **word)
 
     def accepted(self, who, symbol, flags, a, b, c, d, **_):
