@@ -11,9 +11,11 @@ import datetime
 import ipaddress
 import signal
 from collections.abc import Callable, Sequence
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -94,6 +96,7 @@ def serve(
         tls=certificate(Path.cwd()) if tls else None,
         port=port,
         hold=hold,
+        prices_e8=None if replay else opening_prices(specs),
     )
     return uvloop.run(_serve(options, told))
 
@@ -162,6 +165,17 @@ def client_urls(port: int, tls: bool = False) -> dict[str, list[str]]:
             f'ConfigurationWebSocketAPI(stream_url="{sockets}/ws-fapi/v1", ...)',
         ],
     }
+
+
+def opening_prices(specs: Sequence[instruments.Spec]) -> list[int]:
+    """Return where the prices of a synthetic market begin: the shipped candles' last close, or 20,000 ticks."""
+    path = files("autotrader") / "samples/candles_1h_2025_05.parquet"
+    with as_file(path) as file:
+        table = pl.read_parquet(file)
+    last = dict(table.group_by("symbol").agg(pl.col("close").last()).iter_rows())
+    return [
+        round(last[spec["symbol"]] * 10**8) if spec["symbol"] in last else 20_000 * spec["tick_e8"] for spec in specs
+    ]
 
 
 def check_history(path: Path) -> Report:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core_ext.exchange import Exchange
+from core_ext.account import Account
+from core_ext.book import Book
 from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind, Side, TimeInForce
 
 __all__ = ["LEVELS", "STAKE_E8", "Crowd", "Said"]
@@ -43,6 +45,32 @@ TAKER_SHARE, TAKER_SPREAD = 0.06, 1.2  # of a level: the median and the logarith
 REACH = 1  # levels behind the touch that a taker goes to
 PATIENCE = 40  # levels that a taker holds at most before it only trades back
 BUY, SELL = int(Side.BUY), int(Side.SELL)
+
+
+class Place(Protocol):
+    """The exchange as its participants see it."""
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """Money of all accounts."""
+
+    @property
+    def books(self) -> Sequence[Book]:
+        """Order books, by symbol."""
+
+    def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Feed indices; return what the exchange says."""
+
+    def place_order(
+        self, now: int, client_id: int, symbol: int, side: int, lots: int, price_ticks: int, account: int, *, tif: int
+    ) -> NDArray[np.void]:
+        """Place an order."""
+
+    def cancel_order(self, now: int, client_id: int, symbol: int, account: int) -> NDArray[np.void]:
+        """Cancel an order."""
+
+    def said(self) -> tuple[NDArray[np.void], list[int]]:
+        """Return what the exchange said last, and to whom."""
 
 
 class _Walk:
@@ -141,7 +169,7 @@ class Crowd:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: Place,
         instruments: Instruments,
         accounts: range,
         seed: int,

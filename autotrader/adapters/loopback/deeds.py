@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autotrader.adapters.loopback.codes import Refusal
+from autotrader.adapters.loopback.crowd import Crowd
 from autotrader.adapters.loopback.faults import Deed
 from autotrader.adapters.loopback.market import Market
 from autotrader.adapters.loopback.orders import Asked
@@ -46,6 +47,7 @@ class Deeds:
         self._symbols = {symbol.name: symbol for symbol in venue.symbols}
         self._accounts = {ledger.name: n for n, ledger in enumerate(venue.ledgers[: venue.clients])}
         self._jumps: dict[int, tuple[int, float]] = {}
+        self._moves: dict[int, tuple[int, float]] = {}
         self._table: Mapping[str, Callable[[int, Mapping[str, Any]], None]] = {
             "status": self._status,
             "filters": self._filters,
@@ -62,7 +64,7 @@ class Deeds:
             "fee_tier": self._fee_tier,
             "foreign_order": self._foreign_order,
             "mark_jump": self._jump,
-            "price_jump": self._jump,
+            "price_jump": self._move,
         }
 
     def knows(self, deed: Deed) -> bool:
@@ -79,10 +81,22 @@ class Deeds:
             return str(error)
         return ""
 
-    def factor(self, symbol: int, now: int) -> float:
-        """Return what a symbol's index is multiplied by while its price jumps."""
-        until, factor = self._jumps.get(symbol, (0, 1.0))
-        return factor if now < until else 1.0
+    def bend(self, rows: np.ndarray[Any, np.dtype[np.void]]) -> None:
+        """Multiply the marks and indices among rows of the market whose symbols jump."""
+        for symbol, (until, factor) in list(self._jumps.items()):
+            here = (rows["kind"] == int(Kind.MARK)) & (rows["symbol"] == symbol)
+            for word in ("a", "b"):
+                rows[word][here] = (rows[word][here] * factor).astype(np.int64)
+            if len(rows) and rows["ts"][-1] >= until:
+                del self._jumps[symbol]
+
+    def move_prices(self, crowd: Crowd | None, now: int) -> None:
+        """Let a synthetic market's prices jump, and come back."""
+        for symbol, (until, factor) in list(self._moves.items()):
+            if crowd is not None:
+                crowd.rescale(symbol, int(factor * 10**8) if now < until else 10**8)
+            if now >= until:
+                del self._moves[symbol]
 
     def _symbol(self, args: Mapping[str, Any]) -> Symbol:
         return self._symbols[args["symbol"]]
@@ -114,7 +128,7 @@ class Deeds:
         symbol = self._symbol(args)
         rows = args["rows"]
         self._venue.exchange.instruments.revise(symbol.index, brackets=rows)
-        symbol.spec["brackets"] = [tuple(row) for row in rows]
+        symbol.spec["brackets"] = list(rows)
         self._market.on_contract(symbol.index, brackets=symbol.spec["brackets"])
 
     def _deleverage(self, now: int, args: Mapping[str, Any]) -> None:
@@ -178,3 +192,9 @@ class Deeds:
     def _jump(self, now: int, args: Mapping[str, Any]) -> None:
         until = now + max(1, int(args["hold_s"] * SECOND))
         self._jumps[self._symbol(args).index] = (until, 1 + args["percent"] / 100)
+
+    def _move(self, now: int, args: Mapping[str, Any]) -> None:
+        if not self._venue.exchange.synthetic:
+            raise ValueError("a recording's prices do not move")
+        until = now + max(SECOND, int(args["hold_s"] * SECOND))
+        self._moves[self._symbol(args).index] = (until, 1 + args["percent"] / 100)

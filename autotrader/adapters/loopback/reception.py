@@ -111,11 +111,13 @@ class Reception:
     clock : Clock
     control : callable
         Takes a request to a path of the server's own; returns its answer, None for a path that is none.
+    catch_up : callable
+        Lets the market come to the time of a request.
     """
 
     def __init__(
         self, api: Api, gate: Gate, faults: Faults, hub: Hub, clock: Clock,
-        control: Callable[[Request], Response | None],
+        control: Callable[[Request], Response | None], catch_up: Callable[[], None],
     ):  # fmt: skip
         self._api = api
         self._gate = gate
@@ -123,6 +125,7 @@ class Reception:
         self._hub = hub
         self._clock = clock
         self._control = control
+        self._catch_up = catch_up
         self.usage = Usage()
 
     # ------------------------------------------------------------------ requests
@@ -147,6 +150,7 @@ class Reception:
         return _as_fated(answer, fate)
 
     def _fate(self, method: str, path: str, params: Mapping[str, str], api_key: str) -> Fate:
+        self._catch_up()
         account = self._gate.account(api_key)
         name = self._gate.keys[account].name if account >= 0 else None
         exempt = (

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from autotrader.adapters.loopback import status
 from autotrader.adapters.loopback.api import Api
 from autotrader.adapters.loopback.clock import MS, SECOND, Clock
-from autotrader.adapters.loopback.crowd import Crowd
+from autotrader.adapters.loopback.crowd import STAKE_E8, Crowd
 from autotrader.adapters.loopback.deeds import Deeds, market_row
 from autotrader.adapters.loopback.door import Door, Request, Response
 from autotrader.adapters.loopback.faults import Deed, Faults
@@ -45,7 +45,6 @@ from core_ext.types import Instruments, Kind, Setting
 __all__ = ["Options", "Server"]
 
 PARTICIPANTS = 3
-PARTICIPANT_E8 = 10**9 * 10**8
 FUND_E8 = 10**9 * 10**8
 IDLE_S = 0.01
 WARM_UP_NS = 60 * SECOND
@@ -83,6 +82,8 @@ class Options:
     before_2026_06 : bool
     rate_per_s : float
         Orders of a synthetic market's participants a second and symbol.
+    prices_e8 : sequence of int or None
+        Where the prices of a synthetic market begin.
     """
 
     specs: Sequence[Spec]
@@ -101,6 +102,7 @@ class Options:
     legacy_silent: bool = True
     before_2026_06: bool = False
     rate_per_s: float = 4.0
+    prices_e8: Sequence[int] | None = None
 
 
 class Server:
@@ -137,8 +139,9 @@ class Server:
         gate = Gate([setup.key for setup in options.accounts], limits)
         self.gate = gate
         self.api = Api(self.venue, self.market, self.clock, limits, self.keys, before_2026_06=options.before_2026_06)
-        self.reception = Reception(self.api, gate, self.faults, self.hub, self.clock, self._control)
+        self.reception = Reception(self.api, gate, self.faults, self.hub, self.clock, self._control, self._catch_up)
         self.deeds = Deeds(self.venue, self.market)
+        self.venue.bend = self.deeds.bend
         self.door = Door(self.reception.answer, self.reception.connect, _tls(options.tls))
         self.running = not options.hold
         self.ended = False
@@ -161,7 +164,7 @@ class Server:
         setups = self.options.accounts
         opened = [Account(self.instruments, 0) for _ in setups]
         synthetic = self.replay is None
-        crowd = [Account(self.instruments, PARTICIPANT_E8) for _ in range(PARTICIPANTS if synthetic else 0)]
+        crowd = [Account(self.instruments, STAKE_E8) for _ in range(PARTICIPANTS if synthetic else 0)]
         self._mark_sources = ["stream" if synthetic or _has_marks(self.replay) else "own"] * len(self.symbols)
         return Exchange(
             self.instruments, [*opened, *crowd], self._mark_sources, 0.0, 0.0, 0, fund_e8=FUND_E8, synthetic=synthetic
@@ -266,13 +269,18 @@ class Server:
             bid, ask = self.exchange.books[symbol.index].best()
             if bid and ask and self.exchange.books[symbol.index].is_usable:
                 middle = (bid + ask) * symbol.tick_e8 // 2
-                index = int(middle * self.deeds.factor(symbol.index, now))
-                self.venue.feed(market_row(Kind.MARK, symbol.index, now, 0, index))
+                self.venue.feed(market_row(Kind.MARK, symbol.index, now, 0, middle))
 
     def _move_crowd(self, now: int) -> None:
         if self._crowd is not None and self.running:
+            self.deeds.move_prices(self._crowd, now)
             for _ in self._crowd.advance(now):
                 pass
+
+    def _catch_up(self) -> None:
+        # A request finds the market as it is at its stamp.
+        if self.clock.speed and self.running and (self.replay is None or self.ended):
+            self.advance(self.clock.now())
 
     def _expire(self, account: int, key: str, now: int) -> None:
         payload = orjson.dumps({"e": "listenKeyExpired", "E": now // MS, "listenKey": key})

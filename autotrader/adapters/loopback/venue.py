@@ -88,6 +88,7 @@ class Venue:
         self.history = history
         self.timers: dict[tuple[int, int], int] = {}
         self.statuses = ["TRADING"] * len(self.symbols)
+        self.bend: Callable[[NDArray[np.void]], None] = lambda rows: None
         self._tell = tell
         self._publish = publish
         self._forced = forced
@@ -129,6 +130,7 @@ class Venue:
 
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Let the market move; return what the venue said."""
+        self.bend(rows)
         said = self.exchange.feed(rows)
         self._digest(said)
         return said
@@ -304,8 +306,7 @@ class Venue:
         return self.exchange.said()
 
     def place_order(
-        self, now: int, client_id: int, symbol: int, side: int, lots: int = 0, price_ticks: int = 0, account: int = 0,
-        tif: int = 0,
+        self, now: int, client_id: int, symbol: int, side: int, lots: int, price_ticks: int, account: int, *, tif: int
     ) -> NDArray[np.void]:  # fmt: skip
         """Place a participant's order; return what the venue said."""
         self._handle += 1
@@ -323,7 +324,7 @@ class Venue:
             self._participants.pop((account, client_id))
         return said
 
-    def cancel_order(self, now: int, client_id: int, symbol: int, account: int = 0) -> NDArray[np.void]:
+    def cancel_order(self, now: int, client_id: int, symbol: int, account: int) -> NDArray[np.void]:
         """Cancel a participant's order; return what the venue said: nothing when it has ended already."""
         handle = self._participants.get((account, client_id), 0)
         said = self.exchange.cancel_order(now, handle, symbol, account)
