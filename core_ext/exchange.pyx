@@ -1061,10 +1061,11 @@ cdef class Exchange:
         return price >= self.trigger_e8(o) if triggers_above(&o.order) else price <= self.trigger_e8(o)
 
     cdef int watch_last(self, int symbol, int64_t now) except -1:
-        # A triggered order may move the last price itself.
+        # A triggered order may move the last price itself, and is judged by the book as it then is.
         cdef place_t* place = &self.places[symbol]
         while place.last_moved:
             place.last_moved = False
+            self.publish(symbol, now)
             self.watch(symbol, place.last_e8, False, now)
         return 0
 

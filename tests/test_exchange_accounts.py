@@ -253,6 +253,53 @@ def test_a_synthetic_market_publishes_its_trades_its_depth_and_its_touch():
     assert town.venue.books[0].levels(SELL) == [(1002, 6)]
 
 
+def test_a_triggered_limit_order_takes_what_its_own_trigger_has_left_in_the_book():
+    town = Town([1_000] * 3)
+    town.send(0, SELL, 1, 1000)
+    town.send(1, BUY, 1, 1000)
+    town.send(0, SELL, 5, 1005, type=OrderType.TAKE_PROFIT, trigger_ticks=1005)
+    town.send(2, SELL, 10, 1005)
+    town.send(1, BUY, 30, 1005)
+    assert town.venue.books[0].levels(BUY) == [(1005, 15)]
+    assert town.venue.books[0].levels(SELL) == []
+    assert town.accounts[0].position(0)["lots"] == -6
+
+
+def test_each_booking_is_told_with_what_the_account_then_holds():
+    town = Town([1_000] * 2)
+    town.send(0, SELL, 10, 1002)
+    rows = town.send(1, BUY, 4, 1002)
+    after = town.venue.after()
+    told = {int(to["a"]): to for one, to in zip(rows, after, strict=True) if one["kind"] == Kind.FILL}
+    for account, lots in ((0, -4), (1, 4)):
+        held = town.accounts[account].position(0)
+        assert [int(told[account][word]) for word in "bcde"] == [
+            town.accounts[account].wallet_e8, lots, held["cost_e8"], 0,
+        ]  # fmt: skip
+    rows = town.send(1, SELL, 4, 1000)
+    assert len(rows) and int(town.venue.after()["f"].sum()) == 0
+    town.send(0, BUY, 6, 1000)
+    after = town.venue.after()
+    assert sorted(after["f"][after["b"] != 0].tolist()) == sorted(
+        town.accounts[account].realised_e8 for account in range(2)
+    )
+
+
+def test_a_position_is_closed_by_force_at_a_price_that_is_named():
+    town = Town([1_000] * 2)
+    town.send(0, SELL, 10, 1000)
+    town.send(1, BUY, 10, 1000)
+    before = town.total()
+    with pytest.raises(ValueError, match="no such position"):
+        town.venue.close_position(town.now, 0, -10, 1001 * 10**7, int(Cause.SETTLED), account=1)
+    for account, lots in ((0, -10), (1, 10)):
+        (row_,) = town.venue.close_position(town.now, 0, lots, 1010 * 10**7, int(Cause.SETTLED), account=account)
+        assert (row_["kind"], row_["e"]) == (Kind.LIQUIDATION, Cause.SETTLED)
+        assert town.accounts[account].position(0)["lots"] == 0
+    assert town.total() == before
+    assert town.accounts[1].realised_e8 == -town.accounts[0].realised_e8 > 0
+
+
 def test_a_reader_of_the_published_depth_has_the_venues_book():
     dice, town = Random(5), Town([10**5] * 3)
     book = Book()

@@ -25,7 +25,7 @@ from autotrader.adapters.loopback.deeds import Deeds, market_row
 from autotrader.adapters.loopback.door import Door, Request, Response
 from autotrader.adapters.loopback.faults import Deed, Faults
 from autotrader.adapters.loopback.gate import Gate
-from autotrader.adapters.loopback.history import History
+from autotrader.adapters.loopback.history import VERSION, History
 from autotrader.adapters.loopback.limits import Limits
 from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market, SymbolFacts
@@ -191,7 +191,7 @@ class Server:
             for ledger, money in zip(self.venue.ledgers, self.exchange.accounts, strict=True)
         ]
         self.history.write(
-            "open", now, version=1, seed=self.options.seed, synthetic=self.replay is None, instruments=specs,
+            "open", now, version=VERSION, seed=self.options.seed, synthetic=self.replay is None, instruments=specs,
             accounts=accounts, fund_e8=self.exchange.fund.wallet_e8,
         )  # fmt: skip
 
