@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from autotrader.adapters.loopback.depth import FLAGS, MS, SELL, STAMP, A, B, C, D, E, Row
-from autotrader.adapters.loopback.text import PriceText, QuantityText, e8, ratio, turnover
+from autotrader.adapters.loopback.text import Texts, e8, ratio, turnover
 
 if TYPE_CHECKING:
     from autotrader.adapters.loopback.market import Hub, SymbolFacts
 
-__all__ = ["INTERVALS", "Candles", "Ring", "Tape", "span"]
+__all__ = ["INTERVALS", "Candles", "Ring", "Tape", "Trade", "span"]
+
+Trade = tuple[int, int, int, int, int, int]
+"""Trade id, price ticks, lots, first and last id of an aggregate (0: none), and 0 for a market trade."""
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -232,7 +234,8 @@ class Tape:
         name, pair = facts.symbol.lower(), facts.pair.lower()
         self._facts = facts
         self._hub = hub
-        self._price, self._quantity = PriceText(facts), QuantityText(facts)
+        self._price = Texts(facts.tick_e8, facts.price_decimals)
+        self._quantity = Texts(facts.lot_e8, facts.lot_decimals)
         self._turnover_decimals = min(facts.price_decimals + facts.lot_decimals, 8)
         self._trade, self._aggregate = f"{name}@trade", f"{name}@aggTrade"
         self._streams = {
@@ -252,27 +255,30 @@ class Tape:
         self.last: tuple[int, int, int] | None = None
         """Ticks, lots and ms of the last trade."""
 
-    def on_trade(self, row: Row, now_ms: int) -> None:
+    def on_trade(self, stamp: int, trade: Trade, sells: bool, now_ms: int) -> None:
         """Take a trade.
 
         Parameters
         ----------
-        row : Row
-            The TRADE row. One that is no market trade (the insurance fund's) is published and counts for nothing else.
+        stamp : int
+            Exchange time of the trade, ms.
+        trade : Trade
+            What the row tells. What is no market trade is published and counts for nothing else.
+        sells : bool
+            Whether the taker sold.
         now_ms : int
             Exchange time, ms; a trade that is told late counts for the minute of now.
         """
-        stamp = row[STAMP] // MS
+        number, ticks, lots, first, last, other = trade
         if self._hub.wants(self._trade):
-            self._hub.publish(self._trade, self._trade_message(row, stamp))
-        if row[10]:
+            self._hub.publish(self._trade, self._trade_message(stamp, trade, sells))
+        if other:
             return
-        ticks, lots, first, last, sells = row[B], row[C], row[D] or row[A], row[E] or row[A], row[FLAGS] & SELL != 0
         self.count += 1
         self.last = ticks, lots, stamp
-        self._trades.append((last, ticks, lots, stamp, sells))
-        self._join(ticks, lots, first, last, stamp, sells)
-        self._grow(now_ms, ticks, lots, first, last, sells)
+        self._trades.append((last or number, ticks, lots, stamp, sells))
+        self._join(ticks, lots, first or number, last or number, stamp, sells)
+        self._grow(now_ms, ticks, lots, first or number, last or number, sells)
 
     def flush(self, now_ms: int) -> None:
         """Publish the aggregate trade under way: its 100 ms are over, or a trade of another price or side came."""
@@ -360,11 +366,12 @@ class Tape:
             "count": count,
         }
 
-    def _trade_message(self, row: Row, stamp: int) -> bytes:
+    def _trade_message(self, stamp: int, trade: Trade, sells: bool) -> bytes:
+        number, ticks, lots, _, last, other = trade
         return (
-            f'{{"e":"trade","E":{stamp},"T":{stamp},"s":"{self._facts.symbol}","t":{row[E] or row[A]},'
-            f'"p":"{self._price[row[B]]}","q":"{self._quantity[row[C]]}",'
-            f'"X":"{"INSURANCE_FUND" if row[10] else "MARKET"}","m":{"true" if row[FLAGS] & SELL else "false"}}}'
+            f'{{"e":"trade","E":{stamp},"T":{stamp},"s":"{self._facts.symbol}","t":{last or number},'
+            f'"p":"{self._price[ticks]}","q":"{self._quantity[lots]}",'
+            f'"X":"{"INSURANCE_FUND" if other else "MARKET"}","m":{"true" if sells else "false"}}}'
         ).encode()
 
     def _join(self, ticks: int, lots: int, first: int, last: int, stamp: int, sells: bool) -> None:

@@ -15,28 +15,28 @@ no client has seen, so that whoever followed the stream before reads its snapsho
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from autotrader.adapters.loopback.text import PriceText, QuantityText
+from autotrader.adapters.loopback.text import Fractions, Texts
 from core_ext.book import Book
 from core_ext.types import Flag
 
 if TYPE_CHECKING:
     from autotrader.adapters.loopback.market import Hub, SymbolFacts
 
-__all__ = ["SPEEDS", "BookStreams", "Row", "Touch"]
+__all__ = ["SPEEDS", "BookStreams", "Levels", "Touch"]
 
-Row = tuple[int, ...]
-"""A row of ``core_ext.types.EVENT_DTYPE`` as a tuple: kind, flags, symbol, lag, stamp, then the words a to f."""
+Levels = tuple[Iterable[int], Iterable[int], Iterable[int]]
+"""Of the levels of a diff: the flags, of which ``ASK`` is read; ticks; lots."""
 Touch = tuple[int, int, int, int, int, int]
 """Update id, bid ticks, bid lots, ask ticks, ask lots (all 0 for an empty side), stamp in ms."""
 
-FLAGS, STAMP, A, B, C, D, E = 1, 4, 5, 6, 7, 8, 9
-MS = 1_000_000
-SELL = int(Flag.F_SELL)
+ASK = int(Flag.F_SELL) << 8
+"""Where a row's first word, in which the flags are the second byte, says that a level is an ask."""
 SPEEDS = (100, 250, 500)
 """Windows in ms."""
 PARTIAL = (5, 10, 20)
 MOST_RUNS = 4096
 """Diffs inside one window; at the bound all windows end early."""
+_Run = tuple[int, int, int, Levels]  # stamp, first id, last id, levels
 _SUFFIX = {100: "@100ms", 250: "", 500: "@500ms"}
 
 
@@ -70,49 +70,52 @@ class BookStreams:
         self._symbol, self._pair = facts.symbol, facts.pair
         self._book = book
         self._hub = hub
-        self._price = PriceText(facts)
-        self._quantity = QuantityText(facts)
+        self._price = Texts(facts.tick_e8, facts.price_decimals)
+        self._quantity = Texts(facts.lot_e8, facts.lot_decimals)
+        # Of a quantity on the hot path: units of its last decimal in a lot and in a whole coin.
+        self._units = facts.lot_e8 // 10 ** (8 - facts.lot_decimals)
+        self._whole: int = 10**facts.lot_decimals
+        self._fraction = Fractions(facts.lot_decimals)
         self._real_time, self._ticker = f"{name}@depth@0ms", f"{name}@bookTicker"
         self._chains = {speed: _Chain(name, speed) for speed in SPEEDS}
-        self._runs: list[tuple[Row, Sequence[Row]]] = []
+        self._runs: list[_Run] = []
         self._last = -1  # u of the last diff, -1 before the first and after a gap
         self._touch: Touch | None = None  # as the source tells it; a source without leaves it to the book
-        self._derived: Touch | None = None
+        self._shown: Touch | None = None
 
-    def on_diff(self, row: Row, levels: Sequence[Row]) -> None:
+    def on_diff(self, stamp: int, first: int, last: int, before: int, levels: Levels) -> None:
         """Take a diff that the book has just been given.
 
         Parameters
         ----------
-        row : Row
-            The DEPTH row.
-        levels : sequence of Row
-            Its LEVEL rows.
+        stamp : int
+            Exchange time, ms.
+        first, last, before : int
+            Its ids: U, u, and pu or -1.
+        levels : Levels
+            Its levels, each once.
         """
         if not self._book.is_usable:
             self._runs.clear()
             self._last = -1
             return
-        if row[B] <= self._last:
+        if last <= self._last:
             return  # told twice: the book takes it for stale, too
-        before = self._last if self._last >= 0 else self._begin(row)
-        stamp = row[STAMP] // MS
+        before = self._last if self._last >= 0 else self._begin(before if before >= 0 else first - 1)
         if self._hub.wants(self._real_time):
-            self._hub.publish(self._real_time, self._diff(stamp, stamp, row[A], row[B], before, levels))
-        self._last = row[B]
-        self._runs.append((row, levels))
+            self._hub.publish(self._real_time, self._diff(stamp, stamp, first, last, before, zip(*levels, strict=True)))
+        self._last = last
+        self._runs.append((stamp, first, last, levels))
         if len(self._runs) >= MOST_RUNS:
             for speed in SPEEDS:
                 self.flush(speed, stamp)
         if self._touch is None and self._hub.wants(self._ticker):
-            self._derive(stamp)
+            self._show(self.touch(stamp))
 
-    def on_touch(self, row: Row) -> None:
-        """Take a touch that the source tells."""
-        stamp = row[STAMP] // MS
-        self._touch = (row[A], row[B], row[C], row[D], row[E], stamp)
-        if self._hub.wants(self._ticker):
-            self._hub.publish(self._ticker, self.ticker(stamp))
+    def on_touch(self, touch: Touch) -> None:
+        """Take a touch that the source tells; it is published if price or quantity of a side has changed."""
+        self._touch = touch
+        self._show(touch)
 
     def flush(self, speed: int, now_ms: int) -> None:
         """End a window: publish what changed in it, and the partial books of this speed.
@@ -128,15 +131,15 @@ class BookStreams:
         runs = self._runs[chain.seen :]
         if not runs:
             return
-        first, (last, _) = runs[0][0][A], runs[-1]
-        stamps = max(now_ms, last[STAMP] // MS), last[STAMP] // MS
+        first, (stamp, _, last, _) = runs[0][1], runs[-1]
+        stamps = max(now_ms, stamp), stamp
         wanted = [name for name in chain.diffs if self._hub.wants(name)]
         if wanted:
-            payload = self._diff(*stamps, first, last[B], chain.last, _merged(runs))
+            payload = self._diff(*stamps, first, last, chain.last, _merged(runs))
             for name in wanted:
                 self._hub.publish(name, payload)
-        self._partial(chain, *stamps, first, last[B])
-        chain.last = last[B]
+        self._partial(chain, *stamps, first, last)
+        chain.last = last
         chain.seen = len(self._runs)
         if all(one.seen == chain.seen for one in self._chains.values()):
             self._forget_runs()
@@ -147,7 +150,7 @@ class BookStreams:
             return self._touch
         bids, asks = self._book.levels(0, 1), self._book.levels(1, 1)
         bid, ask = bids[0] if bids else (0, 0), asks[0] if asks else (0, 0)
-        return (max(self._book.last_id, 0), *bid, *ask, min(now_ms, self._book.ts // MS))
+        return (max(self._book.last_id, 0), *bid, *ask, min(now_ms, self._book.ts // 1_000_000))
 
     def ticker(self, now_ms: int) -> bytes:
         """Return the touch as a ``bookTicker`` message."""
@@ -166,9 +169,8 @@ class BookStreams:
         )
         return bids, asks
 
-    def _begin(self, row: Row) -> int:
-        # What came before the first diff, or before the first after a gap.
-        before = row[C] if row[C] >= 0 else row[A] - 1
+    def _begin(self, before: int) -> int:
+        # With the first diff, or the first after a gap.
         self._forget_runs()
         for chain in self._chains.values():
             chain.last = before
@@ -179,11 +181,12 @@ class BookStreams:
         for chain in self._chains.values():
             chain.seen = 0
 
-    def _derive(self, stamp: int) -> None:
-        touch = self.touch(stamp)
-        if self._derived is None or touch[1:5] != self._derived[1:5]:
-            self._derived = touch
-            self._hub.publish(self._ticker, self.ticker(stamp))
+    def _show(self, touch: Touch) -> None:
+        if self._shown is not None and touch[1:5] == self._shown[1:5]:
+            return
+        self._shown = touch
+        if self._hub.wants(self._ticker):
+            self._hub.publish(self._ticker, self.ticker(touch[-1]))
 
     def _partial(self, chain: _Chain, event: int, stamp: int, first: int, last: int) -> None:
         wanted = [(limit, name) for limit, name in chain.partials if self._hub.wants(name)]
@@ -197,13 +200,16 @@ class BookStreams:
         for limit, name in wanted:
             self._hub.publish(name, self._message(event, stamp, first, last, chain.last, bids[:limit], asks[:limit]))
 
-    def _diff(self, event: int, stamp: int, first: int, last: int, before: int, levels: Iterable[Row]) -> bytes:
+    def _diff(
+        self, event: int, stamp: int, first: int, last: int, before: int, levels: Iterable[tuple[int, int, int]]
+    ) -> bytes:
         # The hot path of the server: local names and one test a level.
-        price, quantity = self._price, self._quantity
+        price, units, whole, fraction = self._price, self._units, self._whole, self._fraction
         bids: list[str] = []
         asks: list[str] = []
-        for row in levels:
-            (asks if row[1] & 4 else bids).append(f'{price[row[5]]}","{quantity[row[6]]}')
+        for flags, ticks, lots in levels:
+            digits = lots * units
+            (asks if flags & ASK else bids).append(f'{price[ticks]}","{digits // whole}{fraction[digits % whole]}')
         return self._message(event, stamp, first, last, before, bids, asks)
 
     def _message(
@@ -219,12 +225,12 @@ def _side(levels: list[str]) -> str:
     return '[["' + '"],["'.join(levels) + '"]]' if levels else "[]"
 
 
-def _merged(runs: Sequence[tuple[Row, Sequence[Row]]]) -> Iterable[Row]:
+def _merged(runs: Sequence[_Run]) -> Iterable[tuple[int, int, int]]:
     # The last quantity of each level, in the order in which the levels first changed.
     if len(runs) == 1:
-        return runs[0][1]
-    last: dict[int, Row] = {}
-    for _, levels in runs:
-        for row in levels:
-            last[row[A] << 1 | (row[FLAGS] & SELL != 0)] = row
-    return last.values()
+        return zip(*runs[0][-1], strict=True)
+    changed: dict[tuple[int, int], int] = {}
+    for *_, levels in runs:
+        for flags, ticks, lots in zip(*levels, strict=True):
+            changed[flags & ASK, ticks] = lots
+    return [(flags, ticks, lots) for (flags, ticks), lots in changed.items()]

@@ -6,9 +6,9 @@ symbols and books.
 
 from typing import Protocol
 
-__all__ = ["Grid", "PriceText", "QuantityText", "decimal", "e8", "plain", "price", "quantity", "ratio", "turnover"]
+__all__ = ["Fractions", "Grid", "Texts", "decimal", "e8", "plain", "price", "quantity", "ratio", "turnover"]
 
-MOST_TEXTS = 1 << 13
+MOST_TEXTS = 1 << 14
 """Remembered texts of one symbol's prices or quantities; at the bound all are forgotten and learned anew."""
 
 
@@ -25,11 +25,11 @@ class Grid(Protocol):
 
     @property
     def price_decimals(self) -> int:
-        """Decimals of a price, at most 8."""
+        """Decimals of a price: at most 8, and as many as the tick has at least."""
 
     @property
     def lot_decimals(self) -> int:
-        """Decimals of a quantity, at most 8."""
+        """Decimals of a quantity: at most 8, and as many as the lot has at least."""
 
 
 def decimal(value: int, decimals: int) -> str:
@@ -101,31 +101,44 @@ def ratio(part: int, whole: int, decimals: int) -> str:
     return decimal((2 * scaled + whole) // (2 * whole) if whole else 0, decimals)
 
 
-class PriceText(dict[int, str]):
-    """Prices of one symbol by ticks: the same ones come back all day."""
+class Fractions(dict[int, str]):
+    """What stands behind the whole part of a number by its last digits: ``.000`` to ``.999`` for three decimals.
 
-    def __init__(self, grid: Grid) -> None:
+    Quantities hardly ever repeat, their last digits do: with ``fraction = Fractions(3)`` the quantity of ``n`` units
+    of 0.001 is ``f"{n // 1000}{fraction[n % 1000]}"``, in a quarter of the time of `decimal`.
+    """
+
+    def __init__(self, decimals: int) -> None:
         super().__init__()
-        self._grid = grid
+        self._decimals = decimals
 
-    def __missing__(self, ticks: int) -> str:
-        """Write a price that has not been needed lately."""
+    def __missing__(self, digits: int) -> str:
+        """Write digits that have not been needed lately."""
         if len(self) >= MOST_TEXTS:
             self.clear()
-        text = self[ticks] = price(self._grid, ticks)
+        text = self[digits] = "." + str(digits).rjust(self._decimals, "0") if self._decimals else ""
         return text
 
 
-class QuantityText(dict[int, str]):
-    """Quantities of one symbol by lots."""
+class Texts(dict[int, str]):
+    """Prices of one symbol by ticks, or quantities by lots: the same ones come back all day.
 
-    def __init__(self, grid: Grid) -> None:
+    Parameters
+    ----------
+    step_e8 : int
+        Price of a tick or quantity of a lot, 1e-8.
+    decimals : int
+        That they are written with, at most 8 and at least as many as the step has.
+    """
+
+    def __init__(self, step_e8: int, decimals: int) -> None:
         super().__init__()
-        self._grid = grid
+        self._units = step_e8 // 10 ** (8 - decimals)
+        self._decimals = decimals
 
-    def __missing__(self, lots: int) -> str:
-        """Write a quantity that has not been needed lately."""
+    def __missing__(self, count: int) -> str:
+        """Write what has not been needed lately."""
         if len(self) >= MOST_TEXTS:
             self.clear()
-        text = self[lots] = quantity(self._grid, lots)
+        text = self[count] = decimal(count * self._units, self._decimals)
         return text
