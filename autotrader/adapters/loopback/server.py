@@ -35,7 +35,7 @@ from autotrader.adapters.loopback.setup import DEMO, AccountSetup
 from autotrader.adapters.loopback.sources import Replay
 from autotrader.adapters.loopback.streams import Hub, Rules
 from autotrader.adapters.loopback.symbols import Symbol
-from autotrader.adapters.loopback.venue import Row, Venue
+from autotrader.adapters.loopback.venue import Venue
 from autotrader.errors import OperatorError
 from autotrader.instruments import Spec
 from core_ext.account import Account
@@ -206,15 +206,15 @@ class Server:
         symbol = body["o"]["s"] if "o" in body else body.get("s")
         self.events.tell(key, self.venue.ledgers[account].name, event, symbol, payload)
 
-    def _on_world(self, rows: list[Row]) -> None:
+    def _on_world(self, rows: NDArray[np.void]) -> None:
         # What the venue itself says to everybody: the synthetic market, and marks of its own.
-        self.market.on_rows(rows)
+        self.market.on_array(rows)
         self._note_marks(rows)
 
-    def _note_marks(self, rows: list[Row]) -> None:
+    def _note_marks(self, rows: NDArray[np.void]) -> None:
         # The next funding stamp is named: the one before has been settled, at the rate that stood until then.
-        for row in rows:
-            if row[0] == Kind.MARK and row[5]:
+        for row in rows[rows["kind"] == int(Kind.MARK)].tolist():
+            if row[5]:
                 rate, mark, due = self._marks.get(row[2], (0, 0, 0))
                 if 0 < due < row[8]:
                     self.market.on_funding(row[2], rate, mark, due)
@@ -230,10 +230,9 @@ class Server:
         """Let the recorded market move: time passes up to the stamp, then come its rows."""
         self.advance(stamp)
         self.venue.feed(rows)
-        told = rows.tolist()
-        self.market.on_rows(told)
-        if told[0][0] == Kind.MARK:
-            self._note_marks(told)
+        self.market.on_array(rows)
+        if rows["kind"][0] == Kind.MARK:
+            self._note_marks(rows)
 
     def advance(self, now: int) -> None:
         """Let time pass: everything that is due, second by second."""

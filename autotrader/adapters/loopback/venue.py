@@ -77,7 +77,7 @@ class Venue:
         names: Sequence[str],
         history: History,
         tell: Tell,
-        publish: Callable[[list[Row]], None],
+        publish: Callable[[NDArray[np.void]], None],
         forced: Callable[[int, int, int, int, int], None],
     ):
         self.exchange = exchange
@@ -99,7 +99,6 @@ class Venue:
         self._modify_id = 0
         self._placing: Order | Algo | None = None
         self._participants: dict[tuple[int, int], int] = {}
-        self._world: list[Row] = []
         self._diff: dict[str, Any] = {}
         self._on = {
             Kind.ACCEPTED: self._on_accepted,
@@ -339,15 +338,15 @@ class Venue:
     def _digest(self, said: NDArray[np.void]) -> None:
         if not len(said):
             return
-        for row, after in zip(said.tolist(), self.exchange.after().tolist(), strict=True):
+        told = self.exchange.after()
+        for row, after in zip(said.tolist(), told.tolist(), strict=True):
             account = after[5]
             if account == EVERYBODY:
-                self._world.append(row)
                 self._record(row)
             else:
                 self._on[row[0]](row, account, after)
-        if self._world:
-            world, self._world = self._world, []
+        world = said[told["a"] == EVERYBODY]
+        if len(world):
             self._publish(world)
 
     def _record(self, row: Row) -> None:
