@@ -38,7 +38,7 @@ def _serve(screen: Screen) -> Page:
         "serve",
         help=say("help.exchange_serve"),
         usage="[--port P] [--replay FILE ... | --synthetic SEED] [--symbols A,B] [--speed 1x|max|N] [--accounts FILE]"
-        " [--faults FILE] [--history FILE] [--tls] [--hold] [--print-urls]",
+        " [--faults FILE] [--history FILE] [--for SECONDS] [--tls] [--hold] [--print-urls]",
         arguments={},
         callback=partial(_run, screen),
         params=[
@@ -51,6 +51,7 @@ def _serve(screen: Screen) -> Page:
             click.Option(["--accounts"], metavar="FILE", help=say("help.exchange_accounts")),
             click.Option(["--faults"], metavar="FILE", help=say("help.exchange_faults")),
             click.Option(["--history"], metavar="FILE", help=say("help.exchange_history")),
+            click.Option(["--for", "seconds"], metavar="SECONDS", help=say("help.exchange_for")),
             click.Option(["--tls"], is_flag=True, help=say("help.exchange_tls")),
             click.Option(["--hold"], is_flag=True, help=say("help.exchange_hold")),
             click.Option(["--print-urls", "urls"], is_flag=True, help=say("help.exchange_urls")),
@@ -80,6 +81,7 @@ def _run(
     accounts: str | None,
     faults: str | None,
     history: str | None,
+    seconds: str | None,
     tls: bool,
     hold: bool,
     urls: bool,
@@ -100,6 +102,7 @@ def _run(
         accounts=_file("--accounts", accounts) if accounts else None,
         faults=_file("--faults", faults) if faults else None,
         history=Path(history) if history else None,
+        seconds=_number("--for", seconds, 1, 10**6) if seconds else 0,
         tls=tls,
         hold=hold,
         told=partial(screen.exchange_opened, urls),

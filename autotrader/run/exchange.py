@@ -47,6 +47,7 @@ def serve(
     accounts: Path | None,
     faults: Path | None,
     history: Path | None,
+    seconds: int,
     tls: bool,
     hold: bool,
     told: Callable[[dict[str, Any]], None],
@@ -65,6 +66,8 @@ def serve(
     symbols : sequence of str
         None: those of the recordings, or the first ten of the table.
     accounts, faults, history : Path, optional
+    seconds : int
+        After which it closes by itself; 0: it does not.
     tls : bool
         Whether to serve with a certificate of its own making.
     hold : bool
@@ -81,7 +84,7 @@ def serve(
     OperatorError
     """
     table = instruments.load()
-    names = list(symbols) or ([recorded_symbol(path) for path in replay] if replay else list(table)[:DEFAULT_SYMBOLS])
+    names = list(symbols) or [_recorded(path) for path in replay] or list(table)[:DEFAULT_SYMBOLS]
     specs, _ = instruments.specs(
         list(dict.fromkeys(names)), table=table, fees=instruments.fee_tier("VIP0"), leverage=LEVERAGE
     )
@@ -98,10 +101,10 @@ def serve(
         hold=hold,
         prices_e8=None if replay else opening_prices(specs),
     )
-    return uvloop.run(_serve(options, told))
+    return uvloop.run(_serve(options, seconds, told))
 
 
-async def _serve(options: Options, told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+async def _serve(options: Options, seconds: int, told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     server = Server(options)
     try:
         port = await server.open()
@@ -110,6 +113,8 @@ async def _serve(options: Options, told: Callable[[dict[str, Any]], None]) -> di
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, server.stop)
+    if seconds:
+        loop.call_later(seconds, server.stop)
     told(
         {
             "port": port,
@@ -165,6 +170,13 @@ def client_urls(port: int, tls: bool = False) -> dict[str, list[str]]:
             f'ConfigurationWebSocketAPI(stream_url="{sockets}/ws-fapi/v1", ...)',
         ],
     }
+
+
+def _recorded(path: Path) -> str:
+    name = recorded_symbol(path)
+    if not name:
+        raise OperatorError(say("recording.foreign", path=path))
+    return name
 
 
 def opening_prices(specs: Sequence[instruments.Spec]) -> list[int]:

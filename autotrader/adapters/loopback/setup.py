@@ -105,7 +105,10 @@ def _setup(path: Path, table: _Table) -> AccountSetup:
         raise OperatorError(say("loopback.accounts_key", file=path, name=table.name, key=wanted))
     kind: Any = table.kind
     wallets = tuple(_amount(path, table, asset.lower()) for asset in _WALLETS)
-    key = Key(table.name, table.api_key, kind, secret)
+    try:
+        key = Key(table.name, table.api_key, kind, secret)
+    except OperatorError as error:
+        raise OperatorError(say("loopback.accounts_syntax", file=path, reason=error)) from None
     return AccountSetup(key, wallets, table.hedge_mode, table.multi_assets, table.pay_fees_in_bnb)
 
 
