@@ -367,7 +367,14 @@ class Server:
         self._open_accounts(now)
         if self.replay is None:
             accounts = range(len(self.options.accounts), len(self.exchange.accounts))
-            self._crowd = Crowd(self.venue, self.instruments, accounts, self.options.seed, self.options.rate_per_s)
+            self._crowd = Crowd(
+                self.venue,
+                self.instruments,
+                accounts,
+                self.options.seed,
+                self.options.rate_per_s,
+                self.options.prices_e8,
+            )
             self._crowd.open(now)
         self._stop = asyncio.Event()
         return await self.door.open(self.options.port)
