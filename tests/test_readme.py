@@ -88,11 +88,11 @@ def test_every_command_and_option_is_one_that_the_program_knows(root, capsys, te
     commands = [shlex.split(line, comments=True) for line in lines(texts[name]) + quoted(texts[name])]
     ours = [words for words in commands if words and words[0] == "autotrader"]
     for words in ours:
-        command = [word for word in words[1:2] if not word.startswith("-")]
+        command = [word for word in words[1 : 2 + (words[1] == "exchange")] if not word.startswith("-")]
         assert main([*command, "--help"]) == 0, words
         page = capsys.readouterr().out
         assert not [option for option in options(words) if not re.search(rf"{option}\b", page)], words
-    assert {words[1] for words in ours} >= {"init", "backtest", "paper", "replay", "report", "views", "stress", "bench"}
+    assert {words[1] for words in ours} >= {"init", "backtest", "paper", "replay", "report", "views", "stress", "exchange", "bench"}
     made = {words[1] for words in commands if words and words[0] == "make"}
     assert {"demo", "test", "bench", "peers", "fuzz"} <= made <= targets(root)
 
