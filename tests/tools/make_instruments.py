@@ -20,6 +20,7 @@ OUT = ROOT / "autotrader/data/instruments.json"
 MAJORS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
 OTHERS = (
     "ADAUSDT", "SUIUSDT", "AVAXUSDT", "LINKUSDT", "LTCUSDT", "1000PEPEUSDT", "TRXUSDT", "NEARUSDT", "HYPEUSDT",
+    "DOTUSDT", "BCHUSDT", "UNIUSDT", "AAVEUSDT", "ARBUSDT", "APTUSDT", "FILUSDT", "ATOMUSDT", "ETCUSDT", "XLMUSDT",
 )  # fmt: skip
 
 # The record assumes these two symbols' values from another symbol's class.
