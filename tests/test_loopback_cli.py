@@ -102,6 +102,8 @@ BAD = {
     "a seed that is none": (["--synthetic", "x"], "--synthetic"),
     "a speed that is none": (["--speed", "fast"], "fast"),
     "a speed of nothing": (["--speed", "0"], "--speed"),
+    "limits that are none": (["--limits", "many"], "--limits"),
+    "a route that nobody knows": (["--unrouted", "some"], "--unrouted"),
     "seconds that are none": (["--for", "0"], "--for"),
     "a recording that is not there": (["--replay", "absent.gz"], "absent.gz"),
     "a recording that is none": (["--replay", "day.gz"], "day.gz"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from autotrader.cli.pages import Cover, Page
+from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import FAILED, GOOD, Screen
 from autotrader.errors import OperatorError
 from autotrader.messages import say
@@ -20,6 +20,8 @@ __all__ = ["exchange"]
 
 _PORT = "8870"
 _SPEED = (0.01, 1000.0)
+_LIMITS = "2400,1200"
+_MOST = 10**9
 
 
 def exchange(screen: Screen) -> Cover:
@@ -38,7 +40,8 @@ def _serve(screen: Screen) -> Page:
         "serve",
         help=say("help.exchange_serve"),
         usage="[--port P] [--replay FILE ... | --synthetic SEED] [--symbols A,B] [--speed 1x|max|N] [--accounts FILE]"
-        " [--faults FILE] [--history FILE] [--for SECONDS] [--tls] [--hold] [--print-urls]",
+        " [--faults FILE] [--history FILE] [--for SECONDS] [--limits WEIGHT,ORDERS]"
+        " [--unrouted silent|all] [--averages] [--tls] [--hold] [--print-urls]",
         arguments={},
         callback=partial(_run, screen),
         params=[
@@ -52,6 +55,9 @@ def _serve(screen: Screen) -> Page:
             click.Option(["--faults"], metavar="FILE", help=say("help.exchange_faults")),
             click.Option(["--history"], metavar="FILE", help=say("help.exchange_history")),
             click.Option(["--for", "seconds"], metavar="SECONDS", help=say("help.exchange_for")),
+            click.Option(["--limits"], metavar="WEIGHT,ORDERS", default=_LIMITS, help=say("help.exchange_limits")),
+            choice("--unrouted", ("silent", "all"), "silent", say("help.exchange_unrouted")),
+            click.Option(["--averages"], is_flag=True, help=say("help.exchange_averages")),
             click.Option(["--tls"], is_flag=True, help=say("help.exchange_tls")),
             click.Option(["--hold"], is_flag=True, help=say("help.exchange_hold")),
             click.Option(["--print-urls", "urls"], is_flag=True, help=say("help.exchange_urls")),
@@ -82,6 +88,9 @@ def _run(
     faults: str | None,
     history: str | None,
     seconds: str | None,
+    limits: str,
+    unrouted: str,
+    averages: bool,
     tls: bool,
     hold: bool,
     urls: bool,
@@ -103,6 +112,9 @@ def _run(
         faults=_file("--faults", faults) if faults else None,
         history=Path(history) if history else None,
         seconds=_number("--for", seconds, 1, 10**6) if seconds else 0,
+        limits=_limits(limits),
+        legacy_silent=unrouted == "silent",
+        averages=averages,
         tls=tls,
         hold=hold,
         told=partial(screen.exchange_opened, urls),
@@ -131,6 +143,11 @@ def _number(option: str, text: str, least: int, most: int) -> int:
     if not text.isascii() or not text.isdecimal() or not least <= int(text[:12]) <= most:
         raise OperatorError(say("loopback.number", option=option, found=text, least=least, most=most))
     return int(text)
+
+
+def _limits(text: str) -> tuple[int, int]:
+    weight, _, orders = text.partition(",")
+    return _number("--limits", weight, 1, _MOST), _number("--limits", orders, 1, _MOST)
 
 
 def _speed(text: str) -> float:

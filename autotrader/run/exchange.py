@@ -48,6 +48,9 @@ def serve(
     faults: Path | None,
     history: Path | None,
     seconds: int,
+    limits: tuple[int, int],
+    legacy_silent: bool,
+    averages: bool,
     tls: bool,
     hold: bool,
     told: Callable[[dict[str, Any]], None],
@@ -68,6 +71,12 @@ def serve(
     accounts, faults, history : Path, optional
     seconds : int
         After which it closes by itself; 0: it does not.
+    limits : (int, int)
+        Weight of an address and orders of an account a minute.
+    legacy_silent : bool
+        Whether unrouted sockets hear the public family only.
+    averages : bool
+        Whether answers to orders hold averages, as they did before 2026-06.
     tls : bool
         Whether to serve with a certificate of its own making.
     hold : bool
@@ -99,6 +108,10 @@ def serve(
         tls=certificate(Path.cwd()) if tls else None,
         port=port,
         hold=hold,
+        weight_limit=limits[0],
+        order_limit=limits[1],
+        legacy_silent=legacy_silent,
+        before_2026_06=averages,
         prices_e8=None if replay else opening_prices(specs),
     )
     return uvloop.run(_serve(options, seconds, told))
