@@ -843,7 +843,7 @@ ENGLISH = {
     "help.exchange_history": "Write down what really happened, for `autotrader exchange check`.",
     "help.exchange_for": "Close after so many seconds (default: run until it is stopped).",
     "help.exchange_limits": "Weight of an address and orders of an account a minute (default: the exchange's).",
-    "help.exchange_unrouted": "What sockets without a route hear: the public family, as in production, or all, as in demo.",
+    "help.exchange_unrouted": "What sockets without a route hear: the public family, as in production, or all (demo).",
     "help.exchange_averages": "Put averages into answers to orders, as the exchange did before June 2026.",
     "help.exchange_tls": "Serve https and wss with a certificate that is made in this folder.",
     "help.exchange_hold": "Let the market wait until POST /_control/resume.",
