@@ -30,7 +30,7 @@ __all__ = ["ROUTES", "Api", "Call", "Route"]
 
 DONE = {"code": 200, "msg": "success"}
 CANCELED_ALL = {"code": 200, "msg": "The operation of cancel all open order is done."}
-WEEK_MS = 7 * DAY_MS
+WEEK_MS, KEPT_MS = 7 * DAY_MS, 90 * DAY_MS
 INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
@@ -170,8 +170,8 @@ class Api:
 
     def answer_order(self, order: Order, params: Params) -> dict[str, Any]:
         """Return the answer to an order, as the client wants it."""
-        if params.text("newOrderRespType", "ACK") == "ACK" and order.done:
-            return order.acknowledged()
+        if params.text("newOrderRespType", "ACK") == "ACK":
+            return order.acknowledged(self.before_2026_06)
         return order.answered(self.before_2026_06)
 
 
@@ -467,7 +467,7 @@ def _modified(api: Api, call: Call, params: Params) -> dict[str, Any]:
         raise refusal(-2013)
     if params.choice("side", SIDES, -1117) != order.side:
         raise refusal(-1117)
-    return api.venue.amend(call.now, order, lots, ticks, match, modify_id).amended()
+    return api.venue.amend(call.now, order, lots, ticks, match, modify_id).amended(api.before_2026_06)
 
 
 def _named(api: Api, call: Call, params: Params, symbol: Symbol, code: int = -2013) -> Order:
@@ -597,7 +597,7 @@ def _all_orders(api: Api, call: Call) -> Any:
         for order in api.venue.ledgers[call.account].visible(call.now_ms)
         if (symbol is None or order.symbol is symbol)
         and order.handle
-        and (order.order_id >= first if first else _inside(order.created_ms, start, end))
+        and (order.order_id >= first if first else _inside(order.created_ms, start, end, call.now_ms))
     ]
     return [order.listed() for order in _page(rows, limit, bool(first or start))]
 
@@ -614,15 +614,16 @@ def _user_trades(api: Api, call: Call) -> Any:
         for trade in api.venue.ledgers[call.account].trades
         if trade.order.symbol is symbol
         and (not order_id or trade.order.order_id == order_id)
-        and (trade.trade_id >= first if first is not None else _inside(trade.time_ms, start, end))
+        and trade.time_ms >= call.now_ms - KEPT_MS
+        and (trade.trade_id >= first if first is not None else _inside(trade.time_ms, start, end, call.now_ms))
     ]
     return [trade.listed() for trade in _page(rows, limit, bool(first is not None or start))]
 
 
-def _inside(stamp: int, start: int, end: int) -> bool:
-    # The exchange looks a week around the one bound that is given; without one everything that it keeps is inside.
-    start = start or (end - WEEK_MS if end else 0)
-    return start <= stamp <= (end or start + WEEK_MS if start else 10**18)
+def _inside(stamp: int, start: int, end: int, now_ms: int) -> bool:
+    # The exchange looks a week around the one bound that is given; without one, at the last week.
+    start = start or (end or now_ms) - WEEK_MS
+    return start <= stamp <= (end or start + WEEK_MS)
 
 
 def _page(rows: list[Any], limit: int, from_the_start: bool) -> list[Any]:
@@ -633,15 +634,16 @@ def _page(rows: list[Any], limit: int, from_the_start: bool) -> list[Any]:
 def _force_orders(api: Api, call: Call) -> Any:
     symbol, (start, end) = api.optional(call.params), call.params.window(WEEK_MS)
     limit, kind = call.params.integer("limit", 50, 1, 100), call.params.text("autoCloseType")
-    prefix = {"": "", "LIQUIDATION": "autoclose", "ADL": "adl_autoclose"}.get(kind)
-    if prefix is None:
+    prefixes = {"": ("autoclose", "adl_autoclose"), "LIQUIDATION": ("autoclose",), "ADL": ("adl_autoclose",)}.get(kind)
+    if prefixes is None:
         raise refusal(-1130, "autoCloseType")
     rows = [
         order.queried()
         for order in api.venue.ledgers[call.account].forced
         if (symbol is None or order.symbol is symbol)
-        and order.client_id.startswith(prefix)
-        and _inside(order.created_ms, start, end)
+        and order.client_id.startswith(prefixes)
+        and order.created_ms >= call.now_ms - KEPT_MS
+        and _inside(order.created_ms, start, end, call.now_ms)
     ]
     return rows[-limit:]
 
@@ -682,7 +684,7 @@ def _place_algo(api: Api, call: Call) -> Any:
 def _named_algo(api: Api, call: Call, code: int) -> Algo:
     ids = call.params.integer("algoId")
     name = call.params.text("clientAlgoId")
-    return api.venue.ledgers[call.account].find_algo(str(ids) if ids else "", name, code)
+    return api.venue.ledgers[call.account].find_algo(str(ids) if ids else "", name, call.now_ms, code)
 
 
 @_route("DELETE", "/fapi/v1/algoOrder", 1, SIGNED)
@@ -715,8 +717,9 @@ def _all_algos(api: Api, call: Call) -> Any:
     first, limit = call.params.integer("algoId"), call.params.integer("limit", 500, 1, 1000)
     rows = [
         algo
-        for algo in api.venue.ledgers[call.account].algos.values()
-        if algo.asked.symbol is symbol and (algo.algo_id >= first if first else _inside(algo.created_ms, start, end))
+        for algo in api.venue.ledgers[call.account].visible_algos(call.now_ms)
+        if algo.asked.symbol is symbol
+        and (algo.algo_id >= first if first else _inside(algo.created_ms, start, end, call.now_ms))
     ]
     return [algo.queried() for algo in _page(rows, limit, bool(first or start))]
 
@@ -905,7 +908,7 @@ def _commission(api: Api, call: Call) -> Any:
 def _income(api: Api, call: Call) -> Any:
     symbol, (start, end) = api.optional(call.params), call.params.window(10**18)
     kind, limit = call.params.text("incomeType"), call.params.integer("limit", 100, 1, 1000)
-    start = start or call.now_ms - WEEK_MS
+    start = max(start or (0 if end else call.now_ms - WEEK_MS), call.now_ms - KEPT_MS)
     rows = [
         income
         for income in api.venue.ledgers[call.account].income
@@ -919,14 +922,17 @@ def _income(api: Api, call: Call) -> Any:
 
 @_route("GET", "/fapi/v1/adlQuantile", 5, SIGNED)
 def _adl(api: Api, call: Call) -> Any:
-    ranks, hedge = api.venue.adl(call.account), api.venue.account(call.account).hedge
+    held = api.venue.account(call.account)
+    ranks, hedge = api.venue.adl(call.account), held.hedge
     return [
         {
             "symbol": symbol.name,
             "adlQuantile": {
                 "LONG": ranks.get((symbol.index, 0), 0) if hedge else 0,
                 "SHORT": ranks.get((symbol.index, 1), 0) if hedge else 0,
-                "HEDGE" if hedge else "BOTH": 0 if hedge else ranks.get((symbol.index, 0), 0),
+                "HEDGE" if hedge and not held.margins_of(symbol.index)["isolated"] else "BOTH": 0
+                if hedge
+                else ranks.get((symbol.index, 0), 0),
             },
         }
         for symbol in _wanted(api, call)

@@ -119,17 +119,21 @@ class Ledger:
             raise refusal(code)
         return order
 
-    def find_algo(self, algo_id: str, client_id: str, code: int = -2013) -> Algo:
+    def visible_algos(self, now_ms: int) -> Iterator[Algo]:
+        """Yield the conditional orders that the exchange still remembers, oldest first."""
+        return (algo for algo in self.algos.values() if _remembered(algo, now_ms))
+
+    def find_algo(self, algo_id: str, client_id: str, now_ms: int, code: int = -2013) -> Algo:
         """Return the conditional order of an id, or the youngest of a client id."""
         if not algo_id and not client_id:
             raise refusal(-1102, "algoId")
         algo = self.algos.get(int(algo_id)) if algo_id else self.algo_by_client.get(client_id)
-        if algo is None:
+        if algo is None or not _remembered(algo, now_ms):
             raise refusal(code)
         return algo
 
 
-def _remembered(order: Order, now_ms: int) -> bool:
+def _remembered(order: Order | Algo, now_ms: int) -> bool:
     if order.open:
         return True
     age = now_ms - order.updated_ms

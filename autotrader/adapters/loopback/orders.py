@@ -5,7 +5,7 @@ Knows the records and their JSON. Refuses to know when they change: `venue` does
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autotrader.adapters.loopback.symbols import Symbol, trimmed
@@ -91,6 +91,16 @@ class Algo:
     def open(self) -> bool:
         """Whether it waits for its trigger, or for its child."""
         return self.status in ("NEW", "TRIGGERING", "TRIGGERED")
+
+    @property
+    def done(self) -> int:
+        """What its child has filled, in lots."""
+        return self.child.done if self.child else 0
+
+    @property
+    def trails(self) -> bool:
+        """Whether it follows the price, once it is activated."""
+        return self.asked.type == _TRAILING
 
     def common(self) -> dict[str, Any]:
         """Return what every answer about it holds."""
@@ -285,15 +295,15 @@ class Order:
         body = self.common() | {"cumQty": self.symbol.quantity(self.done)}
         return body | {"avgPrice": self.average(), "cumQuote": self.spent()} if before_2026_06 else body
 
-    def acknowledged(self) -> dict[str, Any]:
+    def acknowledged(self, before_2026_06: bool = False) -> dict[str, Any]:
         """Return the answer as it was on acceptance: NEW, nothing filled."""
-        zero = self.symbol.quantity(0)
-        return self.answered() | {"status": "NEW", "executedQty": zero, "cumQty": zero, "updateTime": self.created_ms}
+        asked = replace(self, status="NEW", done=0, value=0, updated_ms=self.created_ms)
+        return asked.answered(before_2026_06)
 
-    def amended(self) -> dict[str, Any]:
+    def amended(self, before_2026_06: bool = False) -> dict[str, Any]:
         """Return the answer to its amending."""
         last = {"pair": self.symbol.name, "cumBase": "0"}
-        return self.answered() | last | ({"modifyId": self.modify_id} if self.modify_id else {})
+        return self.answered(before_2026_06) | last | ({"modifyId": self.modify_id} if self.modify_id else {})
 
     def queried(self) -> dict[str, Any]:
         """Return the answer to a question about it."""
@@ -361,7 +371,7 @@ class Income:
             "incomeType": self.kind,
             "income": e8(self.amount_e8),
             "asset": self.asset,
-            "info": self.trade_id if self.kind in ("COMMISSION", "REALIZED_PNL") else self.kind,
+            "info": self.kind,
             "time": self.time_ms,
             "tranId": self.booking_id,
             "tradeId": self.trade_id,

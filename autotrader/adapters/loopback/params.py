@@ -20,6 +20,7 @@ __all__ = ["Params", "algo_order", "amendment", "new_order"]
 _CLIENT_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _LAST_MS = 253_402_300_799_000
+_CALLBACKS_E8 = (10_000_000, 2_000_000_000)  # percent
 _WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP, OrderType.TAKE_PROFIT})
 _CLOSERS = frozenset({OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET})
 _WORKING = {"CONTRACT_PRICE": 0, "MARK_PRICE": int(Term.MARK_TRIGGER)}
@@ -201,6 +202,8 @@ def _limit_terms(params: Params, asked: Asked) -> None:
             raise refusal(-1106, "timeInForce")
         if params.text("price") and money(params.text("price")):
             raise refusal(-1106, "price")
+        if params.choice("priceMatch", MATCHES, -5037, "NONE"):
+            raise refusal(-5038)
         return
     if asked.type == OrderType.LIMIT:
         params.need("timeInForce")
@@ -218,7 +221,7 @@ def _trigger(params: Params, asked: Asked) -> None:
         asked.trigger_ticks = asked.symbol.ticks(params.need("triggerPrice"), "triggerPrice")
         return
     rate = money(params.need("callbackRate"))
-    if rate % 1_000_000:
+    if rate % 1_000_000 or not _CALLBACKS_E8[0] <= rate <= _CALLBACKS_E8[1]:
         raise refusal(-1130, "callbackRate")
     asked.callback_e8 = rate // 100
     activate = params.text("activatePrice") or params.text("activationPrice")
@@ -236,11 +239,13 @@ def _close(params: Params, asked: Asked) -> None:
 
 def _common(params: Params, asked: Asked) -> None:
     asked.stp = params.choice("selfTradePreventionMode", STPS, -5039, STPS[_DEFAULT_STP])
-    params.choice("newOrderRespType", ("ACK", "RESULT", "FULL"), -1136, "ACK")
-    asked.good_till_ms = params.integer("goodTillDate", least=0, most=_LAST_MS)
+    params.choice("newOrderRespType", ("ACK", "RESULT"), -1136, "ACK")
+    asked.good_till_ms = params.integer("goodTillDate", least=0)
     if asked.tif != TIFS.index("GTD"):
         asked.good_till_ms = 0
     elif not asked.good_till_ms:
         raise refusal(-1102, "goodTillDate")
+    elif asked.good_till_ms >= _LAST_MS:
+        raise refusal(-5040)
     else:
         asked.good_till_ms -= asked.good_till_ms % 1000
