@@ -5,7 +5,7 @@ Knows the names and formats of every amount. Refuses to know how one comes about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from autotrader.adapters.loopback.ledger import Ledger, Leg
@@ -21,6 +21,7 @@ __all__ = [
     "balance_change",
     "balances",
     "book",
+    "called",
     "changed",
     "max_notional_value",
     "risk_v2",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 ASSETS = ("USDT", "BNB", "USDC", "BTC", "ETH")
+CALL_PERCENT = 80
 _SIDES = ("BOTH", "LONG", "SHORT")
 
 
@@ -79,6 +81,43 @@ def changed(money: Account, symbol: Symbol, side: str, held: dict[str, int], pai
         "mt": "isolated" if margins["isolated"] else "cross",
         "iw": e8(held["isolated_e8"]) if margins["isolated"] else "0",
         "ps": side,
+    }
+
+
+def called(money: Account, symbols: Iterable[Symbol]) -> Iterator[tuple[tuple[int, int], list[dict[str, Any]]]]:
+    """Yield what a margin call names: ((-1, 0), all cross legs) and ((symbol, leg), that isolated leg).
+
+    Notes
+    -----
+    The exchange's threshold is not public; here it is a maintenance margin of ``CALL_PERCENT`` of what stands behind.
+    """
+    cross = []
+    for symbol, leg, side, held, margins in _legs(money, symbols):
+        if not held["lots"]:
+            continue
+        row = _margin_call(symbol, side, held, margins)
+        if not margins["isolated"]:
+            cross.append(row)
+        elif _calls(held["maintenance_e8"], _isolated_margin(held)):
+            yield (symbol.index, leg), [row]
+    if cross and _calls(money.cross_maintenance(), money.cross_equity()):
+        yield (-1, 0), cross
+
+
+def _calls(maintenance_e8: int, behind_e8: int) -> bool:
+    return 100 * maintenance_e8 >= CALL_PERCENT * behind_e8
+
+
+def _margin_call(symbol: Symbol, side: str, held: dict[str, int], margins: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "s": symbol.name,
+        "ps": side,
+        "pa": symbol.quantity(held["lots"]),
+        "mt": "ISOLATED" if margins["isolated"] else "CROSSED",
+        "iw": e8(held["isolated_e8"]) if margins["isolated"] else "0",
+        "mp": plain(margins["mark_e8"]),
+        "up": plain(held["value_e8"] - held["cost_e8"]),
+        "mm": plain(held["maintenance_e8"]),
     }
 
 
@@ -259,7 +298,7 @@ def risk_v3(
 
 
 def risk_v2(money: Account, symbols: Iterable[Symbol], ledger: Ledger) -> list[dict[str, Any]]:
-    """Return the answer of v2 positionRisk: every symbol, in hedge mode with its BOTH row."""
+    """Return the answer of v2 positionRisk: every symbol, in hedge mode both its legs."""
     return [
         {
             "symbol": symbol.name,

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
@@ -19,16 +20,17 @@ from autotrader.adapters.loopback.clock import MS, Clock
 from autotrader.adapters.loopback.codes import Refusal, refusal
 from autotrader.adapters.loopback.door import Request, Response, Socket
 from autotrader.adapters.loopback.faults import Deed, Fate, Faults
-from autotrader.adapters.loopback.gate import Gate
+from autotrader.adapters.loopback.gate import Gate, TooMuch
 from autotrader.adapters.loopback.params import Params
 from autotrader.adapters.loopback.signatures import split
-from autotrader.adapters.loopback.streams import Hub
+from autotrader.adapters.loopback.streams import Hub, MarketSocket
 from autotrader.adapters.loopback.ws_api import RequestSocket, logon
 
 __all__ = ["FaultyHub", "Reception", "Usage"]
 
 JSON = "application/json;charset=UTF-8"
 HANDSHAKE_WEIGHT = 5
+SESSION_WEIGHT = 2
 _EXITS = {("SELL", "LONG"), ("BUY", "SHORT")}
 _NO_PATH = -5000
 
@@ -112,12 +114,12 @@ class Reception:
     control : callable
         Takes a request to a path of the server's own; returns its answer, None for a path that is none.
     catch_up : callable
-        Lets the market come to the time of a request.
+        Lets the market come to the time of a request; returns it.
     """
 
     def __init__(
         self, api: Api, gate: Gate, faults: Faults, hub: Hub, clock: Clock,
-        control: Callable[[Request], Response | None], catch_up: Callable[[], None],
+        control: Callable[[Request], Response | None], catch_up: Callable[[], int],
     ):  # fmt: skip
         self._api = api
         self._gate = gate
@@ -126,6 +128,8 @@ class Reception:
         self._clock = clock
         self._control = control
         self._catch_up = catch_up
+        self._now = 0
+        self._talking: set[RequestSocket] = set()
         self.usage = Usage()
 
     # ------------------------------------------------------------------ requests
@@ -150,7 +154,7 @@ class Reception:
         return _as_fated(answer, fate)
 
     def _fate(self, method: str, path: str, params: Mapping[str, str], api_key: str) -> Fate:
-        self._catch_up()
+        self._now = self._catch_up()
         account = self._gate.account(api_key)
         name = self._gate.keys[account].name if account >= 0 else None
         exempt = (
@@ -160,7 +164,7 @@ class Reception:
             or (params.get("side"), params.get("positionSide")) in _EXITS
         )
         return self._faults.on_request(
-            self._clock.now(), method=method, path=path, account=name,
+            self._now, method=method, path=path, account=name,
             symbol=params.get("symbol"), order_type=params.get("type"), side=params.get("side"), exempt=exempt,
         )  # fmt: skip
 
@@ -194,8 +198,7 @@ class Reception:
         return orjson.dumps(self._api.call(route, params, account, self._time(route)))
 
     def _time(self, route: Route) -> int:
-        now = self._clock.now()
-        return now + self._faults.skew_ms(now) * MS if route.security == NONE else now
+        return self._now + self._faults.skew_ms(self._now) * MS if route.security == NONE else self._now
 
     def clocks(self) -> Sequence[int]:
         """Return the stamps that a request's may agree with, ms."""
@@ -214,7 +217,9 @@ class Reception:
             refused = self._gate.limits.weight(request.peer, HANDSHAKE_WEIGHT, self._clock.wall_ms())
             if refused:
                 return Response(refused.status, refused.body, refused.headers)
-            socket: Socket | Response = RequestSocket(request, self.carry, self._clock.now_ms, self._logon)
+            socket: Socket | Response = RequestSocket(
+                request, self.carry, self._clock.now_ms, self._logon, self._weigh_session, self._talking
+            )
         else:
             socket = self._hub.connect(request)
         if deed is not None and isinstance(socket, Socket):
@@ -227,6 +232,33 @@ class Reception:
             if listen_key and (listen_key in request.path or listen_key in request.query):
                 return key.name
         return None
+
+    def tick(self, now_ms: int) -> None:
+        """Ping the request sockets, and end what is too old or answers no more."""
+        for socket in tuple(self._talking):
+            socket.tick(now_ms, self._hub.rules)
+
+    def concerned(self, deed: Deed) -> list[Socket]:
+        """Return the open sockets that a deed on connections is about."""
+        path, account = deed.args.get("path"), deed.args.get("account")
+        sockets: list[MarketSocket | RequestSocket] = [*self._hub.sockets, *self._talking]
+        return [
+            socket
+            for socket in sockets
+            if (path is None or fnmatchcase(socket.request.path, path))
+            and (account is None or account in self._owners(socket))
+        ]
+
+    def _owners(self, socket: MarketSocket | RequestSocket) -> set[str]:
+        # Whose events a socket hears, or whose session it is.
+        if isinstance(socket, RequestSocket):
+            return {self._gate.keys[socket.account].name} if socket.account >= 0 else set()
+        return {key.name for account, key in enumerate(self._gate.keys) if self._api.keys.of(account) in socket.names}
+
+    def _weigh_session(self, ip: str) -> tuple[TooMuch | None, list[dict[str, Any]]]:
+        wall = self._clock.wall_ms()
+        refused = self._gate.limits.weight(ip, SESSION_WEIGHT, wall)
+        return refused, self._gate.limits.rate_limits(ip, None, wall)
 
     def _logon(self, api_key: str, params: Mapping[str, Any]) -> int:
         account = self._gate.known(api_key)
@@ -251,8 +283,8 @@ class Reception:
         )
         if fate.never:
             return
-        if fate.cut is not None:
-            socket.abort()
+        if fate.cut is not None or (fate.answer is not None and fate.answer[2] != "application/json"):
+            socket.abort()  # a gateway's page has no place in a frame: the gateway drops the connection
             return
         frame = socket.envelope(status, orjson.Fragment(body or b"{}"), limits, id_)
         if fate.half:

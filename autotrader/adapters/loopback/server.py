@@ -256,7 +256,9 @@ class Server:
         wall = self.clock.wall_ms()
         for account, key in self.keys.due(wall):
             self._expire(account, key, now)
+        self.venue.call_margins()
         self.hub.tick(self.clock.mono_ms())
+        self.reception.tick(self.clock.mono_ms())
         if now // SECOND % 60 == 0:
             self._checkpoint(now)
         if self.replay is not None:
@@ -276,10 +278,12 @@ class Server:
             for _ in self._crowd.advance(now):
                 pass
 
-    def _catch_up(self) -> None:
-        # A request finds the market as it is at its stamp.
+    def _catch_up(self) -> int:
+        # A request finds the market as it is at its stamp, and nothing happens before it any more.
+        now = self.clock.now()
         if self.clock.speed and self.running and (self.replay is None or self.ended):
-            self.advance(self.clock.now())
+            self.advance(now)
+        return now
 
     def _expire(self, account: int, key: str, now: int) -> None:
         payload = orjson.dumps({"e": "listenKeyExpired", "E": now // MS, "listenKey": key})
@@ -292,7 +296,7 @@ class Server:
         elif deed.do in ("expire_key", "revoke_key"):
             self._do_to_key(now, deed)
         else:
-            for socket in list(self.hub.sockets):
+            for socket in self.reception.concerned(deed):
                 afflict(socket, deed)
         text = f"{deed.name}: {deed.do}" + (f" not done: {why}" if why else "")
         self._failed += [text] if why else []

@@ -46,6 +46,7 @@ Tell = Callable[[int, str, dict[str, Any]], None]
 EVERYBODY = -1
 _SELF_TRADE = (1, 3)
 _CLOSE_POSITION = 1
+_LATEST_NS = 2**63 - 1  # the exchange takes dates to the year 9999, the venue's stamps end in 2262
 _ASSETS = ("USDT", "BNB", "USDC", "BTC", "ETH")
 _LIQUIDATED = {Cause.LIQUIDATION_ORDER: "autoclose-", Cause.INSURANCE_FUND: "autoclose-"}
 _FORCED = {**_LIQUIDATED, Cause.DELEVERAGED: "adl_autoclose-", Cause.SETTLED: "settlement_autoclose-"}
@@ -98,6 +99,8 @@ class Venue:
         self._refused = 0
         self._modify_id = 0
         self._placing: Order | Algo | None = None
+        self._unarmed: dict[int, Algo] = {}
+        self._called: set[tuple[int, int, int]] = set()
         self._participants: dict[tuple[int, int], int] = {}
         self._diff: dict[str, Any] = {}
         self._on = {
@@ -132,6 +135,8 @@ class Venue:
         self.bend(rows)
         said = self.exchange.feed(rows)
         self._digest(said)
+        if self._unarmed and len(rows):
+            self._note_armed(int(rows["ts"][-1]) // MS)
         return said
 
     def place(self, now: int, account: int, asked: Asked) -> Order | Algo:
@@ -164,7 +169,7 @@ class Venue:
             trigger_ticks=asked.trigger_ticks,
             activate_ticks=asked.activate_ticks,
             callback_e8=asked.callback_e8,
-            good_till=asked.good_till_ms * MS,
+            good_till=min(asked.good_till_ms * MS, _LATEST_NS),
             stp=asked.stp,
             price_match=asked.price_match,
             terms=asked.terms,
@@ -288,6 +293,17 @@ class Venue:
             del self.timers[key]
             self.cancel_all(now, *key)
 
+    def call_margins(self) -> None:
+        """Tell the clients whose margin is nearly used up: once, until it has recovered."""
+        for account in range(self.clients):
+            money = self.account(account)
+            calls = {(account, *scope): rows for scope, rows in positions.called(money, self.symbols)}
+            for key, rows in calls.items():
+                if key not in self._called:
+                    cross = {"cw": e8(money.wallet_e8 - money.isolated_total_e8)} if key[1] < 0 else {}
+                    self._tell(account, "MARGIN_CALL", cross | {"p": rows})
+            self._called = {key for key in self._called if key[0] != account} | set(calls)
+
     # What a participant of a synthetic market calls: as the compiled venue, but everything is recorded.
 
     @property
@@ -348,6 +364,8 @@ class Venue:
         world = said[told["a"] == EVERYBODY]
         if len(world):
             self._publish(world)
+        if self._unarmed:
+            self._note_armed(int(said["ts"][-1]) // MS)
 
     def _record(self, row: Row) -> None:
         # What the venue itself says to everybody, in the order in which it happened.
@@ -416,7 +434,7 @@ class Venue:
             if after[10]:
                 self._book(account, "REALIZED_PNL", after[10], "USDT", order.symbol, now, trade.trade_id)
             self._tell(account, "TRADE_LITE", _lite(trade, now))
-            self._tell_account(account, "ORDER", order.symbol, _leg(order.position_side), after, now)
+            self._tell_account(account, "ORDER", order.symbol, _leg(order.position_side), after, now, coin=coin)
             self._tell_order(order, "TRADE", now, trade)
 
     def _on_canceled(self, row: Row, account: int, after: Row) -> None:
@@ -463,16 +481,20 @@ class Venue:
         now, status = row[4] // MS, ALGO_STATUSES[row[6]]
         if isinstance(origin, Asked):
             algo = Algo(origin, account, row[5], row[7], now, now)
+            algo.activated = not algo.trails
             self._by_handle[row[5]] = algo
             self.ledgers[account].add_algo(algo)
             self._placing = algo
+            if algo.trails:
+                self._unarmed[row[5]] = algo
         else:
             found = origin if isinstance(origin, Algo) else origin.algo
             assert found is not None
             algo = found
-        algo.status, algo.updated_ms = status, now
         if status == "TRIGGERING":
-            algo.triggered_ms, algo.activated = now, True
+            self._arm(algo, now)
+            algo.triggered_ms = now
+        algo.status, algo.updated_ms = status, now
         if status == "REJECTED":
             algo.reason = TEXTS.get(row[9], "").format("")
         self.history.write(
@@ -480,9 +502,24 @@ class Venue:
             client=algo.asked.client_id, status=status, child=row[8], code=row[9],
         )  # fmt: skip
         if not algo.open:
+            self._unarmed.pop(row[5], None)
             self.ledgers[account].close_algo(algo)
             self._by_handle.pop(row[5], None)
         if status != "TRIGGERED":
+            self._tell_algo(algo, now)
+
+    def _note_armed(self, now: int) -> None:
+        # The venue does not say when a trailing order's activation price has been passed; it shows it.
+        for symbol in {algo.asked.symbol.index for algo in self._unarmed.values()}:
+            for waiting in self.exchange.algos(symbol):
+                algo = self._unarmed.get(waiting["order"]["client_id"])
+                if algo is not None and waiting["armed"]:
+                    self._arm(algo, now)
+
+    def _arm(self, algo: Algo, now: int) -> None:
+        # A trailing order is told as NEW twice, the second time as activated.
+        if self._unarmed.pop(algo.handle, None) is not None:
+            algo.activated, algo.updated_ms = True, now
             self._tell_algo(algo, now)
 
     def _on_funding(self, row: Row, account: int, after: Row) -> None:
@@ -492,7 +529,7 @@ class Venue:
             mark_e8=row[7], position=after[7], wallet_e8=after[6],
         )  # fmt: skip
         self._book(account, "FUNDING_FEE", row[5], "USDT", symbol, now)
-        self._tell_account(account, "FUNDING_FEE", symbol, leg, after, now)
+        self._tell_account(account, "FUNDING_FEE", symbol, leg, after, now, row[5])
 
     def _on_forced(self, row: Row, account: int, after: Row) -> None:
         # A closing by force has no order of the client's; the exchange makes one up.
@@ -605,12 +642,20 @@ class Venue:
     def _tell_algo(self, algo: Algo, now: int) -> None:
         self._tell(algo.account, "ALGO_UPDATE", {"T": now, "o": algo.told()})
 
-    def _tell_account(self, account: int, why: str, symbol: Symbol, leg: int, after: Row, now: int) -> None:
+    def _tell_account(
+        self, account: int, why: str, symbol: Symbol, leg: int, after: Row, now: int, change_e8: int = 0,
+        coin: bool = False,
+    ) -> None:  # fmt: skip
+        # Of the assets those that changed: with a fee in the coin an opening fill leaves the USDT of a cross leg alone.
         if not self.ledgers[account].shown:
             return
         money = self.account(account)
         isolated = bool(money.margins_of(symbol.index)["isolated"])
-        balances = [positions.balance_change(money, "USDT", after[6], 0)]
+        balances = []
+        if not coin or after[10] or isolated:
+            balances.append(positions.balance_change(money, "USDT", after[6], change_e8))
+        if coin:
+            balances.append(positions.balance_change(money, "BNB", 0, 0))
         held = {"lots": after[7], "cost_e8": after[8], "isolated_e8": after[9]}
         rows = [] if why == "FUNDING_FEE" and not isolated else [self._position(account, symbol, leg, held)]
         body = positions.update(why, balances, rows)

@@ -5,6 +5,8 @@ Knows the names of its methods, its envelopes and its sessions. Refuses to know 
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,8 +15,10 @@ import orjson
 
 from autotrader.adapters.loopback.codes import Refusal, refusal
 from autotrader.adapters.loopback.door import Request, Socket
+from autotrader.adapters.loopback.limits import Refusal as TooMuch
 from autotrader.adapters.loopback.params import Params
 from autotrader.adapters.loopback.signatures import sorted_payload, verify
+from autotrader.adapters.loopback.streams import Rules
 
 __all__ = ["METHODS", "RequestSocket"]
 
@@ -38,6 +42,7 @@ METHODS: Mapping[str, tuple[str, str]] = {
     "userDataStream.ping": ("PUT", "/fapi/v1/listenKey"),
     "userDataStream.stop": ("DELETE", "/fapi/v1/listenKey"),
 }
+CONTROLS_PER_S = 5
 _SESSION = ("session.logon", "session.status", "session.logout")
 
 Answer = tuple[int, Any, list[dict[str, Any]]]
@@ -58,6 +63,10 @@ class RequestSocket(Socket):
         The exchange's time.
     session : callable
         Takes (api key, params); returns the account of a logon, or raises Refusal.
+    weigh : callable
+        Takes the address of a request about the session; returns the refusal of one too many, and the limits as used.
+    register : set
+        Where it stands while it is open.
     """
 
     def __init__(
@@ -66,17 +75,53 @@ class RequestSocket(Socket):
         carry: Carry,
         now_ms: Callable[[], int],
         session: Callable[[str, Mapping[str, Any]], int],
+        weigh: Callable[[str], tuple[TooMuch | None, list[dict[str, Any]]]],
+        register: set[RequestSocket],
     ):
         super().__init__(request)
         self._carry = carry
         self._now_ms = now_ms
         self._session = session
+        self._weigh = weigh
+        self._register = register
+        self._born_ms = -1
+        self._pinged_ms = self._pong_ms = self._pongs_seen = 0
+        self._controls: deque[float] = deque(maxlen=CONTROLS_PER_S)
         self.returns_limits = parse_qs(request.query).get("returnRateLimits", ["true"])[0] != "false"
         self.api_key = ""
         self.account = -1
         self._since_ms = now_ms()
         self._authorized_ms = 0
         self._id: Any = None
+
+    def on_open(self) -> None:
+        """Stand among the open sockets."""
+        self._register.add(self)
+
+    def on_closed(self) -> None:
+        """Stand there no more."""
+        self._register.discard(self)
+
+    def on_control(self) -> None:
+        """Count a PING or PONG frame; too many in a second end the connection."""
+        now = asyncio.get_running_loop().time()
+        if len(self._controls) == CONTROLS_PER_S and now - self._controls[0] < 1.0:
+            self.close(1008, "too many pings")
+        self._controls.append(now)
+
+    def tick(self, now_ms: int, rules: Rules) -> None:
+        """Ping, or end the connection, as the rules say."""
+        if self._born_ms < 0:
+            self._born_ms = self._pinged_ms = self._pong_ms = now_ms
+        if self.pongs != self._pongs_seen:
+            self._pongs_seen, self._pong_ms = self.pongs, now_ms
+        if now_ms - self._born_ms >= rules.life_ms:
+            self.close(1001, "24 hours are over")
+        elif now_ms - self._pong_ms >= rules.pong_ms:
+            self.close(1008, "no pong")
+        elif now_ms - self._pinged_ms >= rules.ping_ms:
+            self._pinged_ms = now_ms
+            self.ping()
 
     def on_text(self, text: bytes) -> None:
         """Answer one request."""
@@ -116,6 +161,10 @@ class RequestSocket(Socket):
         self._carry(self, method, path, texts, api_key, payload, sign)
 
     def _on_session(self, method: str, params: Mapping[str, Any]) -> None:
+        refused, limits = self._weigh(self.request.peer)
+        if refused is not None:
+            self.reply(refused.status, orjson.Fragment(refused.body), limits)
+            return
         if method == "session.logon":
             api_key = params.get("apiKey", "")
             self.account = self._session(api_key if isinstance(api_key, str) else "", params)
@@ -131,7 +180,7 @@ class RequestSocket(Socket):
                 "returnRateLimits": self.returns_limits,
                 "serverTime": self._now_ms(),
             },
-            [],
+            limits,
         )
 
     @property
