@@ -336,7 +336,7 @@ TIMED = [
     ({"do": "adl", "account": "alice", "symbol": "BTCUSDT", "share": 0.5}, {}),
     ({"do": "liquidate", "account": "alice"}, {}),
     ({"do": "settle", "symbol": "BTCUSDT", "price": 0.1}, {"price": 10**7}),
-    ({"do": "funding", "symbol": "BTCUSDT", "rate": -0.02, "hours": 4}, {"rate": -2 * 10**6}),
+    ({"do": "funding", "symbol": "BTCUSDT", "rate": -0.02}, {"rate": -2 * 10**6}),
     ({"do": "deposit", "account": "alice", "asset": "USDT", "amount": "12.34567891"}, {"amount": 1_234_567_891}),
     ({"do": "withdraw", "account": "alice", "asset": "BNB", "amount": 1}, {"amount": 10**8}),
     ({"do": "leverage", "account": "alice", "symbol": "BTCUSDT", "value": 25}, {}),

@@ -82,11 +82,12 @@ class Deeds:
         return ""
 
     def bend(self, rows: np.ndarray[Any, np.dtype[np.void]]) -> None:
-        """Multiply the marks and indices among rows of the market whose symbols jump."""
+        """Multiply the marks among rows of the market whose symbols jump."""
         for symbol, (until, factor) in list(self._jumps.items()):
             here = (rows["kind"] == int(Kind.MARK)) & (rows["symbol"] == symbol)
-            for word in ("a", "b"):
-                rows[word][here] = (rows[word][here] * factor).astype(np.int64)
+            # Of a recording the mark alone jumps; where the venue makes its own mark, what it is made of.
+            for word, there in (("a", here & (rows["a"] > 0)), ("b", here & (rows["a"] == 0))):
+                rows[word][there] = (rows[word][there] * factor).astype(np.int64)
             if len(rows) and rows["ts"][-1] >= until:
                 del self._jumps[symbol]
 
@@ -157,7 +158,9 @@ class Deeds:
 
     def _funding(self, now: int, args: Mapping[str, Any]) -> None:
         symbol = self._symbol(args)
+        mark = self._venue.account(0).position(symbol.index)["mark_e8"]
         self._venue.feed(market_row(Kind.FUNDING, symbol.index, now, args["rate"]))
+        self._market.on_funding(symbol.index, args["rate"], mark, now)
 
     def _deposit(self, now: int, args: Mapping[str, Any]) -> None:
         self._venue.deposit(now, self._account(args), ASSETS.index(args["asset"]), args["amount"])
