@@ -7,11 +7,12 @@ know what calls do and how bytes travel.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,6 +34,9 @@ HANDSHAKE_WEIGHT = 5
 SESSION_WEIGHT = 2
 _EXITS = {("SELL", "LONG"), ("BUY", "SHORT")}
 _NO_PATH = -5000
+_FAULTS = logging.getLogger(__name__)
+
+Answered = TypeVar("Answered")
 
 
 @dataclass(slots=True)
@@ -115,6 +119,12 @@ class Reception:
         Takes a request to a path of the server's own; returns its answer, None for a path that is none.
     catch_up : callable
         Lets the market come to the time of a request; returns it.
+
+    Attributes
+    ----------
+    usage : Usage
+    mishaps : int
+        Requests that met a fault of ours: answered with -1000, their traceback logged.
     """
 
     def __init__(
@@ -131,11 +141,25 @@ class Reception:
         self._now = 0
         self._talking: set[RequestSocket] = set()
         self.usage = Usage()
+        self.mishaps = 0
+
+    def _survived(self, what: str, work: Callable[[], Answered], otherwise: Callable[[], Answered]) -> Answered:
+        # A fault of ours must cost one request its answer, and nobody else anything: whether it was carried out is
+        # unknown, which is what -1000 says.
+        try:
+            return work()
+        except Exception:
+            self.mishaps += 1
+            _FAULTS.exception("a request met a fault of ours: %r", what)
+            return otherwise()
 
     # ------------------------------------------------------------------ requests
 
     def answer(self, request: Request) -> Response:
         """Answer a request."""
+        return self._survived(f"{request.method} {request.path}", lambda: self._answered(request), _unanswered)
+
+    def _answered(self, request: Request) -> Response:
         route = ROUTES.get((request.method, request.path))
         if route is None:
             return self._control(request) or _unknown(request)
@@ -210,6 +234,9 @@ class Reception:
 
     def connect(self, request: Request) -> Socket | Response:
         """Take a WebSocket in, or refuse it."""
+        return self._survived(f"CONNECT {request.path}", lambda: self._connected(request), _unanswered)
+
+    def _connected(self, request: Request) -> Socket | Response:
         deed = self._faults.on_connect(self._clock.now(), path=request.path, account=self._listener(request))
         if deed is not None and deed.do == "refuse":
             return Response(503, b'{"code":-1016,"msg":"This service is no longer available."}')
@@ -270,6 +297,20 @@ class Reception:
         signature: str | None,
     ) -> None:  # fmt: skip
         """Answer a request that came over a WebSocket."""
+
+        def otherwise() -> None:
+            socket.reply(500, refusal(-1000).body, [])
+
+        self._survived(
+            f"WS {method} {path}",
+            lambda: self._carry(socket, method, path, params, api_key, payload, signature),
+            otherwise,
+        )
+
+    def _carry(
+        self, socket: RequestSocket, method: str, path: str, params: dict[str, str], api_key: str, payload: bytes,
+        signature: str | None,
+    ) -> None:  # fmt: skip
         route, id_ = ROUTES[method, path], socket.id
         fate = self._fate(method, path, params, api_key)
         status, body = 200, b""
@@ -334,6 +375,10 @@ def _weight(route: Route, params: Mapping[str, str]) -> int:
         return route.weighs(Params(params))
     except Refusal:
         return 1
+
+
+def _unanswered() -> Response:
+    return Response(500, refusal(-1000).encoded(), (), JSON)
 
 
 def _unknown(request: Request) -> Response:
