@@ -6,6 +6,7 @@ here and takes answers away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from autotrader.adapters.loopback.limits import Limits
 from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market
 from autotrader.adapters.loopback.orders import POSITION_SIDES, SIDES, TYPES, Algo, Asked, Order
-from autotrader.adapters.loopback.params import Params, algo_order, amendment, generated_id, new_order
+from autotrader.adapters.loopback.params import Params, algo_order, amendment, generated_id, new_order, text_of
 from autotrader.adapters.loopback.symbols import Symbol, money, trimmed
 from autotrader.adapters.loopback.text import decimal, plain
 from autotrader.adapters.loopback.venue import Venue
@@ -35,6 +36,7 @@ INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h"
 PERIODS = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")
 DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 NONE, KEY, SIGNED = range(3)
+_ORDER_ID = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(slots=True)
@@ -498,11 +500,7 @@ def _batch(call: Call, name: str, most: int) -> list[Params]:
         raise refusal(-4082)
     if not all(isinstance(item, dict) for item in items):
         raise refusal(-1130, name)
-    return [Params({key: _plain_text(value) for key, value in item.items()}) for item in items]
-
-
-def _plain_text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
+    return [Params({key: text_of(value) for key, value in item.items()}) for item in items]
 
 
 def _each(answers: Sequence[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -539,7 +537,7 @@ def _cancel_batch(api: Api, call: Call) -> Any:
     wanted = [(one, "") for one in ids] + [("", one) for one in names]
 
     def cancel(order_id: str, name: str) -> dict[str, Any]:
-        if order_id and not order_id.isdigit():
+        if order_id and not _ORDER_ID.fullmatch(order_id):
             raise refusal(-1130, "orderIdList")
         order = ledger.find(symbol.index, order_id, name, call.now_ms, -2011)
         api.venue.cancel(call.now, order)
@@ -555,7 +553,7 @@ def _ids(text: str) -> list[str]:
         raise refusal(-1130, "orderIdList") from None
     if not isinstance(found, list):
         raise refusal(-1130, "orderIdList")
-    return [_plain_text(one) for one in found]
+    return [text_of(one) for one in found]
 
 
 @_route("DELETE", "/fapi/v1/allOpenOrders", 1, SIGNED)

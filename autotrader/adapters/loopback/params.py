@@ -10,12 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import orjson
+
 from autotrader.adapters.loopback.codes import refusal
 from autotrader.adapters.loopback.orders import MATCHES, POSITION_SIDES, SIDES, STPS, TIFS, TYPES, Asked
 from autotrader.adapters.loopback.symbols import Symbol, money
 from core_ext.types import OrderType, Term
 
-__all__ = ["Params", "algo_order", "amendment", "new_order"]
+__all__ = ["Params", "algo_order", "amendment", "new_order", "text_of"]
 
 _CLIENT_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -119,6 +121,22 @@ class Params:
         if start and end and end - start > longest_ms:
             raise refusal(-1127)
         return start, end
+
+
+def text_of(value: object) -> str:
+    """Return a parameter that came as JSON as the text that it would be in a query; "" for null.
+
+    Raises
+    ------
+    Refusal
+        -1100 for what is nested too deeply to be written.
+    """
+    if isinstance(value, str):
+        return value
+    try:
+        return "" if value is None else orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        raise refusal(-1100) from None
 
 
 def new_order(params: Params, symbol: Symbol, default_id: str) -> Asked:

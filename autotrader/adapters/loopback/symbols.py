@@ -17,7 +17,7 @@ from autotrader.instruments import Bracket, Spec
 __all__ = ["E8", "Symbol", "decimals_of", "entry", "money", "trimmed"]
 
 E8 = 100_000_000
-_NUMBER = re.compile(r"-?(\d{1,12})(?:\.(\d{0,18}))?")
+_NUMBER = re.compile(r"-?([0-9]{1,12})(?:\.([0-9]{0,18}))?")
 _ONBOARD_MS = 1_569_398_400_000
 _ASSETS = ("USDT", "USDC", "BUSD")
 

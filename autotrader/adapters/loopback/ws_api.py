@@ -16,7 +16,7 @@ import orjson
 from autotrader.adapters.loopback.codes import Refusal, refusal
 from autotrader.adapters.loopback.door import Request, Socket
 from autotrader.adapters.loopback.limits import Refusal as TooMuch
-from autotrader.adapters.loopback.params import Params
+from autotrader.adapters.loopback.params import Params, text_of
 from autotrader.adapters.loopback.signatures import sorted_payload, verify
 from autotrader.adapters.loopback.streams import Rules
 
@@ -138,6 +138,8 @@ class RequestSocket(Socket):
             raise refusal(-1100, text="Illegal characters found in the request; it is no JSON.") from None
         if not isinstance(frame, dict):
             raise refusal(-1130, "request")
+        if not _is_id(frame.get("id")):
+            raise refusal(-1130, "id")
         self._id = frame.get("id")
         method, params = frame.get("method"), frame.get("params") or {}
         if not isinstance(method, str) or not isinstance(params, dict):
@@ -156,7 +158,7 @@ class RequestSocket(Socket):
         signature = params.get("signature")
         in_session = signature is None and self.account >= 0 and api_key == self.api_key
         payload = b"" if in_session else sorted_payload(params)
-        texts = {name: _text(value) for name, value in params.items() if name not in ("apiKey", "signature")}
+        texts = {name: text_of(value) for name, value in params.items() if name not in ("apiKey", "signature")}
         sign = "session" if in_session else signature if isinstance(signature, str) else None
         self._carry(self, method, path, texts, api_key, payload, sign)
 
@@ -200,6 +202,10 @@ class RequestSocket(Socket):
         return orjson.dumps(frame)
 
 
+def _is_id(value: object) -> bool:
+    return value is None or (isinstance(value, int | str) and not isinstance(value, bool))
+
+
 def logon(keys_of: Callable[[str], Any], params: Mapping[str, Any], check: Callable[[Params], None]) -> None:
     """Check a logon: only Ed25519 keys may.
 
@@ -208,13 +214,9 @@ def logon(keys_of: Callable[[str], Any], params: Mapping[str, Any], check: Calla
     Refusal
     """
     key = keys_of(str(params.get("apiKey", "")))
-    check(Params({name: _text(value) for name, value in params.items()}))
+    check(Params({name: text_of(value) for name, value in params.items()}))
     signature = params.get("signature")
     if key.kind != "ed25519":
         raise refusal(-4056, text="HMAC_SHA256 API key is not supported.")
     if not isinstance(signature, str) or not verify(key, sorted_payload(params), signature):
         raise refusal(-1022)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else orjson.dumps(value).decode()
