@@ -140,7 +140,7 @@ cdef class Exchange:
     cdef uint64_t ended_count
     cdef Rows out                      # what the venue says, in its own time; the driver delivers it
     cdef Rows to                       # row k of ``out`` goes to the account in word a of row k here; b to f: what the
-                                       # account then holds (wallet, lots, cost, isolated wallet), and what was realised
+                                       # account then holds (wallet, lots, cost, isolated wallet), and what was realised; ts: a forced closing's trade id
     cdef double half_spread            # of the price, candle runs
     cdef double impact
     cdef int64_t grace_ns              # an order this soon after the open still gets that open
@@ -170,6 +170,7 @@ cdef class Exchange:
 
     # Orders.
     cdef int take_in(self, const asked_t* order, int account, int64_t now) except -1
+    cdef int verdict(self, asked_t* order, int account, int64_t now) except? -1
     cdef int accept(self, const asked_t* order, int account, int64_t algo_id, int64_t now) except -1
     cdef int execute(self, resting_t* taker, int64_t now) except -1
     cdef int amend(self, const asked_t* order, int account, int64_t now) except -1
@@ -221,7 +222,7 @@ cdef class Exchange:
     cdef int watch_bar(self, int symbol, int64_t price_e8, bint by_mark, int whose, int64_t now) except -1
     cdef int fire(self, int symbol, int k, int64_t at_e8, int64_t now) except -1
     cdef int remove_algo(self, int symbol, int k) except -1
-    cdef int drop_close_orders(self, int symbol, int account, int leg, int64_t now) except -1
+    cdef int drop_close_orders(self, int symbol, int account, int leg, int64_t signed, int64_t now) except -1
 
     # The market moves.
     cdef int on_row(self, const event_t* row) except -1
@@ -260,5 +261,5 @@ cdef class Exchange:
     cdef int deleverage(self, int account, int symbol, int leg, int64_t price_e8, int64_t now) except -1
     cdef int first_ranked(self, int account, int symbol, bint longs, int* leg) noexcept
     cdef int64_t close_forced(self, int account, int symbol, int leg, int64_t lots, int64_t price_e8, int64_t fee_e8,
-                              int cause, int64_t now) except? -1
+                              int cause, int64_t now, bint traded=*) except? -1
     cdef int unwind_fund(self, int symbol, int64_t now) except -1

@@ -92,6 +92,7 @@ class Exchange:
         price_match: int = 0,
         terms: int = 0,
         amends: bool = False,
+        test: bool = False,
     ) -> NDArray[np.void]:
         """Hand over a client's order, or a new price and quantity for one; return what the venue says."""
 

@@ -369,25 +369,32 @@ cdef class Exchange:
     # ------------------------------------------------------------------ orders
 
     cdef int take_in(self, const asked_t* order, int account, int64_t now) except -1:
-        cdef const instrument_t* i = &self.instruments.data[order.symbol]
         cdef asked_t own = order[0]
+        cdef int code = self.verdict(&own, account, now)
+        if code:
+            return self.turn_down(order, Kind.ORDER, account, now, code)
+        if is_conditional(own.type):
+            return self.arm(&own, account, now)
+        return self.accept(&own, account, 0, now)
+
+    cdef int verdict(self, asked_t* order, int account, int64_t now) except? -1:
+        # Everything that the exchange checks of a new order; 0 accepts. A price match finds its price on the way.
+        cdef const instrument_t* i = &self.instruments.data[order.symbol]
         cdef int code = 0 if i.tradable else Code.SYMBOL_CLOSED
         if code == 0:
             code = parameter_refusal(i, order, (<Account> self.accounts[account]).hedge, now)
-        if code == 0 and is_conditional(order.type):
-            code = self.algo_refusal(order, account)
-            if code == 0:
-                return self.arm(order, account, now)
-        elif code == 0:
-            if order.price_match:
-                own.price_ticks = self.matched_price(order)
-            code = Code.NO_LEVEL_TO_MATCH if order.price_match and own.price_ticks == 0 \
-                else self.refusal(&own, account)
-            if code == 0 and order.tif == TimeInForce.FOK and not self.fillable(&own, account, now):
-                code = Code.FOK_UNFILLED
         if code:
-            return self.turn_down(order, Kind.ORDER, account, now, code)
-        return self.accept(&own, account, 0, now)
+            return code
+        if is_conditional(order.type):
+            return self.algo_refusal(order, account)
+        if order.price_match:
+            order.price_ticks = self.matched_price(order)
+            if order.price_ticks == 0:
+                return Code.NO_LEVEL_TO_MATCH
+        code = self.refusal(order, account)
+        if code == 0 and order.tif == TimeInForce.FOK and not self.fillable(order, account, now):
+            code = Code.FOK_UNFILLED
+        return code
 
     cdef int accept(self, const asked_t* order, int account, int64_t algo_id, int64_t now) except -1:
         cdef resting_t taker
@@ -921,7 +928,7 @@ cdef class Exchange:
                 self.fund.close_at(symbol, 0, -signed, price_e8(i, price_ticks), 0)
                 return 0
             self.close_forced(o.account, symbol, leg, -signed, price_e8(i, price_ticks), -1, Cause.LIQUIDATION_ORDER,
-                              now)
+                              now, True)
             return 0
         row = self.say(Kind.FILL, symbol, o.account, now)
         a = <Account> self.accounts[o.account]
@@ -941,8 +948,8 @@ cdef class Exchange:
             self.recount(o)
         if o.leaves == 0:
             self.close_book(o, Kind.FILL, 0, now)
-        if self.places[symbol].algo_count and a.positions[symbol + leg * ACCOUNT_SYMBOLS].lots == 0:
-            self.drop_close_orders(symbol, o.account, leg, now)
+        if self.places[symbol].algo_count:
+            self.drop_close_orders(symbol, o.account, leg, signed, now)
         return 0
 
     # ------------------------------------------------------------------ consumed liquidity
@@ -1161,15 +1168,20 @@ cdef class Exchange:
         place.algo_count -= 1
         return 0
 
-    cdef int drop_close_orders(self, int symbol, int account, int leg, int64_t now) except -1:
-        # The position that they were to close is gone.
+    cdef int drop_close_orders(self, int symbol, int account, int leg, int64_t signed, int64_t now) except -1:
+        # The position that they were to close is gone when it has changed by so much: flat, or turned over.
         cdef place_t* place = &self.places[symbol]
+        cdef int64_t held = (<Account> self.accounts[account]).positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+        cdef int64_t before = held - signed
         cdef algo_t* o
         cdef int k = 0
+        if held and (before == 0 or (before > 0) == (held > 0)):
+            return 0
         while k < place.algo_count:
             o = &place.algos[k]
             if o.account == account and o.order.terms & Term.CLOSE_POSITION \
-                    and leg_of(o.order.position_side) == leg:
+                    and leg_of(o.order.position_side) == leg \
+                    and (held == 0 or (held > 0) == (o.order.side == Side.BUY)):
                 self.say_algo(o, AlgoStatus.ALGO_EXPIRED, 0, 0, now)
                 self.remember(o.order.client_id, account, Kind.EXPIRED, 0, OWN_END)
                 self.remove_algo(symbol, k)
@@ -1755,8 +1767,8 @@ cdef class Exchange:
         return lots - taker.leaves
 
     cdef int64_t close_forced(self, int account, int symbol, int leg, int64_t lots, int64_t price, int64_t fee,
-                              int cause, int64_t now) except? -1:
-        # Close signed lots of a leg; the clearance fee (-1: its share of the notional) is taken as far as there is
+                              int cause, int64_t now, bint traded=False) except? -1:
+        # Close signed lots of a leg, in a trade of the book or beside it; the clearance fee (-1: its share of the notional) is taken as far as there is
         # something left to pay it, and goes to the fund. What stood behind an isolated leg stays behind its rest.
         cdef Account a = <Account> self.accounts[account]
         cdef const instrument_t* i = &self.instruments.data[symbol]
@@ -1778,7 +1790,11 @@ cdef class Exchange:
         row.c = fee
         row.d = a.margins[symbol].mark_e8
         row.e = cause
+        row.f = self.next_venue_id
+        self.next_venue_id += 1
         self.note(symbol, account, leg, realised)
+        self.to.data[self.to.size - 1].ts = self.next_trade_id - 1 if traded else self.next_trade_id
+        self.next_trade_id += not traded
         behind -= fee + p.isolated_e8
         if isolated and p.lots and behind:
             a.book_margin(symbol, leg, behind)
@@ -1786,8 +1802,8 @@ cdef class Exchange:
             row.flags |= Flag.F_SHORT if leg else 0
             row.a = behind
             self.note(symbol, account, leg, 0)
-        if p.lots == 0 and self.places[symbol].algo_count:
-            self.drop_close_orders(symbol, account, leg, now)
+        if self.places[symbol].algo_count:
+            self.drop_close_orders(symbol, account, leg, -lots, now)
         return fee
 
     cdef int take_over(self, int account, int symbol, int leg, int64_t now) except -1:
@@ -1927,7 +1943,8 @@ cdef class Exchange:
     def place_order(self, int64_t now, uint64_t client_id, int symbol, int side, int64_t lots=0,
                     int64_t price_ticks=0, int account=0, int type=-1, int tif=0, bint reduce_only=False,
                     int position_side=0, int64_t trigger_ticks=0, int64_t activate_ticks=0, int64_t callback_e8=0,
-                    int64_t good_till=0, int stp=0, int price_match=0, int terms=0, bint amends=False):
+                    int64_t good_till=0, int stp=0, int price_match=0, int terms=0, bint amends=False,
+                    bint test=False):
         """Hand over a client's order, or a new price and quantity for one; return what the venue says.
 
         Parameters
@@ -1940,6 +1957,8 @@ cdef class Exchange:
         tif, reduce_only, position_side, trigger_ticks, activate_ticks, callback_e8, good_till, stp, price_match, terms
             As in ``approved_t``.
         amends : bool, optional
+        test : bool, optional
+            Only judge a new order: the venue says that it would refuse it, or nothing.
 
         Raises
         ------
@@ -1947,6 +1966,7 @@ cdef class Exchange:
             If a small field does not fit into its byte.
         """
         cdef asked_t order
+        cdef int code
         self.check(symbol, account)
         if not all(0 <= small < 256 for small in (type + 1, tif, position_side, stp, price_match, terms)):
             raise ValueError("a small field of an order is a byte")
@@ -1968,7 +1988,12 @@ cdef class Exchange:
         order.price_match = price_match
         order.terms = terms
         self.out.size = self.to.size = 0
-        self.serve(&order, Kind.AMEND if amends else Kind.ORDER, account, now)
+        if test:
+            code = self.verdict(&order, account, now)
+            if code:
+                self.turn_down(&order, Kind.ORDER, account, now, code)
+        else:
+            self.serve(&order, Kind.AMEND if amends else Kind.ORDER, account, now)
         return self.out.array()
 
     def cancel_order(self, int64_t now, uint64_t client_id, int symbol, int account=0):
@@ -2031,17 +2056,22 @@ cdef class Exchange:
 
     def liquidate_account(self, int64_t now, int account=0):
         """Liquidate what an account holds in cross margin, whatever its margin; return what the venue says."""
+        cdef int k
         self.check(0, account)
         self.out.size = self.to.size = 0
         self.liquidations += 1
         self.cancel_scope(account, -1, now)
         self.take_over(account, -1, 0, now)
+        for k in range(self.instruments.size):
+            self.watch_last(k, now)
+            self.publish(k, now)
         return self.out.array()
 
     def after(self):
         """Return for each row said last: to whom (a) and, where it booked something, what that account then holds.
 
-        Words b to f are the wallet, and of the leg the lots, cost, isolated wallet and the profit that was realised.
+        Words b to f are the wallet, and of the leg the lots, cost, isolated wallet and the profit that was realised;
+        ``ts`` is the trade id of a forced closing.
         """
         return self.to.array()
 

@@ -28,7 +28,7 @@ CANCELED          client id     lots undone   0             0           0       
 EXPIRED           client id     lots undone   reason        0           0           0
 CANCEL_REJECTED   client id     venue code    0             0           0           0
 FUNDING_PAID      amount e8     rate e8       mark e8       lots        0           0
-LIQUIDATION       lots closed   price e8      fee e8        mark e8     cause       0
+LIQUIDATION       lots closed   price e8      fee e8        mark e8     cause       venue id
 TRANSFER          amount e8     asset         0             0           0           0
 AMENDED           client id     price ticks   lots          0           0           0
 AMEND_REJECTED    client id     venue code    0             0           0           0
