@@ -279,6 +279,9 @@ class Venue:
     def liquidate(self, now: int, account: int) -> None:
         """Liquidate what an account holds in cross margin."""
         self._digest(self.exchange.liquidate_account(now, account))
+        for symbol in self.symbols:
+            # The venue shows the book without the orders that this ended at the next request: here is one, for nothing.
+            self._digest(self.exchange.cancel_order(now, 0, symbol.index, account))
 
     def countdown(self, now: int, account: int, symbol: int, countdown_ms: int) -> None:
         """Start the dead man's switch of a symbol anew, or stop it."""
@@ -564,7 +567,8 @@ class Venue:
 
     def _on_transfer(self, row: Row, account: int, after: Row) -> None:
         amount, asset, now = row[5], row[6], row[4] // MS
-        self.history.write("transfer", row[4], account=account, asset=asset, amount_e8=amount, wallet_e8=after[6])
+        wallet = self.account(account).asset(asset)["wallet_e8"] if asset else after[6]
+        self.history.write("transfer", row[4], account=account, asset=asset, amount_e8=amount, wallet_e8=wallet)
         self._book(account, "TRANSFER", amount, _ASSETS[asset], None, now)
         body = positions.update(
             "DEPOSIT" if amount > 0 else "WITHDRAW",
