@@ -78,6 +78,16 @@ class Ear:
         self._asked += 1
         return self._until({"method": "LIST_SUBSCRIPTIONS", "id": f"heard-{self._asked}"})[0]
 
+    def raw(self) -> list[bytes]:
+        """Return every frame that was sent until now, as it came."""
+        self._asked += 1
+        mark = f'"id":"heard-{self._asked}"'.encode()
+        self.socket.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": f"heard-{self._asked}"}))
+        frames: list[bytes] = []
+        while mark not in (frame := self.socket.recv(5, decode=False)):
+            frames.append(frame)
+        return frames
+
     def next(self, timeout: float = 5.0) -> Any:
         """Return the next message."""
         return json.loads(self.socket.recv(timeout))
@@ -215,11 +225,11 @@ class World:
         return str(answer.body["name"])
 
     def records(self, kind: str) -> list[dict[str, Any]]:
-        """Return the history's records of a kind."""
+        """Return the history's records of a kind that are about clients."""
         self.do(self.server.history.flush)
         assert self.options.history is not None
         rows = [orjson.loads(line) for line in self.options.history.read_bytes().splitlines()]
-        return [row for row in rows if row["k"] == kind]
+        return [row for row in rows if row["k"] == kind and row.get("account", 0) < len(self.names)]
 
     # ------------------------------------------------------------------ the clients' side
 

@@ -1,0 +1,91 @@
+"""Write docs/faults.md: every fault that the exchange on loopback can be told to have, with its keys.
+
+The tables are those that the program reads plans by (autotrader/adapters/loopback/faults.py).
+
+Run: python tests/tools/make_faults_page.py [--out FILE]
+"""
+
+import argparse
+from pathlib import Path
+
+from autotrader.adapters.loopback.faults import reference
+
+OUT = Path(__file__).resolve().parents[2] / "docs/faults.md"
+
+ELSEWHERE = {
+    "A18": "the market's speed: `--speed`, and the rate of a synthetic market",
+    "C8": "no fault: more trades than a page holds, read with `fromId`",
+    "D6": "`--tls`: a certificate that nobody vouches for",
+    "F17": "a long run",
+    "H15": "the client's own alarms",
+}
+
+INTRO = """\
+# Faults
+
+What `autotrader exchange serve` can be told to do wrong, to whom, and when. `tests/tools/make_faults_page.py` writes
+this page; do not edit it. [한국어는 아래에 있습니다.](#한국어)
+
+A plan is a TOML file of `[[fault]]` tables (`--faults FILE`). The control port takes the same tables as JSON while the
+exchange runs: `POST /_control/faults` adds one, `GET /_control/faults` lists them with how often each matched and
+fired, `DELETE /_control/faults/NAME` lifts one.
+
+    [[fault]]
+    do = "lose_answer"
+    method = "POST"
+    path = "/fapi/v1/order"
+    account = "demo"
+    skip = 3
+
+* Every table names what it does (`do`); `name` is what it is lifted by. Without a selector it concerns everybody.
+  `path` and `stream` are patterns (`*`), the other selectors are compared whole.
+* `after_s`, `until_s` and `at_s` count seconds of exchange time since the opening. Without `at_s` a deed at a time is
+  done at once, and a deed on connections waits for the next one that opens; with it, it concerns those open then.
+* A fault fires once unless `count` says otherwise; `skip` lets the first matches pass, `share` draws among them.
+  `mute`, `hold`, `maintenance`, `weight` and `skew` go on until `until_s`, or until they are lifted.
+* The first fault of the plan that matches and fires decides; `weight` and `skew` add up.
+* A request over the WebSocket API is asked about as the REST request that it equals. A gateway's page has no place in a
+  frame there: the connection is cut.
+* The fees of `fee_tier` are everybody's. `mark_jump` in a recording moves the mark alone; in a synthetic market the
+  index that the mark is made of.
+* What a plan did, and what of it could not be done, stands in the history (`fault` records).
+
+The last column names rows of the project's catalogue of faults: A market data, B orders, C user stream and account,
+D network and limits, E clock, H operator.
+"""
+
+KOREAN = """\
+## 한국어
+
+`autotrader exchange serve`가 일부러 일으킬 수 있는 장애의 목록입니다. 이 문서는 `tests/tools/make_faults_page.py`가
+작성하므로 직접 고치지 마십시오.
+
+* 계획은 `[[fault]]` 표로 된 TOML 파일입니다(`--faults FILE`). 실행 중에는 같은 표를 JSON으로 `POST /_control/faults`에
+  보내고, `GET /_control/faults`로 목록과 발생 횟수를 보며, `DELETE /_control/faults/NAME`으로 해제합니다.
+* `do`는 동작, `name`은 해제할 때 쓰는 이름입니다. 선택 키가 없으면 모두에게 적용됩니다. `path`와 `stream`에는 `*`를
+  쓸 수 있습니다.
+* `after_s`, `until_s`, `at_s`는 개장 이후의 거래소 시각(초)입니다. `at_s`가 없으면 시각 동작은 즉시 실행되고,
+  연결 동작은 다음에 열리는 연결을 기다립니다.
+* `count`가 없으면 한 번만 발생합니다. `mute`, `hold`, `maintenance`, `weight`, `skew`는 `until_s`까지 또는 해제할
+  때까지 계속됩니다.
+* 처음으로 일치하는 장애가 적용되며, `weight`와 `skew`는 합산됩니다.
+* 실행한 내용과 실행하지 못한 내용은 이력의 `fault` 기록에 남습니다.
+"""
+
+
+def page() -> str:
+    """Return the page, English first."""
+    tables = reference().rsplit("Served by nothing here", 1)[0].rstrip()
+    rest = ["## Rows that no fault serves", "", *(f"* {row}: {why}." for row, why in ELSEWHERE.items())]
+    return "\n".join([INTRO, tables, "", *rest, "", KOREAN])
+
+
+def main() -> None:
+    """Write the page."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--out", type=Path, default=OUT)
+    arguments.parse_args().out.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
