@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -129,7 +130,7 @@ class World:
         )  # fmt: skip
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self._ears: list[Ear] = []
+        self._ears = ExitStack()
 
     def __enter__(self) -> "World":
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -140,8 +141,7 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for ear in self._ears:
-            ear.socket.close()
+        self._ears.close()
         self.loop.call_soon_threadsafe(self.server.stop)
         self._thread.join(20)
         assert not self._thread.is_alive()
@@ -316,9 +316,8 @@ class World:
 
     def hear(self, path: str, **options: Any) -> Ear:
         """Return an ear at an address."""
-        ear = Ear(connect(f"ws://127.0.0.1:{self.port}{path}", max_size=None, **options))
-        self._ears.append(ear)
-        return ear
+        opened = connect(f"ws://127.0.0.1:{self.port}{path}", max_size=None, close_timeout=0.5, **options)
+        return Ear(self._ears.enter_context(opened))
 
     def rpc(self, ear: Ear, method: str, who: str = "alice", id_: Any = 1, **params: Any) -> dict[str, Any]:
         """Make a call over the request socket."""

@@ -106,7 +106,9 @@ def toml(table):
 
 
 @pytest.mark.parametrize("by", ["control", "plan"])
-@pytest.mark.parametrize("do,keys,status,body,done", REQUESTS, ids=[f"{named(r[0])}-{','.join(r[1])}" for r in REQUESTS])
+@pytest.mark.parametrize(
+    "do,keys,status,body,done", REQUESTS, ids=[f"{named(r[0])}-{','.join(r[1])}" for r in REQUESTS]
+)
 def test_a_new_order_meets_a_fault(tmp_path, by, do, keys, status, body, done):
     table = {"do": do, "name": "one", "path": ORDER, "method": "POST", **keys}
     (tmp_path / "plan.toml").write_text(toml(table))
