@@ -4,19 +4,26 @@ import ast
 import asyncio
 import inspect
 import json
+import ssl
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from binance.async_client import AsyncClient
 from binance.client import Client
+from binance.exceptions import BinanceAPIException
+from binance.ws.depthcache import FuturesDepthCacheManager
+from binance.ws.streams import BinanceSocketManager
 from loopback_world import E8, World, setup
 
 from autotrader.adapters.loopback.api import ROUTES
+from autotrader.run.exchange import certificate
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 KINDS = ("sync", "async")
@@ -40,6 +47,7 @@ def told(port: int, tls: str = "") -> Iterator[None]:
         for kind in (Client, AsyncClient):
             for name, address in addresses.items():
                 patch.setattr(kind, name, address)
+        patch.setattr(BinanceSocketManager, "FSTREAM_URL", f"{sockets}/")
         yield
 
 
@@ -507,3 +515,332 @@ def test_a_call_over_the_request_socket_is_answered(desk: Desk, name: str):
     wanted = WS_CALLS[name]
     answer = desk.ask(name, **wanted.args(desk))
     assert wanted.holds(answer, desk), answer
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def _closed_out(desk: Desk) -> dict[str, Any]:
+    return market(desk, side="SELL", reduceOnly="true")
+
+
+# what is asked, with what, and the exchange's code
+REFUSED: dict[str, tuple[str, Callable[[Desk], dict[str, Any]], int]] = {
+    "a symbol that there is not": ("futures_order_book", lambda desk: {"symbol": "NOCOINUSDT"}, -1121),
+    "a depth that there is not": ("futures_order_book", lambda desk: {"symbol": BTC, "limit": 3}, -4021),
+    "a parameter that lacks": ("futures_klines", lambda desk: {"symbol": BTC}, -1102),
+    "a price off its decimals": ("futures_create_order", lambda desk: limit(desk, price="50000.123"), -1111),
+    "a price off its tick": ("futures_create_order", lambda desk: limit(desk, price="45000.05"), -4014),
+    "a price beyond the band": ("futures_create_order", lambda desk: limit(desk, price=desk.price(1.2)), -4016),
+    "an order too small": ("futures_create_order", lambda desk: limit(desk, quantity="0.001"), -4164),
+    "an order too large": ("futures_create_order", lambda desk: limit(desk, quantity="10"), -2019),
+    "an exit without a position": ("futures_create_order", _closed_out, -2022),
+    "a post-only order that crosses": (
+        "futures_create_order", lambda desk: limit(desk, timeInForce="GTX", price=desk.price(1.02)), -5022),
+    "an order that cannot be filled": (
+        "futures_create_order", lambda desk: limit(desk, timeInForce="FOK"), -5021),
+    "a stop that the price has passed": (
+        "futures_create_order", lambda desk: stop(desk, stopPrice=desk.price(1.02)), -2021),
+    "a conditional order as an ordinary one": (
+        "futures_create_test_order", lambda desk: {**stop(desk), "type": "STOP"}, -4120),
+    "an order that there is not": ("futures_get_order", lambda desk: {"symbol": BTC, "orderId": 1}, -2013),
+    "to cancel what there is not": ("futures_cancel_order", lambda desk: {"symbol": BTC, "orderId": 1}, -2011),
+    "a client id twice": (
+        "futures_create_order",
+        lambda desk: desk.resting(newClientOrderId="twice") and limit(desk, newClientOrderId="twice"), -4116),
+    "the margin type that is set": (
+        "futures_change_margin_type", lambda desk: {"symbol": BTC, "marginType": "CROSSED"}, -4046),
+    "the position mode that is set": (
+        "futures_change_position_mode", lambda desk: {"dualSidePosition": "false"}, -4059),
+    "the asset mode that is set": (
+        "futures_change_multi_assets_mode", lambda desk: {"multiAssetsMargin": False}, -4171),
+    "a leverage too high": ("futures_change_leverage", lambda desk: {"symbol": BTC, "leverage": 200}, -4028),
+    "too long a window": ("futures_account_trades", lambda desk: {"symbol": BTC, "recvWindow": 1, "startTime": 1,
+                                                                  "endTime": 10**12}, -1127),
+}  # fmt: skip
+WS_REFUSED: dict[str, tuple[str, Callable[[Desk], dict[str, Any]], int]] = {
+    "a symbol that there is not": ("ws_futures_get_order_book", lambda desk: {"symbol": "NOCOINUSDT"}, -1121),
+    "an order too small": ("ws_futures_create_order", lambda desk: limit(desk, quantity="0.001"), -4164),
+    "to cancel what there is not": ("ws_futures_cancel_order", lambda desk: {"symbol": BTC, "orderId": 1}, -2011),
+    "an order that there is not": ("ws_futures_get_order", lambda desk: {"symbol": BTC, "orderId": 1}, -2013),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("desk", [(kind, "other") for kind in KINDS], indirect=True, ids=KINDS)
+@pytest.mark.parametrize("what", [*REFUSED, *(f"over the socket {what}" for what in WS_REFUSED)])
+def test_a_refusal_comes_as_the_clients_exception_with_the_exchanges_code(desk: Desk, what: str):
+    over_socket = what.removeprefix("over the socket ")
+    name, args, code = WS_REFUSED[over_socket] if over_socket != what else REFUSED[what]
+    asked = args(desk)
+    with pytest.raises(BinanceAPIException) as refused:
+        desk.ask(name, **asked)
+    assert refused.value.code == code, refused.value
+    assert refused.value.status_code == 400
+    desk.ask("futures_cancel_all_open_orders", symbol=BTC)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "key, secret, code, status",
+    [("", "x", -2014, 401), ("nobody", "x", -2015, 401), ("sync-other-key", "another", -1022, 400)],
+)
+def test_a_key_that_does_not_fit_is_refused(home: World, kind: str, key: str, secret: str, code: int, status: int):
+    opened = Desk(home, kind, "sync-other")
+    opened.client.session.headers["X-MBX-APIKEY"] = key
+    opened.client.API_SECRET = secret
+    with pytest.raises(BinanceAPIException) as refused:
+        opened.ask("futures_account_balance")
+    assert (refused.value.code, refused.value.status_code) == (code, status)
+    opened.close()
+
+
+# ---------------------------------------------------------------------- sockets
+
+
+@asynccontextmanager
+async def manager(name: str, **given: Any) -> AsyncIterator[tuple[AsyncClient, BinanceSocketManager]]:
+    """Open an asynchronous client and its sockets."""
+    client = await AsyncClient.create(f"{name}-key", f"{name}-secret")
+    try:
+        yield client, BinanceSocketManager(client, **given)
+    finally:
+        await client.close_connection()
+
+
+@asynccontextmanager
+async def listening(socket: Any) -> AsyncIterator[Any]:
+    """Open a socket; its own closing waits for a message, for so long."""
+    socket.TIMEOUT = 0.2
+    async with socket as opened:
+        yield opened
+
+
+async def heard(socket: Any, wanted: Callable[[Any], bool], seconds: float = 15.0) -> Any:
+    """Return the first message that is wanted."""
+    async with asyncio.timeout(seconds):
+        while True:
+            message = await socket.recv()
+            if wanted(message):
+                return message
+
+
+FAMILIES = {
+    "public": {
+        "btcusdt@depth@100ms": "depthUpdate", "btcusdt@depth20@500ms": "depthUpdate", "btcusdt@trade": "trade",
+        "ethusdt@rpiDepth@500ms": "depthUpdate", "btcusdt@bookTicker": "bookTicker",
+    },
+    "market": {
+        "btcusdt@aggTrade": "aggTrade", "btcusdt@markPrice@1s": "markPriceUpdate", "btcusdt@kline_1m": "kline",
+        "btcusdt_perpetual@continuousKline_5m": "continuous_kline", "ethusdt@miniTicker": "24hrMiniTicker",
+        "btcusdt@ticker": "24hrTicker",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("category", FAMILIES)
+def test_a_multiplexed_socket_brings_the_streams_of_its_route(home: World, category: str):
+    async def story() -> dict[str, str]:
+        found: dict[str, str] = {}
+        others = [name for other in FAMILIES.values() for name in other if name not in FAMILIES[category]]
+        async with manager("async-other") as (client, sockets):
+            one = sockets.futures_multiplex_socket([*FAMILIES[category], *others], category=category)
+            async with listening(one) as socket:
+                await asyncio.gather(
+                    *(client.futures_create_order(symbol=BTC, side=side, type="MARKET", quantity="0.010")
+                      for side in ("BUY", "SELL")),
+                )  # fmt: skip
+                while found.keys() < FAMILIES[category].keys():
+                    message = await heard(socket, lambda message: "stream" in message)
+                    found[message["stream"]] = message["data"]["e"]
+        return found
+
+    assert asyncio.run(story()) == FAMILIES[category]
+
+
+SOCKETS: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {
+    "kline_futures_socket": ({"symbol": BTC}, lambda m: m["e"] == "continuous_kline" and m["ps"] == BTC),
+    "aggtrade_futures_socket": ({"symbol": BTC}, lambda m: m["data"]["e"] == "aggTrade"),
+    "symbol_mark_price_socket": ({"symbol": BTC}, lambda m: m["data"]["e"] == "markPriceUpdate"),
+    "all_mark_price_socket": ({}, lambda m: {row["s"] for row in m["data"]} == {BTC, ETH}),
+    "symbol_ticker_futures_socket": ({"symbol": BTC}, lambda m: m["data"]["e"] == "bookTicker"),
+    "individual_symbol_ticker_futures_socket": ({"symbol": BTC}, lambda m: m["data"]["e"] == "24hrTicker"),
+    "futures_ticker_socket": ({}, lambda m: m["data"][0]["e"] == "24hrTicker"),
+    "all_ticker_futures_socket": ({}, lambda m: m["data"]["e"] == "bookTicker"),
+    "futures_depth_socket": ({"symbol": BTC}, lambda m: len(m["data"]["b"]) == len(m["data"]["a"]) == 10),
+    "futures_rpi_depth_socket": ({"symbol": BTC}, lambda m: m["data"]["e"] == "depthUpdate"),
+}  # fmt: skip
+
+
+def test_every_futures_socket_of_the_client_hears_its_stream(home: World):
+    async def one(sockets: BinanceSocketManager, name: str) -> Any:
+        args, wanted = SOCKETS[name]
+        async with listening(getattr(sockets, name)(**args)) as socket:
+            return await heard(socket, wanted)
+
+    async def story() -> None:
+        async with manager("async-other") as (client, sockets):
+            told = [asyncio.create_task(one(sockets, name)) for name in SOCKETS]
+            while not all(task.done() for task in told):
+                await client.futures_create_order(symbol=BTC, side="BUY", type="MARKET", quantity="0.002")
+                await client.futures_create_order(symbol=BTC, side="SELL", type="MARKET", quantity="0.002")
+                await asyncio.wait(told, timeout=0.2)
+            for task in told:
+                task.result()
+
+    asyncio.run(story())
+
+
+def test_the_clients_depth_cache_follows_the_book(home: World):
+    async def story() -> Any:
+        async with manager("async-other") as (client, _):
+            cache = FuturesDepthCacheManager(client, BTC)
+            async with listening(cache) as opened:
+                return await asyncio.wait_for(opened.recv(), 10)
+
+    book = asyncio.run(story())
+    assert len(book.get_bids()) == len(book.get_asks()) == 10
+    assert book.get_bids()[0][0] < book.get_asks()[0][0]
+
+
+def _word(event: dict[str, Any]) -> str:
+    kind = event["e"]
+    if kind == "ORDER_TRADE_UPDATE":
+        return f"{event['o']['x']} {event['o']['X']}"
+    if kind == "ALGO_UPDATE":
+        return f"algo {event['o']['X']}"
+    return f"account {event['a']['m']}" if kind == "ACCOUNT_UPDATE" else kind
+
+
+def test_a_users_socket_tells_the_life_of_orders(home: World):
+    async def story() -> list[list[str]]:
+        told: list[list[str]] = []
+        async with manager("async-other") as (client, sockets), listening(sockets.futures_user_socket()) as socket:
+
+            async def until_told(last: str) -> list[str]:
+                words = []
+                while not words or words[-1] != last:
+                    words.append(_word(await heard(socket, lambda message: message["e"] != "listenKeyExpired")))
+                return words
+
+            mark = float((await client.futures_mark_price(symbol=BTC))["markPrice"])
+            low = f"{mark * 0.9:.1f}"
+            order = await client.futures_create_order(
+                symbol=BTC, side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.010", price=low
+            )
+            told.append(await until_told("NEW NEW"))
+            await client.futures_modify_order(
+                symbol=BTC, orderId=order["orderId"], side="BUY", quantity="0.020", price=low
+            )
+            told.append(await until_told("AMENDMENT NEW"))
+            await client.futures_cancel_order(symbol=BTC, orderId=order["orderId"])
+            told.append(await until_told("CANCELED CANCELED"))
+            await client.futures_create_order(symbol=BTC, side="BUY", type="MARKET", quantity="0.002")
+            told.append(await until_told("TRADE FILLED"))
+            algo = await client.futures_create_order(
+                symbol=BTC, side="SELL", type="STOP_MARKET", stopPrice=low, closePosition="true"
+            )
+            told.append(await until_told("algo NEW"))
+            await client.futures_cancel_order(symbol=BTC, algoId=algo["algoId"])
+            told.append(await until_told("algo CANCELED"))
+            await client.futures_change_leverage(symbol=ETH, leverage=7)
+            told.append(await until_told("ACCOUNT_CONFIG_UPDATE"))
+        return told
+
+    told = asyncio.run(story())
+    traded = told.pop(3)
+    assert told == [
+        ["NEW NEW"], ["AMENDMENT NEW"], ["CANCELED CANCELED"], ["algo NEW"], ["algo CANCELED"],
+        ["ACCOUNT_CONFIG_UPDATE"],
+    ]  # fmt: skip
+    assert traded[0] == "NEW NEW" and set(traded[1:]) == {"TRADE_LITE", "account ORDER", "TRADE FILLED"}
+
+
+def _calls(home: World, name: str) -> int:
+    return home.do(lambda: home.server.reception.usage.calls[name])
+
+
+def test_a_users_socket_is_kept_alive_by_the_same_key_and_then_put(home: World):
+    before = [_calls(home, f"{method} /fapi/v1/listenKey") for method in ("POST", "PUT")]
+
+    async def story() -> None:
+        kept = manager("async-other", user_timeout=0.05)
+        async with kept as (_, sockets), listening(sockets.futures_user_socket()) as socket:
+            key, wire = socket._listen_key, socket.ws
+            while _calls(home, "PUT /fapi/v1/listenKey") < before[1] + 3:
+                await asyncio.sleep(0.01)
+            assert (socket._listen_key, socket.ws) == (key, wire)
+
+    asyncio.run(asyncio.wait_for(story(), 15))
+    after = [_calls(home, f"{method} /fapi/v1/listenKey") for method in ("POST", "PUT")]
+    assert after[0] - before[0] >= 4
+
+
+def test_a_key_that_has_expired_is_told_and_replaced(home: World):
+    async def story() -> tuple[str, dict[str, Any], str, str]:
+        kept = manager("async-futures_ping", user_timeout=0.5)
+        async with kept as (client, sockets), listening(sockets.futures_user_socket()) as socket:
+            old = socket._listen_key
+            home.fault("expire_key", account="async-futures_ping")
+            told = await heard(socket, lambda message: message["e"] == "listenKeyExpired")
+            while socket._listen_key == old or _listeners(home, socket._listen_key) == 0:
+                await asyncio.sleep(0.02)
+            await client.futures_change_leverage(symbol=BTC, leverage=7)
+            again = await heard(socket, lambda message: message["e"] == "ACCOUNT_CONFIG_UPDATE")
+            return old, told, socket._listen_key, again["ac"]["s"]
+
+    old, told, new, symbol = asyncio.run(asyncio.wait_for(story(), 30))
+    assert told["listenKey"] == old != new
+    assert symbol == BTC
+
+
+def _listeners(home: World, key: str) -> int:
+    return home.do(lambda: sum(key in socket.names for socket in home.server.hub.sockets))
+
+
+@pytest.mark.slow
+def test_a_socket_that_the_server_closes_is_opened_again_and_goes_on(home: World):
+    async def story() -> None:
+        async with manager("async-other") as (client, sockets):
+            user, trades = sockets.futures_user_socket(), sockets.aggtrade_futures_socket(BTC)
+            async with listening(user), listening(trades):
+                names = {user._listen_key, "btcusdt@aggTrade"}
+                for code in (1001, 1008):
+                    home.do(lambda code=code: [
+                        one.kick(code, "") for one in list(home.server.hub.sockets) if names & one.names.keys()
+                    ])  # fmt: skip
+                    for socket in (user, trades):
+                        await heard(socket, lambda message: message.get("e") == "error")
+                    while not all(_listeners(home, name) for name in names):
+                        await asyncio.sleep(0.02)
+                    await client.futures_create_order(symbol=BTC, side="BUY", type="MARKET", quantity="0.002")
+                    await heard(user, lambda message: message["e"] == "TRADE_LITE")
+                    await heard(trades, lambda message: "data" in message)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+# ---------------------------------------------------------------------- TLS
+
+
+def test_everything_goes_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Every library of the client's has its own way to be told whom to trust.
+    files = certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files[0]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files[0]))
+    with World(setup("alice"), lively=True, tls=files) as home, told(home.port, "s"):
+        blocking = Client("alice-key", "alice-secret")
+        assert [row["asset"] for row in blocking.futures_account_balance()] == ["USDT"]
+
+        async def story() -> None:
+            session = {"connector": aiohttp.TCPConnector(ssl=trust)}
+            client = await AsyncClient.create("alice-key", "alice-secret", session_params=session)
+            sockets = BinanceSocketManager(client)
+            async with listening(sockets.futures_user_socket()) as socket:
+                order = await client.ws_futures_create_order(symbol=BTC, side="BUY", type="MARKET", quantity="0.010")
+                found = await heard(socket, lambda message: message["e"] == "ORDER_TRADE_UPDATE")
+                assert found["o"]["i"] == order["orderId"]
+            await client.ws_future.ws.close()
+            await client.close_connection()
+
+        asyncio.run(asyncio.wait_for(story(), 20))
