@@ -636,7 +636,7 @@ def _force_orders(api: Api, call: Call) -> Any:
     if prefixes is None:
         raise refusal(-1130, "autoCloseType")
     rows = [
-        order.queried()
+        order.forced()
         for order in api.venue.ledgers[call.account].forced
         if (symbol is None or order.symbol is symbol)
         and order.client_id.startswith(prefixes)

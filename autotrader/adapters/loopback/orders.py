@@ -47,6 +47,7 @@ ALGO_STATUSES = ("NEW", "TRIGGERING", "TRIGGERED", "FINISHED", "CANCELED", "EXPI
 OPEN = frozenset({"NEW", "PARTIALLY_FILLED"})
 _CLOSE, _PROTECT, _BY_MARK = 1, 2, 4
 _TRAILING = 6
+_TERMS = frozenset({"priceProtect", "priceMatch", "selfTradePreventionMode", "goodTillDate"})
 
 
 @dataclass(slots=True)
@@ -312,6 +313,10 @@ class Order:
     def listed(self) -> dict[str, Any]:
         """Return it as a row of all orders."""
         return self.queried() | {"pair": self.symbol.name, "cumBase": "0"}
+
+    def forced(self) -> dict[str, Any]:
+        """Return it as a row of what was closed by force."""
+        return {name: value for name, value in self.listed().items() if name not in _TERMS}
 
 
 @dataclass(frozen=True, slots=True)

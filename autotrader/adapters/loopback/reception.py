@@ -265,6 +265,13 @@ class Reception:
         for socket in tuple(self._talking):
             socket.tick(now_ms, self._hub.rules)
 
+    def revoke(self, account: int) -> None:
+        """Let an account's key be valid no more; its sessions are told."""
+        self._gate.revoked.add(account)
+        for socket in tuple(self._talking):
+            if socket.account == account:
+                socket.revoke()
+
     def concerned(self, deed: Deed) -> list[Socket]:
         """Return the open sockets that a deed on connections is about."""
         path, account = deed.args.get("path"), deed.args.get("account")

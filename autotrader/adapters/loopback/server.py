@@ -307,7 +307,7 @@ class Server:
         if account < 0:
             return
         if deed.do == "revoke_key":
-            self.gate.revoked.add(account)
+            self.reception.revoke(account)
         key = self.keys.expire(account)
         if key is not None:
             self._expire(account, key, now)

@@ -102,6 +102,12 @@ class RequestSocket(Socket):
         """Stand there no more."""
         self._register.discard(self)
 
+    def revoke(self) -> None:
+        """Tell the client that its session's key is no longer valid; no request asked, so the answer has no id."""
+        self._log_off()
+        no = refusal(-2015)
+        self.reply(no.status, no.body, [], None)
+
     def on_control(self) -> None:
         """Count a PING or PONG frame; too many in a second end the connection."""
         now = asyncio.get_running_loop().time()
@@ -172,7 +178,7 @@ class RequestSocket(Socket):
             self.account = self._session(api_key if isinstance(api_key, str) else "", params)
             self.api_key, self._authorized_ms = str(api_key), self._now_ms()
         elif method == "session.logout":
-            self.account, self.api_key, self._authorized_ms = -1, "", 0
+            self._log_off()
         self.reply(
             200,
             {
@@ -184,6 +190,9 @@ class RequestSocket(Socket):
             },
             limits,
         )
+
+    def _log_off(self) -> None:
+        self.account, self.api_key, self._authorized_ms = -1, "", 0
 
     @property
     def id(self) -> Any:
