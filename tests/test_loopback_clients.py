@@ -241,6 +241,12 @@ def _paid(desk: Desk) -> dict[str, Any]:
     return {}
 
 
+def _aggregated(desk: Desk) -> dict[str, Any]:
+    desk.bought()
+    until(lambda: desk.ask("futures_aggregate_trades", symbol=BTC))  # a tenth of a second is gathered
+    return {"symbol": BTC}
+
+
 def _batch(desk: Desk) -> dict[str, Any]:
     first, bad = limit(desk, newClientOrderId="first:1"), limit(desk, quantity="0.0105")
     return {"batchOrders": [first, bad, {k: str(v) for k, v in market(desk).items()}]}
@@ -290,8 +296,7 @@ CALLS: dict[str, Case] = {
     "futures_rpi_depth": case(BOOK, symbol=BTC),
     "futures_recent_trades": case(TRADED, lambda desk: desk.bought() and {"symbol": BTC, "limit": 5}),
     "futures_historical_trades": case(TRADED, lambda desk: desk.bought() and {"symbol": BTC, "limit": 5}),
-    "futures_aggregate_trades": case(has("a", "p", "q", "nq", "f", "l", "T", "m"),
-                                     lambda desk: desk.bought() and {"symbol": BTC}),
+    "futures_aggregate_trades": case(has("a", "p", "q", "nq", "f", "l", "T", "m"), _aggregated),
     "futures_klines": case(rows(12), lambda desk: desk.bought() and {"symbol": BTC, "interval": "1m"}),
     "futures_mark_price_klines": case(rows(12), symbol=BTC, interval="1h"),
     "futures_index_price_klines": case(rows(12), pair=BTC, interval="1h"),
