@@ -300,6 +300,47 @@ def test_a_position_is_closed_by_force_at_a_price_that_is_named():
     assert town.accounts[1].realised_e8 == -town.accounts[0].realised_e8 > 0
 
 
+def test_a_position_that_turns_over_leaves_no_order_that_was_to_close_it():
+    town = Town([1_000] * 2)
+    town.send(0, SELL, 20, 1000)
+    town.send(1, BUY, 4, 1000)
+    town.send(1, SELL, 0, type=OrderType.STOP_MARKET, trigger_ticks=900, terms=Term.CLOSE_POSITION)
+    town.send(0, BUY, 2, 999)
+    town.send(1, SELL, 1, 999)
+    assert len(town.venue.algos(0)) == 1       # smaller, but still long
+    town.send(0, BUY, 20, 999)
+    rows = town.send(1, SELL, 9, 999)
+    (end,) = rows[rows["kind"] == Kind.ALGO]
+    assert end["b"] == AlgoStatus.ALGO_EXPIRED
+    assert town.venue.algos(0) == []
+
+
+def test_an_order_that_is_only_judged_leaves_nothing_behind():
+    town = Town([1_000] * 2)
+    town.send(0, SELL, 10, 1000)
+    before = [account.state() for account in town.accounts], town.venue.resting(0)
+    assert len(town.venue.place_order(town.now, 9, 0, BUY, 5, 1000, 1, test=True)) == 0
+    (no,) = town.venue.place_order(town.now, 9, 0, BUY, 5, 1000, 1, tif=2, test=True)
+    assert (no["kind"], no["b"]) == (Kind.REJECTED, -5022)
+    (no,) = town.venue.place_order(town.now, 9, 0, SELL, 5, 1000, 1, reduce_only=True, test=True)
+    assert (no["kind"], no["b"]) == (Kind.REJECTED, -2022)
+    assert ([account.state() for account in town.accounts], town.venue.resting(0)) == before
+    assert town.send(1, BUY, 1, 1000)["b"].tolist()[0] == 2      # the next order's id
+
+
+def test_forced_closings_have_ids_of_orders_and_trades_like_all_others():
+    town = Town([1_000] * 2)
+    town.send(0, SELL, 10, 1000)
+    fills = town.send(1, BUY, 10, 1000)
+    trade = int(fills[fills["kind"] == Kind.FILL]["b"].max())
+    ids = []
+    for account, lots in ((0, -10), (1, 10)):
+        (closed,) = town.venue.close_position(town.now, 0, lots, 1000 * 10**7, int(Cause.SETTLED), account=account)
+        ids.append((int(closed["f"]), int(town.venue.after()["ts"][0])))
+    assert ids == [(3, trade + 1), (4, trade + 2)]
+    assert int(town.send(1, BUY, 1, 1000)["b"][0]) == 5
+
+
 def test_a_reader_of_the_published_depth_has_the_venues_book():
     dice, town = Random(5), Town([10**5] * 3)
     book = Book()

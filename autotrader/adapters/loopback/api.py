@@ -446,6 +446,7 @@ def _placed(api: Api, call: Call, params: Params) -> Order:
 @_route("POST", "/fapi/v1/order/test", 0, SIGNED)
 def _test(api: Api, call: Call) -> Any:
     asked = new_order(call.params, api.symbol(call.params), api.new_id(call.account))
+    api.venue.judge(call.now, call.account, asked)
     return _as_if(asked, call.now_ms).answered(before_2026_06=True)
 
 

@@ -154,7 +154,34 @@ class Venue:
         handle = self._handle
         self._by_handle[handle] = asked
         self._refused = 0
-        said = self.exchange.place_order(
+        said = self._ask(now, handle, account, asked)
+        self._placing = None
+        self._digest(said)
+        if self._refused:
+            del self._by_handle[handle]
+            self.history.write(
+                "refused", now, account=account, symbol=asked.symbol.index, client=asked.client_id, code=self._refused
+            )
+            raise refusal(self._refused, self._limit(asked))
+        assert self._placing is not None
+        return self._placing
+
+    def judge(self, now: int, account: int, asked: Asked) -> None:
+        """Check an order as if it were placed.
+
+        Raises
+        ------
+        Refusal
+        """
+        if self.ledgers[account].uses(asked.client_id):
+            raise refusal(-4116)
+        said = self._ask(now, 0, account, asked, test=True)
+        if len(said):
+            self._refused = int(said["b"][0])
+            raise refusal(self._refused, self._limit(asked))
+
+    def _ask(self, now: int, handle: int, account: int, asked: Asked, test: bool = False) -> NDArray[np.void]:
+        return self.exchange.place_order(
             now,
             handle,
             asked.symbol.index,
@@ -173,17 +200,8 @@ class Venue:
             stp=asked.stp,
             price_match=asked.price_match,
             terms=asked.terms,
+            test=test,
         )
-        self._placing = None
-        self._digest(said)
-        if self._refused:
-            del self._by_handle[handle]
-            self.history.write(
-                "refused", now, account=account, symbol=asked.symbol.index, client=asked.client_id, code=self._refused
-            )
-            raise refusal(self._refused, self._limit(asked))
-        assert self._placing is not None
-        return self._placing
 
     def amend(self, now: int, order: Order, lots: int, ticks: int, price_match: int = 0, modify_id: int = 0) -> Order:
         """Give an open order a new price and quantity; it may end by it.
@@ -279,9 +297,6 @@ class Venue:
     def liquidate(self, now: int, account: int) -> None:
         """Liquidate what an account holds in cross margin."""
         self._digest(self.exchange.liquidate_account(now, account))
-        for symbol in self.symbols:
-            # The venue shows the book without the orders that this ended at the next request: here is one, for nothing.
-            self._digest(self.exchange.cancel_order(now, 0, symbol.index, account))
 
     def countdown(self, now: int, account: int, symbol: int, countdown_ms: int) -> None:
         """Start the dead man's switch of a symbol anew, or stop it."""
@@ -542,10 +557,9 @@ class Venue:
             "forced", row[4], account=account, symbol=row[2], leg=leg, lots=row[5], price_e8=row[6], fee_e8=row[7],
             mark_e8=row[8], cause=row[9], wallet_e8=after[6], position=after[7], cost_e8=after[8],
         )  # fmt: skip
-        self._booking += 1
-        order_id = 9 * 10**15 + self._booking
+        order_id, trade_id = row[10], after[4]
         ticks = row[6] // symbol.tick_e8
-        name = f"{_FORCED[Cause(row[9])]}{now}{self._booking:06d}"
+        name = f"{_FORCED[Cause(row[9])]}{now}{order_id:06d}"
         order = Order(
             symbol, account, 0, name, order_id, side, int(OrderType.LIMIT), 1, lots, ticks,
             self._position_side(account, leg), False, now, now, 0, status="FILLED", done=lots,
@@ -556,8 +570,9 @@ class Venue:
         if ledger.shown:
             ledger.forced.append(order)
             ledger.orders[order_id] = order
-            trade = Trade(order_id, order, lots, ticks, row[7], "USDT", after[10], False, now)
-            self._book(account, "REALIZED_PNL", after[10], "USDT", symbol, now, order_id)
+            trade = Trade(trade_id, order, lots, ticks, row[7], "USDT", after[10], False, now)
+            ledger.trades.append(trade)
+            self._book(account, "REALIZED_PNL", after[10], "USDT", symbol, now, trade_id)
             if row[7]:
                 self._book(account, "INSURANCE_CLEAR", -row[7], "USDT", symbol, now)
             self._tell_account(account, "ORDER", symbol, leg, after, now)
