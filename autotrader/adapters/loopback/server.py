@@ -84,6 +84,11 @@ class Options:
         Orders of a synthetic market's participants a second and symbol.
     prices_e8 : sequence of int or None
         Where the prices of a synthetic market begin.
+    crowd : bool
+        Whether a synthetic market has participants; without them its book is the clients' alone, and its indices are
+        fed by whoever drives the server.
+    start_ns : int or None
+        The exchange's time at its opening; None: the wall's.
     """
 
     specs: Sequence[Spec]
@@ -103,6 +108,8 @@ class Options:
     before_2026_06: bool = False
     rate_per_s: float = 4.0
     prices_e8: Sequence[int] | None = None
+    crowd: bool = True
+    start_ns: int | None = None
 
 
 class Server:
@@ -120,7 +127,7 @@ class Server:
 
     def __init__(self, options: Options):
         self.options = options
-        self.clock = Clock(speed=options.speed)
+        self.clock = Clock(options.start_ns, options.speed)
         self.instruments = Instruments(options.specs)
         self.symbols = [Symbol.of(k, spec) for k, spec in enumerate(options.specs)]
         self.replay = self._open_replay()
@@ -164,7 +171,8 @@ class Server:
         setups = self.options.accounts
         opened = [Account(self.instruments, 0) for _ in setups]
         synthetic = self.replay is None
-        crowd = [Account(self.instruments, STAKE_E8) for _ in range(PARTICIPANTS if synthetic else 0)]
+        others = PARTICIPANTS if synthetic and self.options.crowd else 0
+        crowd = [Account(self.instruments, STAKE_E8) for _ in range(others)]
         self._mark_sources = ["stream" if synthetic or _has_marks(self.replay) else "own"] * len(self.symbols)
         return Exchange(
             self.instruments, [*opened, *crowd], self._mark_sources, 0.0, 0.0, 0, fund_e8=FUND_E8, synthetic=synthetic
@@ -369,7 +377,7 @@ class Server:
         self.faults.open(now)
         self._write_opening(now)
         self._open_accounts(now)
-        if self.replay is None:
+        if self.replay is None and self.options.crowd:
             accounts = range(len(self.options.accounts), len(self.exchange.accounts))
             self._crowd = Crowd(
                 self.venue,
