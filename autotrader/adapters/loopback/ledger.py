@@ -23,10 +23,11 @@ _MOST_ROWS = 200_000
 
 @dataclass(slots=True)
 class Leg:
-    """What a leg has paid and won since it was opened."""
+    """What a leg has paid and won since it was opened, and what stands behind it alone."""
 
     fees_e8: int = 0
     realised_e8: int = 0
+    isolated_e8: int = 0
     updated_ms: int = 0
 
 
@@ -39,6 +40,9 @@ class Ledger:
     name : str
     shown : bool
         Whether anybody asks for it; the participants of a synthetic market keep no history.
+    coins : dict of str to int
+        Wallets of the coins besides USDT, 1e-8, as of what was booked last: several fills of one request are told one
+        by one, each with the wallets that it left.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Ledger:
     moves: deque[dict[str, object]] = field(default_factory=lambda: deque(maxlen=1000))
     legs: dict[tuple[int, int], Leg] = field(default_factory=dict)
     symbols: set[int] = field(default_factory=set)
+    coins: dict[str, int] = field(default_factory=dict)
 
     def add(self, order: Order) -> None:
         """Keep an accepted order."""
@@ -99,6 +104,16 @@ class Ledger:
     def leg(self, symbol: int, leg: int) -> Leg:
         """Return what a leg has paid."""
         return self.legs.setdefault((symbol, leg), Leg())
+
+    @property
+    def isolated_e8(self) -> int:
+        """What stands behind isolated legs, as of what was booked last."""
+        return sum(leg.isolated_e8 for leg in self.legs.values())
+
+    def move_coin(self, asset: str, amount_e8: int) -> int:
+        """Book an amount to the wallet of a coin; return what is in it then."""
+        self.coins[asset] = self.coins.get(asset, 0) + amount_e8
+        return self.coins[asset]
 
     def visible(self, now_ms: int) -> Iterator[Order]:
         """Yield the orders that the exchange still remembers, oldest first."""

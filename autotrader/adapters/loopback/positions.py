@@ -59,18 +59,16 @@ def update(why: str, balances_changed: list[dict[str, Any]], rows: list[dict[str
     return {"m": why, "B": balances_changed, "P": rows}
 
 
-def balance_change(money: Account, asset: str, wallet_e8: int, change_e8: int) -> dict[str, Any]:
+def balance_change(asset: str, wallet_e8: int, isolated_e8: int, change_e8: int) -> dict[str, Any]:
     """Return an asset in ACCOUNT_UPDATE: its wallets, and what changed by more than trading."""
-    wallet = wallet_e8 if asset == "USDT" else money.asset(ASSETS.index(asset))["wallet_e8"]
-    cross = wallet - (money.isolated_total_e8 if asset == "USDT" else 0)
-    return {"a": asset, "wb": e8(wallet), "cw": e8(cross), "bc": plain(change_e8)}
+    return {"a": asset, "wb": e8(wallet_e8), "cw": e8(wallet_e8 - isolated_e8), "bc": plain(change_e8)}
 
 
 def changed(money: Account, symbol: Symbol, side: str, held: dict[str, int], paid: Leg) -> dict[str, Any]:
     """Return a position in ACCOUNT_UPDATE."""
     margins = money.margins_of(symbol.index)
     lots, cost = held["lots"], held["cost_e8"]
-    value = lots * symbol.lot_e8 * margins["mark_e8"] // E8
+    value = _rounded(lots * symbol.lot_e8 * margins["mark_e8"])
     return {
         "s": symbol.name,
         "pa": symbol.quantity(lots) if lots else "0",
@@ -119,6 +117,12 @@ def _margin_call(symbol: Symbol, side: str, held: dict[str, int], margins: dict[
         "up": plain(held["value_e8"] - held["cost_e8"]),
         "mm": plain(held["maintenance_e8"]),
     }
+
+
+def _rounded(exact: int) -> int:
+    # From 1e-16 to 1e-8, half away from zero: as the account rounds what a leg is worth.
+    size = (abs(exact) + E8 // 2) // E8
+    return size if exact >= 0 else -size
 
 
 def break_even(symbol: Symbol, lots: int, cost_e8: int, paid: Leg) -> int:

@@ -444,6 +444,7 @@ class Venue:
         )  # fmt: skip
         leg = ledger.leg(order.symbol.index, _leg(order.position_side))
         positions.book(leg, order.side, lots, after[7], 0 if coin else fee, after[10], now)
+        leg.isolated_e8 = after[9]
         if order.status == "FILLED":
             self._end(order, row[4], "FILLED", 0)
         if ledger.shown:
@@ -452,7 +453,9 @@ class Venue:
             if after[10]:
                 self._book(account, "REALIZED_PNL", after[10], "USDT", order.symbol, now, trade.trade_id)
             self._tell(account, "TRADE_LITE", _lite(trade, now))
-            self._tell_account(account, "ORDER", order.symbol, _leg(order.position_side), after, now, coin=coin)
+            self._tell_account(
+                account, "ORDER", order.symbol, _leg(order.position_side), after, now, coin_e8=fee if coin else 0
+            )
             self._tell_order(order, "TRADE", now, trade)
 
     def _on_canceled(self, row: Row, account: int, after: Row) -> None:
@@ -547,6 +550,7 @@ class Venue:
             mark_e8=row[7], position=after[7], wallet_e8=after[6],
         )  # fmt: skip
         self._book(account, "FUNDING_FEE", row[5], "USDT", symbol, now)
+        self.ledgers[account].leg(row[2], leg).isolated_e8 = after[9]
         self._tell_account(account, "FUNDING_FEE", symbol, leg, after, now, row[5])
 
     def _on_forced(self, row: Row, account: int, after: Row) -> None:
@@ -567,6 +571,7 @@ class Venue:
         )  # fmt: skip
         paid = ledger.leg(symbol.index, leg)
         positions.book(paid, side, lots, after[7], row[7], after[10], now)
+        paid.isolated_e8 = after[9]
         if ledger.shown:
             ledger.forced.append(order)
             ledger.orders[order_id] = order
@@ -581,15 +586,12 @@ class Venue:
             self._forced(symbol.index, side, lots, row[6], now)
 
     def _on_transfer(self, row: Row, account: int, after: Row) -> None:
-        amount, asset, now = row[5], row[6], row[4] // MS
-        wallet = self.account(account).asset(asset)["wallet_e8"] if asset else after[6]
+        amount, asset, now, ledger = row[5], row[6], row[4] // MS, self.ledgers[account]
+        wallet = ledger.move_coin(_ASSETS[asset], amount) if asset else after[6]
         self.history.write("transfer", row[4], account=account, asset=asset, amount_e8=amount, wallet_e8=wallet)
         self._book(account, "TRANSFER", amount, _ASSETS[asset], None, now)
-        body = positions.update(
-            "DEPOSIT" if amount > 0 else "WITHDRAW",
-            [positions.balance_change(self.account(account), _ASSETS[asset], after[6], amount)],
-            [],
-        )
+        change = positions.balance_change(_ASSETS[asset], wallet, 0 if asset else ledger.isolated_e8, amount)
+        body = positions.update("DEPOSIT" if amount > 0 else "WITHDRAW", [change], [])
         self._tell(account, "ACCOUNT_UPDATE", {"T": now, "a": body})
 
     def _on_setting(self, row: Row, account: int, after: Row) -> None:
@@ -621,6 +623,7 @@ class Venue:
                 "positionSide": POSITION_SIDES[self._position_side(account, leg)],
             }
         )
+        self.ledgers[account].leg(row[2], leg).isolated_e8 = after[9]
         self._tell_account(account, "MARGIN_TRANSFER", symbol, leg, after, now)
 
     # ------------------------------------------------------------------ telling
@@ -663,18 +666,18 @@ class Venue:
 
     def _tell_account(
         self, account: int, why: str, symbol: Symbol, leg: int, after: Row, now: int, change_e8: int = 0,
-        coin: bool = False,
+        coin_e8: int = 0,
     ) -> None:  # fmt: skip
         # Of the assets those that changed: with a fee in the coin an opening fill leaves the USDT of a cross leg alone.
         if not self.ledgers[account].shown:
             return
         money = self.account(account)
         isolated = bool(money.margins_of(symbol.index)["isolated"])
-        balances = []
-        if not coin or after[10] or isolated:
-            balances.append(positions.balance_change(money, "USDT", after[6], change_e8))
-        if coin:
-            balances.append(positions.balance_change(money, "BNB", 0, 0))
+        ledger, balances = self.ledgers[account], []
+        if not coin_e8 or after[10] or isolated:
+            balances.append(positions.balance_change("USDT", after[6], ledger.isolated_e8, change_e8))
+        if coin_e8:
+            balances.append(positions.balance_change("BNB", ledger.move_coin("BNB", -coin_e8), 0, 0))
         held = {"lots": after[7], "cost_e8": after[8], "isolated_e8": after[9]}
         rows = [] if why == "FUNDING_FEE" and not isolated else [self._position(account, symbol, leg, held)]
         body = positions.update(why, balances, rows)
