@@ -1,4 +1,4 @@
-"""What events and records of the loopback exchange say of money."""
+"""What events and records of the loopback exchange say of money, and orders that end before they are cancelled."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from autotrader.adapters.loopback.proof import check
 from autotrader.instruments import load, specs
 
 SPECS = specs(["BTCUSDT"], table=load(), fees=(20_000, 50_000), leverage=5)[0]
-ORDER = "/fapi/v1/order"
+ORDER, TRADES = "/fapi/v1/order", "ORDER_TRADE_UPDATE"
 
 
 class Pair:
@@ -108,3 +108,34 @@ def test_a_deposit_of_a_coin_is_recorded_with_the_wallet_of_that_coin(tmp_path):
 
     told(story)
     assert check(tmp_path / "history.jsonl").holds
+
+
+def cancelling_what_ends_by_itself(cancel):
+    """Return how a good-till-date order ended whose cancellation comes after its date."""
+
+    async def story():
+        async with Pair() as pair:
+            till = pair.world.now_ms + 700_000
+            given = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTD", "goodTillDate": till}
+            await pair.ask(pair.taker, price=59_000, quantity="0.1", **given)
+            await cancel(pair)
+            heard = await pair.ear.all_heard()
+            return [one["data"]["o"]["X"] for one in heard if one["data"]["e"] == TRADES]
+
+    return told(story)
+
+
+def test_cancelling_everything_succeeds_although_a_date_comes_first():
+    async def cancel(pair):
+        pair.world.pass_time(701 * 10**9)
+        await pair.ask(pair.taker, "DELETE", "/fapi/v1/allOpenOrders")
+
+    assert cancelling_what_ends_by_itself(cancel) == ["NEW", "EXPIRED"]
+
+
+def test_a_countdown_that_runs_out_after_a_date_finds_nothing_to_cancel():
+    async def cancel(pair):
+        await pair.ask(pair.taker, "POST", "/fapi/v1/countdownCancelAll", countdownTime=700_500)
+        pair.world.pass_time(701 * 10**9)
+
+    assert cancelling_what_ends_by_itself(cancel) == ["NEW", "EXPIRED"]

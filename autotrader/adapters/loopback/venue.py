@@ -228,20 +228,25 @@ class Venue:
         Refusal
             -2011 for one that has ended.
         """
-        symbol = order.symbol if isinstance(order, Order) else order.asked.symbol
-        self._refused = 0
         if not order.open or (isinstance(order, Algo) and order.status != "NEW"):
             raise refusal(-2011)
+        code = self._withdraw(now, order)
+        if code:
+            raise refusal(code)
+
+    def _withdraw(self, now: int, order: Order | Algo) -> int:
+        # The venue's code; an order whose good-till date has come by this stamp ends of itself, and is unknown then.
+        symbol = order.symbol if isinstance(order, Order) else order.asked.symbol
+        self._refused = 0
         self._digest(self.exchange.cancel_order(now, order.handle, symbol.index, order.account))
-        if self._refused:
-            raise refusal(self._refused)
+        return self._refused
 
     def cancel_all(self, now: int, account: int, symbol: int) -> int:
         """Cancel every ordinary order of a symbol; return how many there were."""
         orders = [o for o in self.ledgers[account].open_orders.values() if o.symbol.index == symbol]
         for order in orders:
             if order.open:
-                self.cancel(now, order)
+                self._withdraw(now, order)
         return len(orders)
 
     def cancel_algos(self, now: int, account: int, symbol: int) -> int:
@@ -249,7 +254,7 @@ class Venue:
         algos = [a for a in self.ledgers[account].open_algos.values() if a.asked.symbol.index == symbol]
         for algo in algos:
             if algo.status == "NEW":
-                self.cancel(now, algo)
+                self._withdraw(now, algo)
         return len(algos)
 
     def change(self, now: int, account: int, symbol: int, setting: Setting, value: int) -> None:
