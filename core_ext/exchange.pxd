@@ -139,8 +139,9 @@ cdef class Exchange:
     cdef ended_t* ended                    # a ring
     cdef uint64_t ended_count
     cdef Rows out                      # what the venue says, in its own time; the driver delivers it
-    cdef Rows to                       # row k of ``out`` goes to the account in word a of row k here; b to f: what the
-                                       # account then holds (wallet, lots, cost, isolated wallet), and what was realised; ts: a forced closing's trade id
+    # Row k of ``out`` goes to the account in word a of row k here; b to f: what the account then holds (wallet, lots,
+    # cost, isolated wallet), and what was realised; ts: a forced closing's trade id.
+    cdef Rows to
     cdef double half_spread            # of the price, candle runs
     cdef double impact
     cdef int64_t grace_ns              # an order this soon after the open still gets that open
