@@ -1768,8 +1768,9 @@ cdef class Exchange:
 
     cdef int64_t close_forced(self, int account, int symbol, int leg, int64_t lots, int64_t price, int64_t fee,
                               int cause, int64_t now, bint traded=False) except? -1:
-        # Close signed lots of a leg, in a trade of the book or beside it; the clearance fee (-1: its share of the notional) is taken as far as there is
-        # something left to pay it, and goes to the fund. What stood behind an isolated leg stays behind its rest.
+        # Close signed lots of a leg, in a trade of the book or beside it; the clearance fee (-1: its share of the
+        # notional) is taken as far as there is something left to pay it, and goes to the fund. What stood behind an
+        # isolated leg stays behind its rest.
         cdef Account a = <Account> self.accounts[account]
         cdef const instrument_t* i = &self.instruments.data[symbol]
         cdef position_t* p = &a.positions[symbol + leg * ACCOUNT_SYMBOLS]
@@ -2032,7 +2033,8 @@ cdef class Exchange:
         self.out.size = self.to.size = 0
         return self.transfer(asset, amount_e8, account, now)
 
-    def close_position(self, int64_t now, int symbol, int64_t lots, int64_t price_e8, int cause, int leg=0, int account=0):
+    def close_position(self, int64_t now, int symbol, int64_t lots, int64_t price, int cause, int leg=0,
+                       int account=0):
         """Close signed lots of a leg by force, as a settlement or a deleveraging does; return what the venue says.
 
         Raises
@@ -2045,12 +2047,12 @@ cdef class Exchange:
         if not 0 <= leg <= 1:
             raise IndexError(leg)
         held = (<Account> self.accounts[account]).positions[symbol + leg * ACCOUNT_SYMBOLS].lots
-        if lots == 0 or price_e8 <= 0 or (lots > 0) != (held > 0) or magnitude(lots) > magnitude(held):
+        if lots == 0 or price <= 0 or (lots > 0) != (held > 0) or magnitude(lots) > magnitude(held):
             raise ValueError("no such position, or no price")
         self.out.size = self.to.size = 0
-        self.close_forced(account, symbol, leg, lots, price_e8, 0, cause, now)
+        self.close_forced(account, symbol, leg, lots, price, 0, cause, now)
         if self.synthetic and cause != Cause.SETTLED:
-            self.fund.close_at(symbol, 0, -lots, price_e8, 0)
+            self.fund.close_at(symbol, 0, -lots, price, 0)
         self.publish(symbol, now)
         return self.out.array()
 
