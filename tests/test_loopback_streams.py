@@ -445,6 +445,24 @@ def test_a_paused_subscriber_congests_the_hub_until_it_reads_or_leaves():
     assert not desk.hub.congested
 
 
+def test_who_waits_for_slow_subscribers_goes_on_when_the_last_has_caught_up_or_left():
+    async def story():
+        desk = Desk()
+        await desk.hub.relieved()
+        socket, other = desk.socket("/ws/a@trade"), desk.socket("/ws/a@trade")
+        socket.pause_writing()
+        other.pause_writing()
+        waits = asyncio.create_task(desk.hub.relieved())
+        await asyncio.sleep(0)
+        socket.resume_writing()
+        await asyncio.sleep(0)
+        assert not waits.done()
+        other.on_closed()
+        await asyncio.wait_for(waits, 1)
+
+    asyncio.run(story())
+
+
 def test_a_slow_consumer_is_closed_and_counted():
     desk = Desk(Rules(backlog_bytes=1000))
     slow, quick = desk.socket("/ws/a@trade"), desk.socket("/ws/a@trade")

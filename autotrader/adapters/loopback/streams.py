@@ -5,6 +5,7 @@ second, pings and a connection's life. Refuses to know what a payload says, when
 listen key is. Payloads come in ready; wall time comes from the clock that is given.
 """
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -88,6 +89,7 @@ class Hub:
         self._streams: dict[str, dict[MarketSocket, Filter]] = {}
         self._users: dict[str, dict[MarketSocket, Filter]] = {}
         self._paused: set[MarketSocket] = set()
+        self._relief = asyncio.Event()
 
     def connect(
         self, request: Request, kind: "Callable[[Request, Hub], MarketSocket] | None" = None
@@ -147,6 +149,12 @@ class Hub:
         """Whether a connection reads more slowly than it is sent to."""
         return bool(self._paused)
 
+    async def relieved(self) -> None:
+        """Wait until every connection has caught up."""
+        while self._paused:
+            self._relief.clear()
+            await self._relief.wait()
+
     def census(self) -> list[dict[str, str | int]]:
         """Return who is connected, for a status page; listen keys are not named."""
         return [
@@ -182,11 +190,13 @@ class Hub:
         """Let a socket listen to nothing more."""
         for name in socket.names:
             self.part(socket, name)
-        self._paused.discard(socket)
+        self.pause(socket, False)
 
     def pause(self, socket: "MarketSocket", is_paused: bool) -> None:
         """Note that a socket has become slow, or quick again."""
         (self._paused.add if is_paused else self._paused.discard)(socket)
+        if not self._paused:
+            self._relief.set()
 
     def _register(self, name: str) -> dict[str, "dict[MarketSocket, Filter]"]:
         return self._users if family(name) == "user" else self._streams
