@@ -399,6 +399,20 @@ def test_in_its_own_time_no_message_comes_before_its_stamp():
     assert compare(follower) == follower.heard > 50
 
 
+def test_what_was_held_back_does_not_come_at_once_afterwards():
+    async def story(house):
+        async with house.socket("btcusdt@bookTicker") as peer:
+            await asyncio.sleep(1.5)  # of the wall's time, in which the market is held
+            began = time.monotonic()
+            await house.control("resume")
+            stamps = [json.loads(await asyncio.wait_for(peer.recv(), 10))["data"]["E"] for _ in range(60)]
+            return stamps[-1] - stamps[0], (time.monotonic() - began) * 1000
+
+    recorded_ms, taken_ms = played(story, speed=1.0)
+    assert recorded_ms > 500
+    assert taken_ms > 0.9 * recorded_ms
+
+
 # ---------------------------------------------------------------------- python-binance
 
 

@@ -32,10 +32,13 @@ class Clock:
         self.speed = speed
         self.start_ns = time.time_ns() if start_ns is None else start_ns
         self._base_ns = self.start_ns
-        self._base_mono = time.monotonic_ns()
+        self._base_mono = self._made_mono = time.monotonic_ns()
+        self._is_halted = False
 
     def now(self) -> int:
         """Return the exchange time, ns."""
+        if self._is_halted:
+            return self._base_ns
         return self._base_ns + int((time.monotonic_ns() - self._base_mono) * self.speed)
 
     def now_ms(self) -> int:
@@ -48,7 +51,16 @@ class Clock:
 
     def mono_ms(self) -> int:
         """Return ms since the clock was made."""
-        return (time.monotonic_ns() - self._base_mono) // MS
+        return (time.monotonic_ns() - self._made_mono) // MS
+
+    def halt(self) -> None:
+        """Let exchange time stand still, but for ``reach``."""
+        self._base_ns, self._is_halted = self.now(), True
+
+    def go_on(self) -> None:
+        """Let exchange time pass again from where it stands."""
+        if self._is_halted:
+            self._base_mono, self._is_halted = time.monotonic_ns(), False
 
     def reach(self, stamp_ns: int) -> None:
         """Set a clock forward that stands still or lags."""

@@ -150,7 +150,8 @@ class Server:
         self.deeds = Deeds(self.venue, self.market)
         self.venue.bend = self.deeds.bend
         self.door = Door(self.reception.answer, self.reception.connect, _tls(options.tls))
-        self.running = not options.hold
+        self.running = True
+        self._let_run(not options.hold)
         self.ended = False
         self._stop: asyncio.Event | None = None
         self._second = 0
@@ -468,9 +469,9 @@ class Server:
             case "DELETE", ["faults", name]:
                 return {"removed": self.faults.remove(name)}
             case "POST", ["pause"]:
-                self.running = False
+                self._let_run(False)
             case "POST", ["resume"]:
-                self.running = True
+                self._let_run(True)
             case "POST", ["stop"]:
                 self.stop()
             case "GET", ["state"]:
@@ -485,6 +486,11 @@ class Server:
             "messages": self.replay.messages if self.replay else 0,
             "not_done": self._failed[-20:],
         }
+
+    def _let_run(self, is_running: bool) -> None:
+        # Time stands still with the market: else all that was held back would come at once afterwards.
+        self.running = is_running
+        (self.clock.go_on if is_running else self.clock.halt)()
 
     def view(self) -> status.View:
         """Return what the status page shows."""
