@@ -932,6 +932,8 @@ class Faults:
     def due(self, now_ns: int) -> list[Deed]:
         """Return the deeds whose time has come since the last question, in order of time and then of the plan."""
         since = self._since(now_ns)
+        if not self._by_group["time"]:
+            return []
         ready = sorted((one for one in self._by_group["time"] if one.fault.at_ns <= since), key=_at)
         for live in ready:
             live.seen = live.fired = 1

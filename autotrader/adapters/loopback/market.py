@@ -296,6 +296,9 @@ class Market:
             Exchange time, ns; one before what was told already changes nothing.
         """
         now_ms = now_ns // MS
+        if now_ns < self._due:
+            self._now_ms = max(self._now_ms, now_ms)
+            return
         if self._now_ms == 0:
             self._align(now_ms)
         while now_ms >= (at_ms := min(self._dues)):

@@ -49,6 +49,7 @@ FUND_E8 = 10**9 * 10**8
 IDLE_S = 0.01
 WARM_UP_NS = 60 * SECOND
 BREATH = 64
+MARK = int(Kind.MARK)  # a whole number: NumPy takes ten microseconds to compare with a member of an enumeration
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ class Server:
         self.advance(stamp)
         self.venue.feed(rows)
         self.market.on_array(rows)
-        if rows["kind"][0] == Kind.MARK:
+        if rows["kind"][0] == MARK:
             self._note_marks(rows)
 
     def advance(self, now: int) -> None:

@@ -33,6 +33,7 @@ SECOND_NS = 1_000_000_000
 # Where a row's 64-bit words hold its stamp and a MARK row's next funding stamp, and where the first has the symbol.
 ROW_WORDS, STAMP, FUNDING_STAMP = 8, 1, 5
 SYMBOL_BIT = 16
+MARK = int(Kind.MARK)
 HEAD_BYTES = 1 << 16
 GZIP = b"\x1f\x8b"
 SYMBOL = re.compile(rb'"s":\s?"([A-Z0-9_]{2,30})"')
@@ -151,7 +152,7 @@ def _moved(raw: bytearray, shift_ns: int, label: int) -> NDArray[np.void]:
         words[0::ROW_WORDS] += label << SYMBOL_BIT
     if shift_ns:
         words[STAMP::ROW_WORDS] += shift_ns
-        if raw[0] == Kind.MARK and words[FUNDING_STAMP] > 0:
+        if raw[0] == MARK and words[FUNDING_STAMP] > 0:
             words[FUNDING_STAMP] += shift_ns
     return np.frombuffer(raw, EVENT_DTYPE)
 

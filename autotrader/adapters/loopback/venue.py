@@ -312,6 +312,8 @@ class Venue:
 
     def advance(self, now: int) -> None:
         """Do what has become due."""
+        if not self.timers:
+            return
         for key in [key for key, due in self.timers.items() if due <= now]:
             del self.timers[key]
             self.cancel_all(now, *key)
