@@ -37,14 +37,19 @@ ARRIVAL_S: Final = 10.0
 """How long a request's head and body may take to arrive."""
 LINGER_S: Final = 2.0
 """How long a peer may take to notice that the connection ends."""
-COPIED_BYTES: Final = 8192
-HEADER_ROOM: Final = 14
+TEXT: Final = 0x81
+"""First byte of a message that is one frame of text."""
 FLUSH_S: Final = 0.02
 """How long the part of an answer that a cut lets through may take to leave before the reset."""
 SLOW_BACKLOG: Final = 16 << 20
 """Bytes that may wait for a WebSocket that was slowed down."""
+OUTBOX_BYTES: Final = 64 << 10
+"""Bytes of messages at which they leave before the loop's round is over."""
 WRITE_BUFFER: Final = (1 << 20, 256 << 10)
 """Bytes unsent at which a WebSocket counts as paused, and at which it no longer does."""
+
+_SHORT: Final = struct.Struct(">BBH").pack
+_LONG: Final = struct.Struct(">BBQ").pack
 
 # picows reports every odd frame of a peer; only what carries a traceback is a fault of ours.
 _FAULTS: Final = logging.getLogger(__name__)
@@ -131,6 +136,8 @@ class Socket(WSListener):
         self._transport: WSTransport | None = None
         self._open = False
         self._gone: Callable[[Socket], None] = _ignore
+        self._outbox: list[bytes] = []
+        self._waiting = 0
         self._fragments = bytearray()
         self._fragmented: WSMsgType | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -163,6 +170,7 @@ class Socket(WSListener):
 
     def freeze(self) -> None:
         """Be half open: nothing is read and nothing written any more, and the connection stays."""
+        self._flush()
         self.hold()
         self._open = False
 
@@ -174,12 +182,14 @@ class Socket(WSListener):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a CLOSE frame and end the connection when the peer has answered it, or soon anyway."""
         if self._open and self._transport is not None:
+            self._flush()
             self._transport.send_close(WSCloseCode(code), reason)
             self._part()
 
     def abort(self) -> None:
         """Reset the connection without a word."""
         if self._transport is not None:
+            self._flush()
             self._open = False
             _reset(self._transport.underlying_transport)
 
@@ -195,8 +205,10 @@ class Socket(WSListener):
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait in the transport's write buffer."""
-        return 0 if self._transport is None else self._transport.underlying_transport.get_write_buffer_size()
+        """Bytes that wait to be written."""
+        if self._transport is None:
+            return 0
+        return self._waiting + self._transport.underlying_transport.get_write_buffer_size()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin: picows calls this after the handshake."""
@@ -211,6 +223,7 @@ class Socket(WSListener):
         if self._end is not None:
             self._end.cancel()
         self._transport = None
+        self._flush()
         self._fragments.clear()
         self._gone(self)
         self.on_closed()
@@ -243,10 +256,24 @@ class Socket(WSListener):
 
     def _send_now(self, payload: bytes) -> None:
         if self._open and self._transport is not None:
-            _send_text(self._transport, payload)
+            # A write asks the kernel and wakes the peer, which costs more than making the message: those of one round
+            # of the loop leave together.
+            if not self._outbox:
+                asyncio.get_running_loop().call_soon(self._flush)
+            frame = _framed(payload)
+            self._outbox.append(frame)
+            self._waiting += len(frame)
             self.sent += 1
+            if self._waiting > OUTBOX_BYTES:
+                self._flush()
         else:
             self.dropped += 1
+
+    def _flush(self) -> None:
+        if self._outbox and self._transport is not None:
+            self._transport.underlying_transport.write(b"".join(self._outbox))
+        self._outbox.clear()
+        self._waiting = 0
 
     def _send_slowly(self, payload: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -258,6 +285,7 @@ class Socket(WSListener):
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if self._open:
+            self._flush()
             transport.send_close(frame.get_close_code() or WSCloseCode.OK)
             self._part()
         transport.disconnect()
@@ -711,13 +739,12 @@ def _pour(protocol: WSProtocol, data: bytes) -> None:
         data = data[length:]
 
 
-def _send_text(transport: WSTransport, payload: bytes) -> None:
-    if len(payload) <= COPIED_BYTES:
-        transport.send(WSMsgType.TEXT, payload)
-    else:
-        # A longer payload picows lets a server write behind a view of its one header buffer; uvloop keeps the view
-        # unsent, and the next message would overwrite the header. Room in front of the payload makes it one piece.
-        transport.send_reuse_external_bytearray(WSMsgType.TEXT, bytearray(HEADER_ROOM) + payload, HEADER_ROOM)
+def _framed(payload: bytes) -> bytes:
+    # A whole text message as a server writes it: unmasked.
+    size = len(payload)
+    if size < 126:
+        return bytes((TEXT, size)) + payload
+    return (_SHORT(TEXT, 126, size) if size < 1 << 16 else _LONG(TEXT, 127, size)) + payload
 
 
 def _reset(transport: asyncio.BaseTransport) -> None:
