@@ -260,7 +260,7 @@ class Socket(WSListener):
             # of the loop leave together.
             if not self._outbox:
                 asyncio.get_running_loop().call_soon(self._flush)
-            frame = _framed(payload)
+            frame = _FRAMES.of(payload)
             self._outbox.append(frame)
             self._waiting += len(frame)
             self.sent += 1
@@ -739,12 +739,21 @@ def _pour(protocol: WSProtocol, data: bytes) -> None:
         data = data[length:]
 
 
-def _framed(payload: bytes) -> bytes:
-    # A whole text message as a server writes it: unmasked.
-    size = len(payload)
-    if size < 126:
-        return bytes((TEXT, size)) + payload
-    return (_SHORT(TEXT, 126, size) if size < 1 << 16 else _LONG(TEXT, 127, size)) + payload
+class _Frames:
+    """Makes frames of text as a server writes them, unmasked; of one payload for many peers it makes one."""
+
+    def __init__(self) -> None:
+        self._payload = self._frame = b""
+
+    def of(self, payload: bytes) -> bytes:
+        if payload is not self._payload:
+            size = len(payload)
+            if size < 126:
+                head = bytes((TEXT, size))
+            else:
+                head = _SHORT(TEXT, 126, size) if size < 1 << 16 else _LONG(TEXT, 127, size)
+            self._payload, self._frame = payload, head + payload
+        return self._frame
 
 
 def _reset(transport: asyncio.BaseTransport) -> None:
@@ -766,3 +775,6 @@ def _is_utf8(message: bytes) -> bool:
 
 def _ignore(socket: Socket) -> None:
     """Stand in for the door until it takes a socket over."""
+
+
+_FRAMES: Final = _Frames()

@@ -11,6 +11,7 @@ import gzip
 import heapq
 import re
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -32,6 +33,7 @@ Batch = tuple[int, NDArray[np.void]]
 SECOND_NS = 1_000_000_000
 # Where a row's 64-bit words hold its stamp and a MARK row's next funding stamp, and where the first has the symbol.
 ROW_WORDS, STAMP, FUNDING_STAMP = 8, 1, 5
+ROW_BYTES = 64
 SYMBOL_BIT = 16
 MARK = int(Kind.MARK)
 HEAD_BYTES = 1 << 16
@@ -145,15 +147,20 @@ class _Part:
 
 
 def _moved(raw: bytearray, shift_ns: int, label: int) -> NDArray[np.void]:
-    # As 64-bit words, since NumPy takes its time over the fields of records. A labelled recording is read by
-    # instruments of its own, so its symbol is 0 until here.
+    # As 64-bit words, since NumPy takes its time over the fields of records; and over one row in any case. A labelled
+    # recording is read by instruments of its own, so its symbol is 0 until here.
+    if len(raw) == ROW_BYTES:
+        row = array("q", raw)
+        row[0] += label << SYMBOL_BIT
+        row[STAMP] += shift_ns
+        if shift_ns and raw[0] == MARK and row[FUNDING_STAMP] > 0:
+            row[FUNDING_STAMP] += shift_ns
+        return np.frombuffer(row, EVENT_DTYPE)
     words = np.frombuffer(raw, np.int64)
     if label:
         words[0::ROW_WORDS] += label << SYMBOL_BIT
     if shift_ns:
         words[STAMP::ROW_WORDS] += shift_ns
-        if raw[0] == MARK and words[FUNDING_STAMP] > 0:
-            words[FUNDING_STAMP] += shift_ns
     return np.frombuffer(raw, EVENT_DTYPE)
 
 

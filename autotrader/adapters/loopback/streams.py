@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import unquote
 
@@ -205,7 +206,7 @@ class Hub:
         wrapped = None
         for socket in listeners:
             if socket.combined:
-                wrapped = wrapped or b'{"stream":%b,"data":%b}' % (orjson.dumps(name), payload)
+                wrapped = wrapped or b'{"stream":%b,"data":%b}' % (_quoted(name), payload)
                 socket.send(wrapped)
             else:
                 socket.send(payload)
@@ -408,6 +409,11 @@ def _boolean(params: list[object]) -> bool:
     if len(params) > 1 and isinstance(params[1], bool):
         return params[1]
     raise _InvalidError(1, "Invalid value type: expected Boolean")
+
+
+@lru_cache(maxsize=1 << 12)
+def _quoted(name: str) -> bytes:
+    return orjson.dumps(name)
 
 
 def _dumped(answer: dict[str, object]) -> bytes:
