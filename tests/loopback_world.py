@@ -220,8 +220,7 @@ class World:
         """Install a fault through the control port; one at a time happens at once."""
         answer = self.send("POST", "/_control/faults", body=orjson.dumps({"do": do, **table}))
         assert answer.status == 200, answer.body
-        if not self.lively:
-            self.do(lambda: self.server.advance(self.server.clock.now()))
+        self.do(lambda: self.server.advance(self.server.clock.now()))
         return str(answer.body["name"])
 
     def records(self, kind: str) -> list[dict[str, Any]]:
