@@ -524,11 +524,12 @@ METHOD = """\
 Server and clients are processes of their own on one machine, so they share its cores; the load stands below. The limits
 of weight and orders are raised, everything else is as by default. No history is written where nothing else is said.
 
-- Market data: {symbols} symbols, all with the tick and lot of BTCUSDT, play {recordings}, each {shift:g} s later than the
-  one before, at the speed that gives the rate that is asked for ({natural:,.0f} messages a second at 1x). {readers} connections of one other process each
-  hear `bookTicker`, `trade` and `depth@0ms` of all symbols. Lag: from `E` in one message of {sampled} (cut to whole
-  milliseconds of exchange time) to its reader, in milliseconds of the wall's time. Lost: sent but not read, or a break
-  in a book's chain. A rate is kept when the 99th percentile of the lag is below {kept:g} ms and the replay is on time.
+- Market data: {symbols} symbols, all with the tick and lot of BTCUSDT, play {recordings}, each {shift:g} s later than
+  the one before, at the speed that gives the rate that is asked for ({natural:,.0f} messages a second at 1x).
+  {readers} connections of one other process each hear `bookTicker`, `trade` and `depth@0ms` of all symbols. Lag: from
+  `E` in one message of {sampled} (cut to whole milliseconds of exchange time) to its reader, in milliseconds of the
+  wall's time. Lost: sent but not read, or a break in a book's chain. A rate is kept when the 99th percentile of the
+  lag is below {kept:g} ms and the replay is on time.
 - Orders: over one connection of `ws-fapi`, signed, placed three percent below the touch of a synthetic market of five
   symbols and cancelled; an open loop, so a request's time counts from when it was due.
 - Memory: resident memory of a synthetic market of five symbols at {speed:g} times its pace; the slope is over the
