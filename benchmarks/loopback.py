@@ -13,6 +13,7 @@ import asyncio
 import cProfile
 import hashlib
 import hmac
+import logging
 import re
 import sys
 import time
@@ -50,13 +51,15 @@ STAMP = re.compile(rb'"E":(\d+)')
 CHAIN = re.compile(rb'^\{"stream":"([a-z0-9]+)@depth@0ms".*?"u":(\d+),"pu":(\d+)')
 SAMPLED = 16
 """Of so many messages one is timed; of each diff the chain is checked."""
-ASKED = (2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 15_000, 20_000, 25_000, 30_000)
+ASKED = (2_000, 4_000, 5_000, 6_000, 7_000, 8_000, 10_000, 12_000, 15_000, 20_000)
 """Market messages a second to go in."""
 KEPT_MS = 100.0
 """A rate is kept if the 99th percentile of the lag is below this and the messages come at the rate."""
 ORDERS = (100, 200, 400, 800, 1_200, 1_600, 2_000, 2_500, 3_000, 4_000)
 """Orders a second, each placed and cancelled."""
 TAIL = 5.0
+STEPS = 10
+"""Samples of memory."""
 SPAWN = get_context("spawn")
 
 
@@ -94,9 +97,7 @@ def recordings() -> list[list[Path]]:
 
 def options(world: World) -> Options:
     """Return how a server of a world is made."""
-    (btc,), _ = instruments.specs(
-        ["BTCUSDT"], table=instruments.load(), fees=instruments.fee_tier("VIP0"), leverage=20
-    )
+    (btc,), _ = instruments.specs(["BTCUSDT"], table=instruments.load(), fees=instruments.fee_tier("VIP0"), leverage=20)
     names = ["BTCUSDT", *(f"BTC{k:02d}USDT" for k in range(1, world.symbols))]
     made: list[Any] = [{**btc, "symbol": name} for name in names]
     paths = recordings()
@@ -221,9 +222,7 @@ def read(port: int, symbols: list[str], readers: int, clock: tuple[int, int, flo
     uvloop.run(_read(port, symbols, readers, clock, pipe))
 
 
-async def _read(
-    port: int, symbols: list[str], readers: int, clock: tuple[int, int, float], pipe: Connection
-) -> None:
+async def _read(port: int, symbols: list[str], readers: int, clock: tuple[int, int, float], pipe: Connection) -> None:
     names = "/".join(f"{symbol.lower()}@{kind}" for symbol in symbols for kind in KINDS)
     address = f"ws://127.0.0.1:{port}/public/stream?streams={names}"
     listeners = [Reader(clock) for _ in range(readers)]
@@ -494,24 +493,22 @@ class Memory:
 
 def memory(seconds: float, speed: float, rate: float) -> Memory:
     """Watch the memory of a synthetic market at a speed, with orders at a rate."""
-    running = Running(World(5, speed, replays=False))
+    running = Running(World(2, speed, replays=False))
     running.control("resume")
-    samples = [(0.0, running.ask("facts")["rss"])]
     began, sent = time.monotonic(), 0
-    while (elapsed := time.monotonic() - began) < seconds:
-        step = min(seconds / 20, seconds - elapsed)
+    samples = [(0.0, running.ask("facts")["rss"])]
+    for number in range(STEPS):
         if rate:
-            desk, _ = uvloop.run(_trade(running.opened["port"], rate, step, len(samples)))
+            desk, _ = uvloop.run(_trade(running.opened["port"], rate, seconds / STEPS, number))
             sent += len(desk.took)
         else:
-            time.sleep(step)
+            time.sleep(seconds / STEPS)
         samples.append((time.monotonic() - began, running.ask("facts")["rss"]))
     running.stop()
-    half = [one for one in samples if one[0] >= seconds / 2]
-    (t0, m0), (t1, m1) = half[0], half[-1]
+    (t0, m0), (t1, m1) = samples[STEPS // 2], samples[-1]
     what = f"market and {rate:g} order requests/s" if rate else "market alone"
     return Memory(
-        what, seconds * speed / 60, samples[2][1] / 2**20, samples[-1][1] / 2**20,
+        what, t1 * speed / 60, samples[1][1] / 2**20, samples[-1][1] / 2**20,
         (m1 - m0) / 1024 / ((t1 - t0) * speed / 60), sent,
     )  # fmt: skip
 
@@ -524,15 +521,17 @@ METHOD = """\
 Server and clients are processes of their own on one machine, so they share its cores; the load stands below. The limits
 of weight and orders are raised, everything else is as by default. No history is written where nothing else is said.
 
-- Market data: {symbols} symbols, all with the tick and lot of BTCUSDT, play {recordings}, each {shift:g} s later than
-  the one before, at the speed that gives the rate that is asked for ({natural:,.0f} messages a second at 1x).
-  {readers} connections of one other process each hear `bookTicker`, `trade` and `depth@0ms` of all symbols. Lag: from
-  `E` in one message of {sampled} (cut to whole milliseconds of exchange time) to its reader, in milliseconds of the
-  wall's time. Lost: sent but not read, or a break in a book's chain. A rate is kept when the 99th percentile of the
-  lag is below {kept:g} ms and the replay is on time.
+- Market data: {symbols} symbols, all with the tick and lot of BTCUSDT, play {recordings}, each
+  {shift:g} s later than the one before, at the speed that gives the rate that is asked for ({natural:,.0f} messages a
+  second at 1x, on average). {readers} connections of one other process each hear `bookTicker`, `trade` and `depth@0ms`
+  of all symbols. Lag: from `E` in one message of {sampled} (cut to whole milliseconds of exchange time) to its reader,
+  in milliseconds of the wall's time. Lost: sent but not read, or a break in a book's chain. A rate is kept when the
+  99th percentile of the lag is below {kept:g} ms and the replay is on time; recorded traffic comes in bursts, so the
+  server stands still a part of the time at every rate that is kept. The processor's time a message says what a core
+  of its own could do, whatever else ran on this machine.
 - Orders: over one connection of `ws-fapi`, signed, placed three percent below the touch of a synthetic market of five
   symbols and cancelled; an open loop, so a request's time counts from when it was due.
-- Memory: resident memory of a synthetic market of five symbols at {speed:g} times its pace; the slope is over the
+- Memory: resident memory of a synthetic market of two symbols at {speed:g} times its pace; the slope is over the
   second half. What has a bound (candles, trades, orders' history) is still filling up in an hour.
 
 """
@@ -579,18 +578,34 @@ def summary(flows: list[Flow], trades: list[Orders]) -> list[str]:
     """Return what came out, in a few lines."""
     kept = [one for one in flows if one.is_kept]
     most = max(kept, key=lambda one: one.taken, default=None)
-    good = [one for one in trades if one.p99_ms <= TAIL * one.p50_ms and one.refused == 0]
-    first = next((one for one in trades if one not in good), None)
+    full = max(flows, key=lambda one: one.taken)
+    good = list(takewhile(lambda one: one.p99_ms <= TAIL * one.p50_ms and one.refused == 0, trades))
+    first = trades[len(good)] if len(good) < len(trades) else None
     return [
         f"- Market data: {most.taken:,.0f} messages/s in and {most.sent:,.0f} out are kept up with."
         if most
         else "- Market data: no rate was kept.",
+        f"- Market data, as fast as it goes: {full.taken:,.0f} messages/s in and {full.sent:,.0f} out;"
+        f" {sum(one.lost for one in flows)} lost at any rate. The 20,000 in that were aimed at are"
+        f" {'reached' if full.taken >= 20_000 else 'not reached'}.",
         f"- Orders: p99 stays within {TAIL:g} times the median up to {max((o.asked for o in good), default=0):,.0f}/s"
         + (f"; at {first.asked:,.0f}/s it does not." if first else "."),
     ]
 
 
-FLOW_HEAD = ("asked/s", "in/s", "out/s", "MB/s", "lag p50, ms", "p99, ms", "server CPU", "readers CPU", "lost", "")
+FLOW_HEAD = (
+    "asked/s",
+    "in/s",
+    "out/s",
+    "MB/s",
+    "lag p50, ms",
+    "p99, ms",
+    "server CPU",
+    "us a message",
+    "readers CPU",
+    "lost",
+    "",
+)
 ORDER_HEAD = ("asked/s", "answered/s", "p50 ms", "p99 ms", "p99/p50", "server CPU", "refused or late")
 MEMORY_HEAD = ("what", "exchange minutes", "MiB early", "MiB at the end", "KiB a minute", "order requests")
 
@@ -600,7 +615,7 @@ def flow_row(one: Flow) -> tuple[str, ...]:
     verdict = "kept" if one.is_kept else f"not kept: {one.behind_s:.1f} s behind"
     return (
         f"{one.asked:,.0f}", f"{one.taken:,.0f}", f"{one.sent:,.0f}", f"{one.megabytes:.1f}", f"{one.p50_ms:.1f}",
-        f"{one.p99_ms:.1f}", f"{one.server:.0%}", f"{one.readers:.0%}", str(one.lost), verdict,
+        f"{one.p99_ms:.1f}", f"{one.server:.0%}", f"{one.server / max(one.taken, 1) * 1e6:.0f}", f"{one.readers:.0%}", str(one.lost), verdict,
     )  # fmt: skip
 
 
@@ -635,6 +650,7 @@ def plain(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def main() -> int:
     """Measure, print, write the page."""
+    logging.disable(logging.WARNING)  # picows tells every pause of writing
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loopback", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds a figure, no page")
     parser.add_argument("--profile", metavar="FILE", help="profile the server at the first rate; nothing else")
@@ -661,12 +677,12 @@ def main() -> int:
 
 
 def until_lost(measures: Iterable[Callable[[], Flow]]) -> list[Flow]:
-    """Return the flows up to the second that is not kept."""
+    """Return the flows up to the first of which less than four fifths went in."""
     flows: list[Flow] = []
     for measure in measures:
         flows.append(measure())
         print(flow_row(flows[-1]), file=sys.stderr)
-        if sum(not one.is_kept for one in flows) == 2:
+        if flows[-1].taken < 0.8 * flows[-1].asked:
             break
     return flows
 
