@@ -615,7 +615,8 @@ def flow_row(one: Flow) -> tuple[str, ...]:
     verdict = "kept" if one.is_kept else f"not kept: {one.behind_s:.1f} s behind"
     return (
         f"{one.asked:,.0f}", f"{one.taken:,.0f}", f"{one.sent:,.0f}", f"{one.megabytes:.1f}", f"{one.p50_ms:.1f}",
-        f"{one.p99_ms:.1f}", f"{one.server:.0%}", f"{one.server / max(one.taken, 1) * 1e6:.0f}", f"{one.readers:.0%}", str(one.lost), verdict,
+        f"{one.p99_ms:.1f}", f"{one.server:.0%}", f"{one.server / max(one.taken, 1) * 1e6:.0f}",
+        f"{one.readers:.0%}", str(one.lost), verdict,
     )  # fmt: skip
 
 
