@@ -1,13 +1,16 @@
 """The exchange on loopback as a command: opened, asked, closed, proved; and what it says to bad input."""
 
+import hmac
 import json
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -94,6 +97,33 @@ def test_a_certificate_is_made_once_and_its_key_is_for_its_owner_alone():
         assert opened["status"].startswith("https://")
     with served("--symbols", "BTCUSDT", "--tls") as (opened, _):
         assert path.read_bytes() == made
+
+
+def signed(port, method, path, **params):
+    """Make a signed call as account a."""
+    query = urlencode({**params, "timestamp": json.loads(fetched(port, "/fapi/v1/time"))["serverTime"]})
+    signature = hmac.new(b"s", query.encode(), "sha256").hexdigest()
+    url = f"http://127.0.0.1:{port}{path}?{query}&signature={signature}"
+    request = urllib.request.Request(url, method=method, headers={"X-MBX-APIKEY": "k"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("symbols", ["BTCUSDT", "BTCUSDT,BNBUSDT"])
+def test_an_account_that_wants_it_pays_its_fees_in_bnb(symbols):
+    Path("accounts.toml").write_text(ACCOUNT + 'bnb = "1"\npay_fees_in_bnb = true\n')
+    with served("--symbols", symbols, "--accounts", "accounts.toml") as (opened, _):
+        port = opened["port"]
+        while not any(row["symbol"] == "BNBUSD" for row in json.loads(fetched(port, "/fapi/v1/assetIndex"))):
+            time.sleep(0.05)
+        signed(port, "POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001")
+        trades = signed(port, "GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
+        balances = {row["asset"]: row["balance"] for row in signed(port, "GET", "/fapi/v3/balance")}
+    assert {trade["commissionAsset"] for trade in trades} == {"BNB"}
+    assert float(balances["BNB"]) == pytest.approx(1 - sum(float(trade["commission"]) for trade in trades), abs=1e-8)
+    # A tenth less than the taker's 0.05 %, at what a BNB was worth.
+    usdt = sum(float(trade["quoteQty"]) for trade in trades) * 0.0005 * 0.9
+    assert usdt / sum(float(trade["commission"]) for trade in trades) == pytest.approx(650, rel=0.2)
 
 
 BAD = {

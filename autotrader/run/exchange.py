@@ -10,7 +10,7 @@ import asyncio
 import datetime
 import ipaddress
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ def serve(
     specs, _ = instruments.specs(
         list(dict.fromkeys(names)), table=table, fees=instruments.fee_tier("VIP0"), leverage=LEVERAGE
     )
+    last = last_closes()
     options = Options(
         specs,
         replay=replay,
@@ -112,7 +113,8 @@ def serve(
         order_limit=limits[1],
         legacy_silent=legacy_silent,
         before_2026_06=averages,
-        prices_e8=None if replay else opening_prices(specs),
+        prices_e8=None if replay else opening_prices(specs, last),
+        coins_e8={name: last[f"{name}USDT"] for name in ("BNB", "BTC", "ETH")},
     )
     return uvloop.run(_serve(options, seconds, told))
 
@@ -192,15 +194,17 @@ def _recorded(path: Path) -> str:
     return name
 
 
-def opening_prices(specs: Sequence[instruments.Spec]) -> list[int]:
+def opening_prices(specs: Sequence[instruments.Spec], last_e8: Mapping[str, int]) -> list[int]:
     """Return where the prices of a synthetic market begin: the shipped candles' last close, or 20,000 ticks."""
-    path = files("autotrader") / "samples/candles_1h_2025_05.parquet"
-    with as_file(path) as file:
+    return [last_e8.get(spec["symbol"], 20_000 * spec["tick_e8"]) for spec in specs]
+
+
+def last_closes() -> dict[str, int]:
+    """Return the shipped candles' last closes, 1e-8, by symbol."""
+    with as_file(files("autotrader") / "samples/candles_1h_2025_05.parquet") as file:
         table = pl.read_parquet(file)
-    last = dict(table.group_by("symbol").agg(pl.col("close").last()).iter_rows())
-    return [
-        round(last[spec["symbol"]] * 10**8) if spec["symbol"] in last else 20_000 * spec["tick_e8"] for spec in specs
-    ]
+    closes = table.group_by("symbol").agg(pl.col("close").last())
+    return {name: round(close * 10**8) for name, close in closes.iter_rows()}
 
 
 def check_history(path: Path) -> Report:

@@ -30,11 +30,12 @@ from autotrader.adapters.loopback.limits import Limits
 from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market, SymbolFacts
 from autotrader.adapters.loopback.overview import overview
+from autotrader.adapters.loopback.positions import ASSETS
 from autotrader.adapters.loopback.reception import FaultyHub, Reception, afflict
 from autotrader.adapters.loopback.setup import DEMO, AccountSetup
 from autotrader.adapters.loopback.sources import Replay
 from autotrader.adapters.loopback.streams import Hub, Rules
-from autotrader.adapters.loopback.symbols import Symbol
+from autotrader.adapters.loopback.symbols import E8, Symbol
 from autotrader.adapters.loopback.venue import Venue
 from autotrader.errors import OperatorError
 from autotrader.instruments import Spec
@@ -85,6 +86,8 @@ class Options:
         Orders of a synthetic market's participants a second and symbol.
     prices_e8 : sequence of int or None
         Where the prices of a synthetic market begin.
+    coins_e8 : mapping of str to int
+        What BNB, BTC and ETH are worth where their own perpetuals are not among the symbols.
     crowd : bool
         Whether a synthetic market has participants; without them its book is the clients' alone, and its indices are
         fed by whoever drives the server.
@@ -109,6 +112,7 @@ class Options:
     before_2026_06: bool = False
     rate_per_s: float = 4.0
     prices_e8: Sequence[int] | None = None
+    coins_e8: Mapping[str, int] = field(default_factory=dict)
     crowd: bool = True
     start_ns: int | None = None
 
@@ -263,6 +267,8 @@ class Server:
         self.market.advance(now)
         if self._own_marks:
             self._sample_index(now)
+        if self.options.crowd:                 # a market that stands still is priced by whoever drives it
+            self._price_coins(now)
         wall = self.clock.wall_ms()
         for account, key in self.keys.due(wall):
             self._expire(account, key, now)
@@ -281,6 +287,16 @@ class Server:
             if bid and ask and self.exchange.books[symbol.index].is_usable:
                 middle = (bid + ask) * symbol.tick_e8 // 2
                 self.venue.feed(market_row(Kind.MARK, symbol.index, now, 0, middle))
+
+    def _price_coins(self, now: int) -> None:
+        # What a margin coin is worth: the mark of its own perpetual, or what the operator's table says of it.
+        marks = {symbol.name: self._mark(symbol.index) for symbol in self.symbols}
+        for asset, name in enumerate(ASSETS):
+            price = E8 if name == "USDC" else marks.get(f"{name}USDT") or self.options.coins_e8.get(name, 0)
+            if asset and price:
+                row = market_row(Kind.ASSET_INDEX, 0, now, asset, price)
+                self.venue.feed(row)
+                self.market.on_array(row)
 
     def _move_crowd(self, now: int) -> None:
         if self._crowd is not None and self.running:
