@@ -114,7 +114,7 @@ class Exchange:
     def close_position(
         self, now: int, symbol: int, lots: int, price: int, cause: int, leg: int = 0, account: int = 0
     ) -> NDArray[np.void]:
-        """Close signed lots of a leg by force at a price (1e-8), as a settlement does; return what the venue says."""
+        """Close signed lots of a leg by force, as a settlement or a deleveraging does; return what the venue says."""
 
     def liquidate_account(self, now: int, account: int = 0) -> NDArray[np.void]:
         """Liquidate what an account holds in cross margin, whatever its margin; return what the venue says."""
