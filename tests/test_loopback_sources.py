@@ -2,7 +2,6 @@
 
 import gzip
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ BEGIN = 1_800_000_000 * SECOND
 BTC = Instruments([spec()])
 THREE = Instruments([spec(name) for name in ("BTCUSDT", "ETHUSDT", "SOLUSDT")])
 UNPACKED = gzip.decompress(RECORDING.read_bytes())
-MANY = Path("/work/shared/data/l2/um")
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +122,8 @@ def test_what_cannot_be_played_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MANY.is_dir(), reason="the large recordings are not here")
-def test_day_files_continue_each_other():
-    files = [MANY / "btcusdt_20240719.gz", MANY / "btcusdt_20240718.gz"]
+def test_day_files_continue_each_other(shared):
+    files = [shared / f"data/l2/um/btcusdt_{day}.gz" for day in (20240719, 20240718)]
     replay = Replay(files, BTC, begin_ns=BEGIN)
     book = Book()
     for _, rows in replay:
