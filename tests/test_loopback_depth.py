@@ -276,17 +276,6 @@ def test_depth_is_answered_with_the_id_of_the_book():
     assert body["E"] >= body["T"] == T0 // MS
 
 
-def test_rows_may_be_tuples():
-    replay, other = Replay(), Replay()
-    for one, give in ((replay, replay.market.on_array), (other, lambda rows: other.market.on_rows(rows.tolist()))):
-        rows = run(Kind.SNAPSHOT, T0, (10, 0, 0), [(600_000, 5)], [(600_010, 5)])
-        diff = run(Kind.DEPTH, T0, (9, 11, 8), [(599_999, 1)], [(600_011, 0)])
-        one.venue.feed(rows)
-        one.venue.feed(diff)
-        give(np.concatenate([rows, diff]))
-    assert replay.hub.heard == other.hub.heard != []
-
-
 def test_every_message_is_json_also_where_a_symbol_has_chinese_letters():
     instruments = Instruments([spec()])
     venue = Exchange(instruments, [Account(instruments, 10**5 * E8)], ["stream"], 0.0, 0.0, 0)

@@ -343,7 +343,6 @@ def test_nothing_happens_before_what_is_due_next():
     world = World()
     world.quote()
     count = len(world.hub.heard)
-    assert world.market.next_due() == world.now + 100 * MS
     world.wait(100 * MS - 1)
     assert len(world.hub.heard) == count
     world.wait(1)
@@ -358,7 +357,6 @@ def test_a_jump_of_years_costs_no_more_than_a_moment():
     assert [one["u"] for one in world.hub.of("btcusdt@depth")] == [world.venue.books[0].last_id]
     assert [one["k"]["x"] for one in world.hub.of("btcusdt@kline_1m")] == [False, True]
     assert len(world.hub.heard) < 200
-    assert world.market.next_due() > world.now
 
 
 def test_time_does_not_go_back():
@@ -475,7 +473,7 @@ def test_a_contract_shows_its_brackets_when_these_have_changed():
 def test_a_margin_coin_has_an_index_once_the_source_tells_one():
     world = World("!assetIndex@arr")
     assert world.market.asset_index("BNBUSD") is None
-    world.market.on_rows(row(Kind.ASSET_INDEX, T0, a=int(Asset.BNB), b=600 * E8).tolist())
+    world.market.on_array(row(Kind.ASSET_INDEX, T0, a=int(Asset.BNB), b=600 * E8))
     body = world.market.asset_index("BNBUSD")
     share = world.accounts[0].asset(int(Asset.BNB))["ratio_e8"]
     assert (body["index"], body["bidRate"]) == ("600.00000000", e8(600 * share))

@@ -32,7 +32,7 @@ from autotrader.adapters.loopback.depth import BookStreams
 from autotrader.adapters.loopback.text import decimal, e8, plain, quantity, ratio
 from autotrader.instruments import Bracket
 from core_ext.exchange import Exchange
-from core_ext.types import E8, EVENT_DTYPE, Asset, Flag, Kind
+from core_ext.types import E8, Asset, Flag, Kind
 
 __all__ = ["DEPTH_LIMITS", "INTERVALS", "PERIODS", "Hub", "Market", "SymbolFacts"]
 
@@ -230,10 +230,6 @@ class Market:
                 self._told[kind](symbol, head, stamp, words[k + 2 : k + ROW])
             k += ROW
 
-    def on_rows(self, rows: Sequence[tuple[int, ...]]) -> None:
-        """Take rows that are tuples, as ``array.tolist()`` makes them; ``on_array`` is ten times as fast."""
-        self.on_array(np.array(rows, EVENT_DTYPE))
-
     def on_forced(self, symbol: int, side: int, lots: int, price_e8: int, average_e8: int, now_ms: int) -> None:
         """Take a forced order that was executed.
 
@@ -282,10 +278,6 @@ class Market:
         self._hub.publish("!contractInfo", orjson.dumps(message | {"st": 1}))
 
     # ------------------------------------------------------------------ time
-
-    def next_due(self) -> int:
-        """Return when something is due next, ns."""
-        return self._due
 
     def advance(self, now_ns: int) -> None:
         """Let exchange time pass: publish everything that is due up to a stamp, in the order of its own stamps.

@@ -156,21 +156,6 @@ class Hub:
             self._relief.clear()
             await self._relief.wait()
 
-    def census(self) -> list[dict[str, str | int]]:
-        """Return who is connected, for a status page; listen keys are not named."""
-        return [
-            {
-                "peer": socket.request.peer,
-                "route": socket.route,
-                "combined": socket.combined,
-                "streams": len(socket.names),
-                "sent": socket.sent,
-                "dropped": socket.dropped,
-                "buffered": socket.buffered,
-            }
-            for socket in self.sockets
-        ]
-
     def join(self, socket: "MarketSocket", name: str, kept: Filter) -> None:
         """Let a socket listen to a name, if its route delivers the name's family."""
         kind = family(name)
