@@ -98,25 +98,6 @@ def test_a_refusal_or_two_in_every_minute_is_no_abuse():
         assert {refusal.status for refusal in refusals if refusal} == {429}
 
 
-def test_an_operator_bans_and_pardons():
-    limits = Limits()
-    limits.ban(IP, NOON + 5_000)
-    refusal = limits.weight(IP, 1, NOON)
-    assert refusal and refusal.status == 418 and f"until {NOON + 5000}." in refusal.text
-    pooled = limits.pool(IP, "data", NOON)
-    assert pooled and pooled.status == 418
-    limits.unban(IP)
-    limits.unban("127.9.9.9")
-    assert limits.weight(IP, 1, NOON) is None
-
-
-def test_a_pardoned_address_begins_anew():
-    limits = Limits()
-    banned(limits, NOON)
-    limits.unban(IP)
-    assert limits.weight(IP, 2400, NOON) is None
-
-
 def test_orders_are_limited_by_ten_seconds_per_account():
     limits = Limits()
     for _ in range(60):

@@ -22,7 +22,7 @@ from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market
 from autotrader.adapters.loopback.orders import POSITION_SIDES, SIDES, TYPES, Algo, Asked, Order
 from autotrader.adapters.loopback.params import Params, algo_order, amendment, generated_id, new_order, text_of
-from autotrader.adapters.loopback.symbols import Symbol, money, trimmed
+from autotrader.adapters.loopback.symbols import COINS, Symbol, money, trimmed
 from autotrader.adapters.loopback.text import decimal, plain
 from autotrader.adapters.loopback.venue import Venue
 from core_ext.types import Setting
@@ -208,7 +208,7 @@ def _exchange_info(api: Api, call: Call) -> Any:
         },
         *reversed(api.limits.order_limits()),
     ]
-    assets = [{"asset": name, "marginAvailable": True, "autoAssetExchange": "0"} for name in positions.ASSETS]
+    assets = [{"asset": name, "marginAvailable": True, "autoAssetExchange": "0"} for name in COINS]
     return {
         "timezone": "UTC",
         "serverTime": call.now_ms,

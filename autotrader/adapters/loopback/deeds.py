@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from autotrader.adapters.loopback.clock import SECOND
 from autotrader.adapters.loopback.codes import Refusal
 from autotrader.adapters.loopback.crowd import Crowd
 from autotrader.adapters.loopback.faults import Deed
 from autotrader.adapters.loopback.market import Market
 from autotrader.adapters.loopback.orders import Asked
-from autotrader.adapters.loopback.positions import ASSETS
-from autotrader.adapters.loopback.symbols import Symbol
+from autotrader.adapters.loopback.symbols import COINS, Symbol
 from autotrader.adapters.loopback.venue import Venue
 from core_ext.types import EVENT_DTYPE, Cause, Flag, Kind, OrderType, Setting
 
 __all__ = ["Deeds", "market_row"]
-
-SECOND = 1_000_000_000
 
 
 def market_row(kind: Kind, symbol: int, now: int, *words: int) -> np.ndarray[Any, np.dtype[np.void]]:
@@ -163,10 +161,10 @@ class Deeds:
         self._market.on_funding(symbol.index, args["rate"], mark, now)
 
     def _deposit(self, now: int, args: Mapping[str, Any]) -> None:
-        self._venue.deposit(now, self._account(args), ASSETS.index(args["asset"]), args["amount"])
+        self._venue.deposit(now, self._account(args), COINS.index(args["asset"]), args["amount"])
 
     def _withdraw(self, now: int, args: Mapping[str, Any]) -> None:
-        self._venue.deposit(now, self._account(args), ASSETS.index(args["asset"]), -args["amount"])
+        self._venue.deposit(now, self._account(args), COINS.index(args["asset"]), -args["amount"])
 
     def _leverage(self, now: int, args: Mapping[str, Any]) -> None:
         self._change(now, args, self._symbol(args).index, Setting.LEVERAGE, args["value"])

@@ -29,6 +29,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from autotrader.adapters.loopback.codes import TEXTS
+from autotrader.adapters.loopback.limits import BANNED, TOO_MANY
+from autotrader.adapters.loopback.symbols import COINS
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 
@@ -201,7 +204,7 @@ _DONE = _Rule("flag", default=True)
 _BODY = _Rule("text", high=1 << 20, required=True)
 _PRICE = _decimal(1e-8, 10**8, required=True)
 _AMOUNT = _decimal(1e-8, 9 * 10**9, required=True)
-_ASSET = _choice("USDT", "BNB", "USDC", "BTC", "ETH")
+_ASSET = _choice(*COINS)
 _STATUS = _choice(
     "TRADING", "PENDING_TRADING", "PRE_SETTLE", "SETTLING", "PRE_DELIVERING", "DELIVERING", "DELIVERED", "CLOSE"
 )
@@ -513,19 +516,12 @@ CARRIED_OUT = Fate()
 
 # ---------------------------------------------------------------------------------- what becomes of a request
 
-TIMEOUT = "Timeout waiting for response from backend server. Send status unknown; execution status unknown."
 UNKNOWN = "Unknown error, please check your request or try again later."
 UNAVAILABLE = "Service Unavailable."
 OVERLOADED = (
     "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again."
 )
-INTERNAL = "Internal error; unable to process your request. Please try again."
 SHUT = "This service is no longer available."
-TOO_MANY = (
-    "Too many requests; current limit is 2400 requests per minute. "
-    "Please use the websocket for live updates to avoid polling the API."
-)
-BANNED = "Way too many requests; IP banned until {until}. Please use the websocket for live updates to avoid bans."
 GATEWAYS = {502: "Bad Gateway", 504: "Gateway Time-out"}
 GATEWAY = (
     "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
@@ -539,13 +535,13 @@ SPARING = frozenset({"overloaded_503"})
 
 # Carried out, status, code (None: the gateway's own words, without a code), text.
 _REFUSALS: dict[str, tuple[bool, int, int | None, str]] = {
-    "timeout_done": (True, 408, -1007, TIMEOUT),
-    "timeout_undone": (False, 408, -1007, TIMEOUT),
+    "timeout_done": (True, 408, -1007, TEXTS[-1007]),
+    "timeout_undone": (False, 408, -1007, TEXTS[-1007]),
     "unknown_503_done": (True, 503, None, UNKNOWN),
     "unknown_503_undone": (False, 503, None, UNKNOWN),
     "unavailable_503": (False, 503, None, UNAVAILABLE),
     "overloaded_503": (False, 503, -1008, OVERLOADED),
-    "internal_503": (False, 503, -1001, INTERNAL),
+    "internal_503": (False, 503, -1001, TEXTS[-1001]),
     "maintenance": (False, 503, -1016, SHUT),
 }
 
@@ -566,7 +562,7 @@ def _mistaken(fault: Fault, now_ns: int, path: str) -> Fate:
 
 
 def _limited(fault: Fault, now_ns: int, path: str) -> Fate:
-    status, body, kind, _ = _said(429, -1003, TOO_MANY, now_ns, path)
+    status, body, kind, _ = _said(429, -1003, TOO_MANY.format(limit=2400, span="minute"), now_ns, path)
     return Fate(False, (status, body, kind, (("Retry-After", str(fault.args["retry_s"])),)))
 
 

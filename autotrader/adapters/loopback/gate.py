@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from autotrader.adapters.loopback.api import KEY, NONE, Route
 from autotrader.adapters.loopback.codes import refusal
-from autotrader.adapters.loopback.limits import Limits
-from autotrader.adapters.loopback.limits import Refusal as TooMuch
+from autotrader.adapters.loopback.limits import Limits, TooMuch
 from autotrader.adapters.loopback.params import Params
 from autotrader.adapters.loopback.signatures import Key, verify
 
-__all__ = ["Gate", "TooMuch"]
+__all__ = ["Gate"]
 
 _KEY = re.compile(r"[!-~]{1,256}")
 _AHEAD_MS = 1000

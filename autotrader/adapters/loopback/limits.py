@@ -26,18 +26,18 @@ VISITORS: Final = 4096
 POOLS: Final = {"funding": 500, "data": 1000}
 """Requests in five minutes of the endpoints that have a pool of their own."""
 
-_TOO_MANY: Final = (
+TOO_MANY: Final = (
     "Too many requests; current limit is {limit} requests per {span}."
     " Please use the websocket for live updates to avoid polling the API."
 )
-_BANNED: Final = (
+BANNED: Final = (
     "Way too many requests; IP banned until {until}. Please use the websocket for live updates to avoid bans."
 )
 _ORDERS: Final = "Too many new orders; current limit is {limit} orders per {span}."
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class TooMuch:
     """Say no: the HTTP status, the exchange's code and sentence, and after how many seconds to come back."""
 
     status: int
@@ -115,17 +115,17 @@ class Limits:
         self._addresses: dict[Hashable, _Address] = {}
         self._accounts: dict[Hashable, _Account] = {}
 
-    def weight(self, ip: str, weight: int, now_ms: int) -> Refusal | None:
+    def weight(self, ip: str, weight: int, now_ms: int) -> TooMuch | None:
         """Let a request of some weight pass (None), or refuse it; a refused one weighs too."""
         address = _remembered(self._addresses, ip, _Address)
         return self._counted(address, address.weight, weight, (self.weight_per_minute, "minute"), now_ms)
 
-    def pool(self, ip: str, pool: Literal["funding", "data"], now_ms: int) -> Refusal | None:
+    def pool(self, ip: str, pool: Literal["funding", "data"], now_ms: int) -> TooMuch | None:
         """Let a request of an endpoint with a pool of its own pass (None), or refuse it."""
         address = _remembered(self._addresses, ip, _Address)
         return self._counted(address, address.pools[pool], 1, (POOLS[pool], "5 minutes"), now_ms)
 
-    def orders(self, account: Hashable, count_10s: int, count_minute: int, now_ms: int) -> Refusal | None:
+    def orders(self, account: Hashable, count_10s: int, count_minute: int, now_ms: int) -> TooMuch | None:
         """Let new orders of an account pass (None), or refuse them all; refused ones do not count."""
         used = _remembered(self._accounts, account, _Account)
         for bucket, count, limit, span in (
@@ -133,7 +133,7 @@ class Limits:
             (used.minute, count_minute, self.orders_per_minute, "1 MINUTE"),
         ):
             if bucket.held(now_ms) + count > limit:
-                return Refusal(429, -1015, _ORDERS.format(limit=limit, span=span), bucket.left_s(now_ms))
+                return TooMuch(429, -1015, _ORDERS.format(limit=limit, span=span), bucket.left_s(now_ms))
         used.ten_seconds.add(count_10s, now_ms)
         used.minute.add(count_minute, now_ms)
         return None
@@ -163,21 +163,13 @@ class Limits:
             _entry("ORDERS", "MINUTE", 1, self.orders_per_minute),
         ]
 
-    def ban(self, ip: str, until_ms: int) -> None:
-        """Ban an address until a stamp, whatever it used."""
-        _remembered(self._addresses, ip, _Address).banned_until_ms = until_ms
-
-    def unban(self, ip: str) -> None:
-        """Pardon an address: its ban and all that it used are forgotten."""
-        self._addresses.pop(ip, None)
-
     def remembered(self) -> int:
         """Return how many addresses and accounts are remembered."""
         return len(self._addresses) + len(self._accounts)
 
     def _counted(
         self, address: _Address, bucket: _Bucket, amount: int, rule: tuple[int, str], now_ms: int
-    ) -> Refusal | None:
+    ) -> TooMuch | None:
         if now_ms < address.banned_until_ms:
             return _ban(address.banned_until_ms, now_ms)
         limit, span = rule
@@ -185,7 +177,7 @@ class Limits:
             return None
         if address.refused.add(1, now_ms) > self.patience:
             return _punish(address, now_ms)
-        return Refusal(429, -1003, _TOO_MANY.format(limit=limit, span=span), bucket.left_s(now_ms))
+        return TooMuch(429, -1003, TOO_MANY.format(limit=limit, span=span), bucket.left_s(now_ms))
 
     def _weight(self, ip: str, now_ms: int) -> int:
         address = self._addresses.get(ip)
@@ -196,15 +188,15 @@ class Limits:
         return (used.ten_seconds.held(now_ms), used.minute.held(now_ms)) if used else (0, 0)
 
 
-def _punish(address: _Address, now_ms: int) -> Refusal:
+def _punish(address: _Address, now_ms: int) -> TooMuch:
     recent = now_ms < address.banned_until_ms + FORGIVEN_MS
     address.last_ban_ms = min(2 * address.last_ban_ms, LONGEST_BAN_MS) if recent and address.last_ban_ms else BAN_MS
     address.banned_until_ms = now_ms + address.last_ban_ms
     return _ban(address.banned_until_ms, now_ms)
 
 
-def _ban(until_ms: int, now_ms: int) -> Refusal:
-    return Refusal(418, -1003, _BANNED.format(until=until_ms), _seconds(until_ms - now_ms))
+def _ban(until_ms: int, now_ms: int) -> TooMuch:
+    return TooMuch(418, -1003, BANNED.format(until=until_ms), _seconds(until_ms - now_ms))
 
 
 def _seconds(span_ms: int) -> int:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from autotrader.adapters.loopback.ledger import Ledger, Leg
-from autotrader.adapters.loopback.symbols import E8, Symbol, entry, trimmed
+from autotrader.adapters.loopback.symbols import COINS, E8, Symbol, entry, trimmed
 from autotrader.adapters.loopback.text import e8, plain
 from core_ext.account import Account
 
 __all__ = [
-    "ASSETS",
     "account_v2",
     "account_v3",
     "adl_ranks",
@@ -29,7 +28,6 @@ __all__ = [
     "update",
 ]
 
-ASSETS = ("USDT", "BNB", "USDC", "BTC", "ETH")
 CALL_PERCENT = 80
 _SIDES = ("BOTH", "LONG", "SHORT")
 
@@ -141,10 +139,10 @@ def max_notional_value(money: Account, symbol: Symbol) -> str:
 
 def _asset_rows(money: Account, now_ms: int) -> list[dict[str, Any]]:
     rows = [_usdt(money, now_ms)]
-    for at in range(1, len(ASSETS)):
+    for at in range(1, len(COINS)):
         coin = money.asset(at)
         if coin["wallet_e8"]:
-            rows.append(_coin(ASSETS[at], coin["wallet_e8"], now_ms))
+            rows.append(_coin(COINS[at], coin["wallet_e8"], now_ms))
     return rows
 
 

@@ -21,7 +21,8 @@ from autotrader.adapters.loopback.clock import MS, Clock
 from autotrader.adapters.loopback.codes import Refusal, refusal
 from autotrader.adapters.loopback.door import Request, Response, Socket
 from autotrader.adapters.loopback.faults import Deed, Fate, Faults
-from autotrader.adapters.loopback.gate import Gate, TooMuch
+from autotrader.adapters.loopback.gate import Gate
+from autotrader.adapters.loopback.limits import TooMuch
 from autotrader.adapters.loopback.params import Params
 from autotrader.adapters.loopback.signatures import split
 from autotrader.adapters.loopback.streams import Hub, MarketSocket

@@ -30,12 +30,11 @@ from autotrader.adapters.loopback.limits import Limits
 from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market, SymbolFacts
 from autotrader.adapters.loopback.overview import overview
-from autotrader.adapters.loopback.positions import ASSETS
 from autotrader.adapters.loopback.reception import FaultyHub, Reception, afflict
 from autotrader.adapters.loopback.setup import DEMO, AccountSetup
 from autotrader.adapters.loopback.sources import Replay
 from autotrader.adapters.loopback.streams import Hub, Rules
-from autotrader.adapters.loopback.symbols import E8, Symbol
+from autotrader.adapters.loopback.symbols import COINS, E8, Symbol
 from autotrader.adapters.loopback.venue import Venue
 from autotrader.errors import OperatorError
 from autotrader.instruments import Spec
@@ -291,7 +290,7 @@ class Server:
     def _price_coins(self, now: int) -> None:
         # What a margin coin is worth: the mark of its own perpetual, or what the operator's table says of it.
         marks = {symbol.name: self._mark(symbol.index) for symbol in self.symbols}
-        for asset, name in enumerate(ASSETS):
+        for asset, name in enumerate(COINS):
             price = E8 if name == "USDC" else marks.get(f"{name}USDT") or self.options.coins_e8.get(name, 0)
             if asset and price:
                 row = market_row(Kind.ASSET_INDEX, 0, now, asset, price)

@@ -15,14 +15,13 @@ import msgspec
 
 from autotrader.adapters.loopback.codes import Refusal
 from autotrader.adapters.loopback.signatures import Key
-from autotrader.adapters.loopback.symbols import money
+from autotrader.adapters.loopback.symbols import COINS, money
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 
 __all__ = ["DEMO", "AccountSetup", "load_accounts"]
 
 _MOST = 64
-_WALLETS = ("USDT", "BNB", "USDC", "BTC", "ETH")
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +103,7 @@ def _setup(path: Path, table: _Table) -> AccountSetup:
         wanted = "api_secret" if table.kind == "hmac" else "public_key"
         raise OperatorError(say("loopback.accounts_key", file=path, name=table.name, key=wanted))
     kind: Any = table.kind
-    wallets = tuple(_amount(path, table, asset.lower()) for asset in _WALLETS)
+    wallets = tuple(_amount(path, table, asset.lower()) for asset in COINS)
     try:
         key = Key(table.name, table.api_key, kind, secret)
     except OperatorError as error:

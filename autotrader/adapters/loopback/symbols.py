@@ -14,10 +14,12 @@ from autotrader.adapters.loopback.codes import refusal
 from autotrader.adapters.loopback.text import decimal
 from autotrader.instruments import Bracket, Spec
 
-__all__ = ["E8", "Symbol", "decimals_of", "entry", "money", "trimmed"]
+__all__ = ["COINS", "E8", "Symbol", "decimals_of", "entry", "money", "trimmed"]
 
 E8 = 100_000_000
 _NUMBER = re.compile(r"-?([0-9]{1,12})(?:\.([0-9]{0,18}))?")
+COINS = ("USDT", "BNB", "USDC", "BTC", "ETH")
+"""Margin coins of the futures wallet, by ``core_ext.types.Asset``."""
 _ONBOARD_MS = 1_569_398_400_000
 _ASSETS = ("USDT", "USDC", "BUSD")
 

@@ -31,7 +31,7 @@ from autotrader.adapters.loopback.orders import (
     Order,
     Trade,
 )
-from autotrader.adapters.loopback.symbols import Symbol, trimmed
+from autotrader.adapters.loopback.symbols import COINS, Symbol, trimmed
 from autotrader.adapters.loopback.text import e8, plain
 from core_ext.account import Account
 from core_ext.book import Book
@@ -47,7 +47,6 @@ EVERYBODY = -1
 _SELF_TRADE = (1, 3)
 _CLOSE_POSITION = 1
 _LATEST_NS = 2**63 - 1  # the exchange takes dates to the year 9999, the venue's stamps end in 2262
-_ASSETS = ("USDT", "BNB", "USDC", "BTC", "ETH")
 _LIQUIDATED = {Cause.LIQUIDATION_ORDER: "autoclose-", Cause.INSURANCE_FUND: "autoclose-"}
 _FORCED = {**_LIQUIDATED, Cause.DELEVERAGED: "adl_autoclose-", Cause.SETTLED: "settlement_autoclose-"}
 
@@ -594,10 +593,10 @@ class Venue:
 
     def _on_transfer(self, row: Row, account: int, after: Row) -> None:
         amount, asset, now, ledger = row[5], row[6], row[4] // MS, self.ledgers[account]
-        wallet = ledger.move_coin(_ASSETS[asset], amount) if asset else after[6]
+        wallet = ledger.move_coin(COINS[asset], amount) if asset else after[6]
         self.history.write("transfer", row[4], account=account, asset=asset, amount_e8=amount, wallet_e8=wallet)
-        self._book(account, "TRANSFER", amount, _ASSETS[asset], None, now)
-        change = positions.balance_change(_ASSETS[asset], wallet, 0 if asset else ledger.isolated_e8, amount)
+        self._book(account, "TRANSFER", amount, COINS[asset], None, now)
+        change = positions.balance_change(COINS[asset], wallet, 0 if asset else ledger.isolated_e8, amount)
         body = positions.update("DEPOSIT" if amount > 0 else "WITHDRAW", [change], [])
         self._tell(account, "ACCOUNT_UPDATE", {"T": now, "a": body})
 

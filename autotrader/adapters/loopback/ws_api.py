@@ -15,7 +15,7 @@ import orjson
 
 from autotrader.adapters.loopback.codes import Refusal, refusal
 from autotrader.adapters.loopback.door import Request, Socket
-from autotrader.adapters.loopback.limits import Refusal as TooMuch
+from autotrader.adapters.loopback.limits import TooMuch
 from autotrader.adapters.loopback.params import Params, text_of
 from autotrader.adapters.loopback.signatures import sorted_payload, verify
 from autotrader.adapters.loopback.streams import Rules
