@@ -371,13 +371,18 @@ class Door:
         for socket in tuple(self.sockets):
             socket.close(1001, "going away")
         self._tell()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), 1.5 * LINGER_S)
+        await self._emptied()
         stubborn: tuple[_Connection | Socket, ...] = (*self.connections, *self.sockets)
         for one in stubborn:
             one.abort()
+        # A reset is told of in a later round of the loop, and the server does not wait for it.
+        await self._emptied()
         await self._server.wait_closed()
         self._server = None
+
+    async def _emptied(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), 1.5 * LINGER_S)
 
     @property
     def is_full(self) -> bool:
