@@ -338,6 +338,7 @@ class Risk:
     spread_floor_bps: Annotated[float, _Between(0, 1000)] = 5.0
     volatility_pause_min: Annotated[int, _Whole(1, 1440)] = 5
     unprotected_s: Annotated[float, _Between(0, 3600)] = 0.0
+    protective_stop: Annotated[float, _Between(0, 0.5)] = 0.0
     funding_window_min: Annotated[int, _Whole(1, 480)] = 10
     delist_h: Annotated[int, _Whole(0, 720)] = 24
     first_minute_utc: Annotated[int, _Whole(0, 1439)] = 0

@@ -137,6 +137,10 @@ ENGLISH = {
     "field.risk.spread_median": "Spread in units of its median that pauses a symbol (R24).",
     "field.risk.spread_floor_bps": "Spread below which no median is exceeded (R24), bps.",
     "field.risk.volatility_pause_min": "Length of that pause, min.",
+    "field.risk.protective_stop": (
+        "Distance of the stop that every position gets at the exchange with its first fill, "
+        "a share of the mark price; 0: none."
+    ),
     "field.risk.unprotected_s": (
         "Time for which a position may lack a stop before entries are refused (R26), s; 0: no stop is asked for."
     ),
@@ -989,6 +993,7 @@ KOREAN = {
     "field.risk.spread_median": "종목을 일시 중지하는 스프레드, 중앙값의 배수 (R24).",
     "field.risk.spread_floor_bps": "이보다 좁은 스프레드는 중앙값과 견주지 않음 (R24), bps.",
     "field.risk.volatility_pause_min": "그 중지 시간, 분.",
+    "field.risk.protective_stop": "첫 체결과 함께 거래소에 거는 보호 손절의 거리, 마크 가격 비율. 0이면 걸지 않음.",
     "field.risk.unprotected_s": "손절 주문 없이 둘 수 있는 시간, 넘으면 진입 금지 (R26), 초. 0이면 요구하지 않음.",
     "field.risk.funding_window_min": "펀딩비를 기대 수익과 견주는 정산 전 시간 (R27), 분.",
     "field.risk.delist_h": "상장 폐지 전 청산만 허용하는 시간 (R28), 시간.",

@@ -187,6 +187,9 @@ cdef class Account:
     cdef void clear(self, int64_t wallet_e8) noexcept nogil
     cdef void place(self, int symbol, int64_t mark_e8, int64_t leverage, bint isolated) noexcept nogil
     cdef void hold(self, int symbol, int leg, int64_t lots, int64_t cost_e8, int64_t isolated_e8) noexcept nogil
+    cdef void adopt(self, int symbol, int leg, int64_t lots, int64_t cost_e8, int64_t isolated_e8) noexcept nogil
+    cdef void adopt_wallet(self, int asset, int64_t amount_e8) noexcept nogil
+    cdef int64_t wallet_of(self, int asset) noexcept nogil
     cdef int64_t bankruptcy_price(self, int symbol, int leg) noexcept nogil
     cdef int64_t fee_in_coin(self, int64_t fee_e8) noexcept nogil
     cdef totals_t running(self) noexcept nogil

@@ -583,6 +583,26 @@ cdef class Account:
         self.cost_e8 = plus(self.cost_e8, cost_e8)
         self.book_margin(symbol, leg, isolated_e8)
 
+    cdef void adopt(self, int symbol, int leg, int64_t lots, int64_t cost_e8, int64_t isolated_e8) noexcept nogil:
+        # What the venue says that a leg holds replaces what was believed. No profit is booked: what it made or lost is
+        # in the wallet, which the venue tells as well.
+        cdef position_t* p = &self.positions[symbol + leg * ACCOUNT_SYMBOLS]
+        self.cost_e8 = plus(self.cost_e8, plus(cost_e8, -p.cost_e8))
+        p.lots = lots
+        p.cost_e8 = cost_e8
+        self.book_margin(symbol, leg, plus(isolated_e8, -p.isolated_e8))
+        self.revalue(symbol)
+
+    cdef void adopt_wallet(self, int asset, int64_t amount_e8) noexcept nogil:
+        # What the venue says that a wallet holds; the difference came or went in a way that nobody has told us.
+        if 0 <= asset < ASSETS:
+            self.book_transfer(asset, plus(amount_e8, -self.wallet_of(asset)))
+
+    cdef int64_t wallet_of(self, int asset) noexcept nogil:
+        if not 0 <= asset < ASSETS:
+            return 0
+        return self.wallet_e8 if asset == Asset.USDT else self.assets[asset].wallet_e8
+
     # ------------------------------------------------------------------ audit
 
     cdef totals_t running(self) noexcept nogil:

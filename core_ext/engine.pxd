@@ -43,6 +43,7 @@ cdef class Engine:
     cdef int64_t flattened                 # last attempt to
     cdef int64_t patience                  # until the next one when none has filled
     cdef int64_t reduced[128]              # last forced reduction, by symbol
+    cdef int64_t stopped[128]              # last attempt to place a protective stop, by symbol
     cdef bint near[128]                    # liquidation is near, and the alarm has been raised
 
     cdef uint64_t counts[256]              # events by kind, checked build
@@ -59,6 +60,11 @@ cdef class Engine:
     cdef int on_market(self, const event_t* row) except -1
     cdef int on_candle_row(self, const event_t* row) except -1
     cdef int guard(self, int symbol) except -1
+    cdef int protect(self, int symbol) except -1
+    cdef bint has_stop(self, int symbol, int leg) noexcept
+    cdef int on_believed(self, const event_t* row, int leg) except -1
+    cdef int on_foreign(self, int symbol) except -1
+    cdef int on_stop_refused(self, const order_t* order, const event_t* row) except -1
     cdef int on_account(self, const event_t* row) except -1
     cdef int on_forced(self, const event_t* row, int leg) except -1
     cdef int on_answer(self, const event_t* row) except -1

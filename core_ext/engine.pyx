@@ -2,9 +2,9 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from core_ext.account cimport ACCOUNT_SYMBOLS, Account
+from core_ext.account cimport ACCOUNT_SYMBOLS, Account, position_t
 from core_ext.book cimport Book
-from core_ext.fixed cimport magnitude, ticks_down, ticks_up
+from core_ext.fixed cimport E8, magnitude, mul_div_floor, ticks_down, ticks_up
 from core_ext.orders cimport ORDER_PLACES, Evidence, Orders, is_terminal, order_t
 from core_ext.quality cimport Quality
 from core_ext.risk cimport RiskGate
@@ -13,8 +13,8 @@ from core_ext.signal cimport (
 )
 from core_ext.strategy cimport Desk, Hook, Strategy
 from core_ext.types cimport (
-    CHECKED, Alarm, AlgoStatus, Cause, Flag, Instruments, Kind, OrderState, OrderType, Rows, Side, Term, event_t,
-    instrument_t, is_conditional, set_filters,
+    CHECKED, Alarm, AlgoStatus, Asset, Cause, Flag, Instruments, Kind, OrderState, OrderType, PositionSide, Rows, Side,
+    Term, event_t, instrument_t, is_conditional, leg_of, set_filters,
 )
 
 import hashlib
@@ -27,6 +27,7 @@ cdef int64_t ON_ITS_WAY_NS = 6000000000     # a request is good for 5 s at the v
 cdef int64_t ASK_UNKNOWN = -1              # the engine's own wake-ups; strategies number theirs from 0
 cdef int64_t WITHDRAW = -2
 cdef int64_t FLATTEN = -3
+cdef int TRIGGERS_AT_ONCE = -2021           # the exchange's code
 cdef int64_t FLATTEN_WAIT = 64000000000     # longest between two attempts that only answers lead to
 cdef int EVIDENCE[16]                       # by kind, from ACCEPTED on; what is not here is told apart before
 EVIDENCE = [Evidence.E_ACCEPTED, Evidence.E_REJECTED, 0, Evidence.E_CANCELED, Evidence.E_EXPIRED,
@@ -36,6 +37,16 @@ cdef int WITHDRAW_ON = 1 << Alarm.DAILY_LOSS | 1 << Alarm.DRAWDOWN_REDUCE_ONLY
 
 MARK_SOURCES = ("stream", "file", "proxy")
 ABSENT_AFTER_NS = ON_ITS_WAY_NS
+
+
+cdef int64_t stop_ticks(const instrument_t* i, int64_t mark_e8, int side, int64_t distance_e8) noexcept nogil:
+    # A trigger so far from the mark that it does not stand at once, on the day's tick, away from the mark.
+    cdef int64_t ticks
+    if side == Side.SELL:
+        ticks = ticks_down(i, mul_div_floor(mark_e8, E8 - distance_e8, E8))
+        return max(i.min_ticks, ticks - ticks % i.tick_step)
+    ticks = ticks_up(i, mul_div_floor(mark_e8, E8 + distance_e8, E8))
+    return min(i.max_ticks, ticks + (i.tick_step - ticks % i.tick_step) % i.tick_step)
 
 
 @cython.final
@@ -252,7 +263,8 @@ cdef class Engine:
         if self.account.margins[symbol].open_orders or self.gate.watched[symbol].worst_e8 \
                 or self.account.holds(symbol) or self.near[symbol]:
             self.gate.update(symbol, self.desk.now)
-            return self.guard(symbol)
+            self.guard(symbol)
+            return self.protect(symbol)
         return 0
 
     cdef int guard(self, int symbol) except -1:
@@ -275,6 +287,52 @@ cdef class Engine:
         if near and not self.near[symbol]:
             self.alarm(Alarm.LIQUIDATION_NEAR, symbol)
         self.near[symbol] = near
+        return 0
+
+    cdef int protect(self, int symbol) except -1:
+        # Every leg gets a stop at the venue that closes all of it, so that it is protected when nobody looks after it:
+        # with the first fill, and again a second after one did not come to stand.
+        cdef const instrument_t* i = &self.instruments.data[symbol]
+        cdef market_t* m = &self.markets.data[symbol]
+        cdef int64_t lots, ticks
+        cdef int leg, side
+        if self.gate.limits.stop_e8 == 0 or m.mark_e8 <= 0 or self.gate.killed \
+                or (self.stopped[symbol] and self.desk.now - self.stopped[symbol] < SECOND):
+            return 0
+        for leg in range(2):
+            lots = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots
+            if lots == 0 or self.has_stop(symbol, leg):
+                continue
+            self.stopped[symbol] = self.desk.now
+            side = Side.SELL if lots > 0 else Side.BUY
+            ticks = stop_ticks(i, m.mark_e8, side, self.gate.limits.stop_e8)
+            self.desk.order(symbol, side, OrderType.STOP_MARKET, trigger_ticks=ticks,
+                            position_side=0 if not self.account.hedge else PositionSide.SHORT if leg
+                            else PositionSide.LONG, terms=Term.CLOSE_POSITION | Term.MARK_TRIGGER)
+        return 0
+
+    cdef bint has_stop(self, int symbol, int leg) noexcept:
+        # Whether a stop that closes the whole leg stands, or may: one that is asked for is not asked for twice.
+        cdef const order_t* order
+        cdef bint is_long = self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots > 0
+        cdef int k = self.orders.first[symbol][is_long]
+        while k:
+            order = &self.orders.table[k - 1]
+            k = order.next
+            if order.type == OrderType.STOP_MARKET and order.terms & Term.CLOSE_POSITION \
+                    and leg_of(order.position_side) == leg and order.state != OrderState.PENDING_CANCEL:
+                return True
+        return False
+
+    cdef int on_stop_refused(self, const order_t* order, const event_t* row) except -1:
+        # A protective stop that the venue does not take: with its trigger passed already (-2021) the leg is closed now.
+        cdef int leg = leg_of(order.position_side)
+        cdef int64_t lots = magnitude(self.account.positions[order.symbol + leg * ACCOUNT_SYMBOLS].lots)
+        if lots == 0 or row.kind != Kind.REJECTED or not order.terms & Term.CLOSE_POSITION:
+            return 0
+        self.alarm(Alarm.STOP_REFUSED, order.symbol)
+        if row.b == TRIGGERS_AT_ONCE:
+            self.desk.close(order.symbol, leg, lots)
         return 0
 
     # ------------------------------------------------------------------ candles
@@ -317,6 +375,10 @@ cdef class Engine:
             self.account.apply_setting(row.symbol, row.a, row.b)
         elif row.kind == Kind.MARGIN_MOVED:
             self.account.book_margin(row.symbol, leg, row.a)
+        elif row.kind == Kind.POSITION or row.kind == Kind.WALLET:
+            return self.on_believed(row, leg)
+        elif row.kind == Kind.FOREIGN:
+            return self.on_foreign(row.symbol)
         else:
             return self.on_answer(row)
         self.gate.update(row.symbol, self.desk.now)
@@ -334,6 +396,34 @@ cdef class Engine:
         self.gate.halted = True
         self.desk.cancel_all(-1, True)
         return self.watch()
+
+    cdef int on_believed(self, const event_t* row, int leg) except -1:
+        # The venue is right. Where it differs from what we believed somebody should know. Money that is missing was
+        # lost: the levels of the loss limits do not follow it down as they follow a withdrawal.
+        cdef const position_t* p = &self.account.positions[row.symbol + leg * ACCOUNT_SYMBOLS]
+        cdef int64_t cost = -row.b if row.a < 0 else row.b
+        cdef int64_t more
+        cdef bint differs
+        if row.kind == Kind.WALLET:
+            more = row.a - self.account.wallet_of(row.b)
+            differs = more != 0
+            self.account.adopt_wallet(row.b, row.a)
+            if more < 0 and row.b == Asset.USDT:
+                self.gate.transfers_seen_e8 += more
+        else:
+            differs = p.lots != row.a
+            self.account.adopt(row.symbol, leg, row.a, cost, row.c)
+            self.gate.update(row.symbol, self.desk.now)
+            self.protect(row.symbol)
+        if differs:
+            self.alarm(Alarm.DIFFERENCE, row.symbol)
+        return self.watch()
+
+    cdef int on_foreign(self, int symbol) except -1:
+        # Somebody else trades this account: nothing is opened until an operator has looked.
+        self.alarm(Alarm.FOREIGN_ORDER, symbol)
+        self.gate.halted = True
+        return self.desk.cancel_all(-1, True)
 
     cdef int on_answer(self, const event_t* row) except -1:
         # What the venue says about one of our orders. That it has none of it proves nothing while the order may still
@@ -362,6 +452,8 @@ cdef class Engine:
             self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
         if self.gate.killed:
             self.flatten_later()
+        if not ended and order.state == OrderState.REJECTED_:
+            self.on_stop_refused(order, row)
         return 0 if ended else self.on_ended(order)
 
     cdef bint closed(self) noexcept:
@@ -433,10 +525,15 @@ cdef class Engine:
         # The position follows the venue even when the order is not ours to know.
         cdef int64_t lots = -row.d if row.flags & Flag.F_SELL else row.d
         cdef order_t* order = self.orders.find(row.a)
+        cdef uint64_t late = self.orders.late
         if order == NULL:
             self.orders.late += 1
+            if row.a == 0:
+                self.on_foreign(row.symbol)
         else:
             self.orders.on_fill(order, row.d, row.ts)
+            if self.orders.late != late:
+                self.alarm(Alarm.LATE_FILL, row.symbol)
         self.account.book_fill(row.symbol, 1 if row.flags & Flag.F_SHORT else 0, lots, row.c, row.e,
                                row.flags & Flag.F_FEE_COIN)
         on_own_fill(&self.markets.data[row.symbol], Side.SELL if lots < 0 else Side.BUY, row.c, row.d)
@@ -445,6 +542,7 @@ cdef class Engine:
             self.on_ended(order)
         if self.closed():
             self.desk.withdraw_surplus(row.symbol)
+        self.protect(row.symbol)
         self.patience = SECOND
         if self.gate.killed:
             self.flatten_later()
@@ -478,6 +576,8 @@ cdef class Engine:
             self.gate.watched[row.symbol].headroom_ts = row.ts
         elif row.kind == Kind.USAGE:
             self.gate.use_weight(row.a, row.b, self.desk.now)
+        elif row.kind == Kind.GATE:
+            self.gate.gates = row.a
         return 0
 
     cdef int ask_unknown(self) except -1:
@@ -621,7 +721,7 @@ cdef class Engine:
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
             self.flattening, self.patience,
             self.account.state(),
-            [(self.near[k], self.reduced[k]) for k in range(count)],
+            [(self.near[k], self.reduced[k], self.stopped[k]) for k in range(count)],
             self.orders.state(),
             self.gate.state(),
             [self.markets.market(k) for k in range(count)],

@@ -112,6 +112,7 @@ cdef struct limits_t:
     int64_t max_orders_symbol
     int64_t max_orders_total
     int64_t unprotected_ns             # 0: positions need no stop
+    int64_t stop_e8                    # distance of the protective stop that every position gets, 0: none does
     int64_t funding_window_ns
     int64_t delist_ns
     int64_t sides                      # bits: 1 entries may buy, 2 they may sell
@@ -223,6 +224,7 @@ cdef class RiskGate:
     cdef readonly int64_t day_start_e8
     cdef readonly int64_t transfers_seen_e8
     cdef readonly bint armed
+    cdef readonly int64_t gates            # bits of Gate that are closed: nothing may be opened
     cdef readonly bint halted
     cdef readonly bint killed              # latched
     cdef readonly bint day_lost

@@ -38,6 +38,10 @@ class RiskGate:
         """Whether orders may leave at all."""
 
     @property
+    def gates(self) -> int:
+        """Closed gates, a bit each (``types.Gate``)."""
+
+    @property
     def peak_e8(self) -> int:
         """Peak of the equity, moved by transfers, 1e-8 USDT."""
 
@@ -82,6 +86,21 @@ class RiskGate:
     ) -> None: ...
     def command(self, command: int) -> None:
         """Apply an operator's command."""
+
+    def close_gates(self, gates: int) -> None:
+        """Close these gates and open all others."""
+
+    def remember(
+        self,
+        peak_e8: int,
+        day: int,
+        day_start_e8: int,
+        *,
+        day_lost: bool = False,
+        halted: bool = False,
+        killed: bool = False,
+    ) -> None:
+        """Begin with what the run before this one knew: losses and latches outlive a process."""
 
     def ask(
         self,

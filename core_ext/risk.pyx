@@ -334,6 +334,8 @@ cdef class RiskGate:
             return Reason.R22_DRAWDOWN_KILL
         if self.halted:
             return Reason.HALTED
+        if self.gates:
+            return Reason.GATE_CLOSED
         if self.day_lost:
             return Reason.R21_DAILY_LOSS
         if self.ladder == 2:
@@ -965,6 +967,42 @@ cdef class RiskGate:
         else:
             raise ValueError(f"no such command: {command}")
 
+    def close_gates(self, int64_t gates):
+        """Close these gates and open all others.
+
+        Parameters
+        ----------
+        gates : int
+            Bits of ``types.Gate``.
+        """
+        if not 0 <= gates < 256:
+            raise ValueError(f"no such gates: {gates}")
+        self.gates = gates
+
+    def remember(self, int64_t peak_e8, int64_t day, int64_t day_start_e8, *, bint day_lost=False, bint halted=False,
+                 bint killed=False):
+        """Begin with what the run before this one knew: losses and latches outlive a process.
+
+        Parameters
+        ----------
+        peak_e8 : int
+            Highest equity, moved by the transfers since, 1e-8 USDT.
+        day : int
+            UTC day number of ``day_start_e8``; another day begins anew.
+        day_start_e8 : int
+            Equity at the beginning of that day, moved by the transfers since.
+        day_lost, halted, killed : bool, optional
+            What was latched.
+        """
+        if peak_e8 <= 0 or day_start_e8 <= 0 or day < 0:
+            raise ValueError(f"no such past: {peak_e8=} {day=} {day_start_e8=}")
+        self.peak_e8 = max(self.peak_e8, peak_e8)
+        self.day = day
+        self.day_start_e8 = day_start_e8
+        self.day_lost = day_lost
+        self.halted = halted
+        self.killed = killed
+
     def ask(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, *, int64_t now, int type=-1, int tif=0,
             bint reduce_only=False, int position_side=0, int64_t trigger_ticks=0, int64_t activate_ticks=0,
             int64_t callback_e8=0, int64_t good_till=0, int stp=0, int price_match=0, int terms=0,
@@ -1147,7 +1185,7 @@ cdef class RiskGate:
     def state(self):
         """Return what the state hash covers."""
         return (self.peak_e8, self.equity_seen_e8, self.max_drawdown_e8, self.day, self.day_start_e8, self.armed,
-                self.halted, self.killed, self.day_lost, self.quality_level, self.tripped, self.ladder,
+                self.gates, self.halted, self.killed, self.day_lost, self.quality_level, self.tripped, self.ladder,
                 self.paused_until, self.weight, self.weight_minute, self.weight_limit, self.last_intent,
                 self.account_rate.level_ns, self.account_rate.ts, self.strategy_rate.level_ns, self.strategy_rate.ts,
                 self.transfers_seen_e8, self.minute_count, self.recent_count, self.size_count, self.totals(),
@@ -1194,5 +1232,5 @@ memset(&NO_LIMITS, 0, sizeof(limits_t))
 LIMITS = frozenset(dict(NO_LIMITS))
 MAY_BE_ZERO = frozenset({
     "acknowledged", "armed", "delist_ns", "duplicate_ns", "first_minute", "headroom_ns", "losing_trips", "max_unknown",
-    "repeated_entries", "spread_floor", "unprotected_ns",
+    "repeated_entries", "spread_floor", "stop_e8", "unprotected_ns",
 })

@@ -37,12 +37,16 @@ SETTING           setting       value         0             0           0       
 MARGIN_MOVED      amount e8     0             0             0           0           0
 LOST              client id     request kind  0             0           0           0
 ABSENT            client id     code          0             0           0           0
+POSITION          lots          cost e8       isolated e8   0           0           0
+WALLET            amount e8     asset         0             0           0           0
+FOREIGN           venue id      price ticks   lots          0           0           0
 TIMER             timer id      due           0             0           0           0
 COMMAND           command       0             0             0           0           0
 CLOCK_OFFSET      offset ns     lines used    0             0           0           0
 RUN               manifest hash, 32 bytes in a to d         epoch       0           0
 HEADROOM          buy lots      sell lots     buy factor    sell factor 0           0
 USAGE             weight        weight limit  0             0           0           0
+GATE              closed gates  0             0             0           0           0
 ORDER             client id     price ticks   lots          terms       mid e8      limit factor
 ORDER_TERMS       client id     trigger ticks activate      callback e8 good till   0
 AMEND             client id     price ticks   lots          0           mid e8      0
@@ -125,6 +129,9 @@ cpdef enum Kind:
     MARGIN_MOVED = 45  # into an isolated position (negative: out of it)
     LOST = 46          # no answer to a request: nobody knows whether it was carried out
     ABSENT = 47        # answer to a query: the venue has never had this order
+    POSITION = 48      # what the venue says that a leg holds: it replaces what was believed
+    WALLET = 49        # what the venue says that a wallet holds
+    FOREIGN = 50       # an open order at the venue that is not ours
     # Control, 64 to 95: time, people, and the run itself.
     TIMER = 64
     COMMAND = 65
@@ -132,6 +139,7 @@ cpdef enum Kind:
     RUN = 67
     HEADROOM = 68      # from the slow layer: the largest additional lots of a symbol, by side
     USAGE = 69         # of the exchange's request limits
+    GATE = 70          # what must be in order before anything may be opened, and is not
     # Outbox, 128 to 159: what the engine asks for.
     ORDER = 128
     CANCEL = 129
@@ -320,6 +328,7 @@ cpdef enum Reason:
     HEADROOM_STALE = 47
     NOT_AMENDABLE = 48
     DATA_QUALITY = 49
+    GATE_CLOSED = 50
 
 
 cpdef enum Command:
@@ -329,6 +338,18 @@ cpdef enum Command:
     ALLOW = 4          # acknowledge a latched loss limit or a disabled symbol
     ARM = 5            # orders may leave (never needed in a simulation)
     DISARM = 6
+
+
+cpdef enum Gate:
+    # What a run on a wire must know to be in order; each is one bit of a GATE row.
+    USER_STREAM = 1    # the account's events are proven to arrive
+    CLOCK = 2
+    RECONCILING = 4
+    DISK = 8           # the journal is written
+    RULES = 16         # of the symbols, and fresh
+    LINK = 32          # orders have a connection to leave by
+    SAFE = 64          # the run has begun too often
+    BANNED = 128
 
 
 cpdef enum Alarm:
@@ -348,6 +369,10 @@ cpdef enum Alarm:
     REPEATED = 14
     DELEVERAGING = 15
     DATA_ANOMALY = 16
+    FOREIGN_ORDER = 17
+    LATE_FILL = 18
+    DIFFERENCE = 19    # what the venue says that we hold is not what we believed
+    STOP_REFUSED = 20  # a protective stop: the position is closed at market if its trigger has passed
 
 
 cdef struct approved_t:

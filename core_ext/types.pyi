@@ -33,6 +33,10 @@ class Alarm(IntEnum):
     REPEATED = 14
     DELEVERAGING = 15
     DATA_ANOMALY = 16
+    FOREIGN_ORDER = 17
+    LATE_FILL = 18
+    DIFFERENCE = 19
+    STOP_REFUSED = 20
 
 class AlgoStatus(IntEnum):
     """Status of a conditional order in the algo universe."""
@@ -84,6 +88,18 @@ class Flag(IntEnum):
     F_SPOT = 64
     F_FEE_COIN = 128
 
+class Gate(IntEnum):
+    """What a run on a wire must know to be in order; each is one bit of a GATE row."""
+
+    USER_STREAM = 1
+    CLOCK = 2
+    RECONCILING = 4
+    DISK = 8
+    RULES = 16
+    LINK = 32
+    SAFE = 64
+    BANNED = 128
+
 class Kind(IntEnum):
     """What a row is."""
 
@@ -116,12 +132,16 @@ class Kind(IntEnum):
     MARGIN_MOVED = 45
     LOST = 46
     ABSENT = 47
+    POSITION = 48
+    WALLET = 49
+    FOREIGN = 50
     TIMER = 64
     COMMAND = 65
     CLOCK_OFFSET = 66
     RUN = 67
     HEADROOM = 68
     USAGE = 69
+    GATE = 70
     ORDER = 128
     CANCEL = 129
     SET_TIMER = 130
@@ -227,6 +247,7 @@ class Reason(IntEnum):
     HEADROOM_STALE = 47
     NOT_AMENDABLE = 48
     DATA_QUALITY = 49
+    GATE_CLOSED = 50
 
 class SelfTrade(IntEnum):
     """Whose order ends when two of one account would match."""

@@ -183,6 +183,7 @@ COMPARED = set(Reason) - {
     Reason.HEADROOM_STALE,
     Reason.NOT_AMENDABLE,
     Reason.DATA_QUALITY,
+    Reason.GATE_CLOSED,
 }
 WAITS = (1, SECOND // 2, 999_999_999, SECOND, SECOND + 1, 3 * SECOND, DAY)
 

@@ -196,6 +196,7 @@ def limits(config: Config) -> dict[str, Any]:
         "spread_floor": risk.spread_floor_bps / 10_000,
         "volatility_pause_ns": risk.volatility_pause_min * MINUTE_NS,
         "unprotected_ns": round(risk.unprotected_s * SECOND_NS),
+        "stop_e8": e8(risk.protective_stop),
         "funding_window_ns": risk.funding_window_min * MINUTE_NS,
         "delist_ns": risk.delist_h * HOUR_NS,
         "first_minute": risk.first_minute_utc,

@@ -96,6 +96,8 @@ class Equity(View[Sample]):
             Kind.LIQUIDATION: self._seen,
             Kind.FUNDING_PAID: self._seen,
             Kind.TRANSFER: self._transfer,
+            Kind.POSITION: self._seen,
+            Kind.WALLET: self._wallet,
             Kind.ORDER: self._priced,
             Kind.MARK: self._priced,
             Kind.MARK_CANDLE: self._priced,
@@ -142,6 +144,18 @@ class Equity(View[Sample]):
             now.transfers_e8 += row.a
         elif coin is not None:
             setattr(now, coin, getattr(now, coin) + row.a)
+
+    def _wallet(self, sequence: int, row: Row) -> None:
+        # What the venue's wallet has more was brought in; what it lacks was lost, and the peak stays.
+        now, coin = self._enter(sequence, row), _COINS.get(row.b)
+        if row.b != Asset.USDT:
+            if coin is not None:
+                setattr(now, coin, row.a)
+            return
+        missing_e8 = min(0, row.a - self._sums(now).wallet_e8)
+        now.transfers_e8 += row.a - now.wallet_e8
+        if self._before is not None:
+            self._before.transfers_e8 += missing_e8
 
     def _priced(self, sequence: int, row: Row) -> None:
         if self.positions.holds(row.symbol):

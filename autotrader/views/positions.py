@@ -106,6 +106,7 @@ class Positions(View[Position]):
             Kind.MARK: self._mark,
             Kind.MARK_CANDLE: self._mark_candle,
             Kind.ORDER: self._decision,
+            Kind.POSITION: self._believed,
         }
 
     def rows(self) -> Iterator[Position]:
@@ -198,6 +199,14 @@ class Positions(View[Position]):
                 if not position.isolated:  # what the leg still had goes back to cross
                     position.isolated_e8 = 0
             _touch(position, sequence, row)
+
+    def _believed(self, sequence: int, row: Row) -> None:
+        # What the venue holds replaces what was booked; no profit is.
+        position = self.of(row)
+        position.quantity_e8 = row.a * self.scales.lot_e8[row.symbol]
+        position.cost_e8 = -row.b if row.a < 0 else row.b
+        position.isolated_e8 = row.c if position.isolated else 0
+        _touch(position, sequence, row)
 
     # ------------------------------------------------------------------ prices
 

@@ -22,6 +22,7 @@ LADDER = {Alarm.DRAWDOWN_HALF: 1, Alarm.DRAWDOWN_REDUCE_ONLY: 2, Alarm.DRAWDOWN_
 ALARMED = {
     Alarm.LIQUIDATED: ("halted", 1),
     Alarm.DELEVERAGING: ("halted", 1),
+    Alarm.FOREIGN_ORDER: ("halted", 1),
     Alarm.DRAWDOWN_KILL: ("killed", 1),
     Alarm.DAILY_LOSS: ("day_lost", 1),
 }

@@ -21,7 +21,7 @@ from core_ext.orders import Orders
 from core_ext.quality import Quality
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Command, Instruments, Kind, OrderType, Reason, TimeInForce
+from core_ext.types import Command, Gate, Instruments, Kind, OrderType, Reason, TimeInForce
 from core_ext.wire import Approval, Signer
 
 SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
@@ -848,6 +848,16 @@ CONTROLS = (
         ),
         (Reason.HALTED,),
     ),
+    Control(
+        "Gates",
+        rows(
+            ({"gates": "USER_STREAM"}, buy("0.01", "100000.0"), Reason.GATE_CLOSED),
+            ({"gates": "DISK"}, buy("0.01", "100000.0"), Reason.GATE_CLOSED),
+            ({"gates": "LINK", "position": "0.05"}, sell("0.05", "100000.0"), ALLOWED),
+            ({"gates": "LINK", "position": "0.05"}, sell("0.051", "100000.0"), Reason.GATE_CLOSED),
+        ),
+        (Reason.GATE_CLOSED,),
+    ),
 )
 
 # ---------------------------------------------------------------------------------- the world behind a row
@@ -1174,6 +1184,8 @@ class World:
         for name, command in commands.items():
             if self.given.get(name):
                 self.gate.command(command)
+        if "gates" in self.given:
+            self.gate.close_gates(int(Gate[self.given["gates"]]))
 
     def ask(self, wanted: Order) -> Reason:
         if wanted.how == "amend":

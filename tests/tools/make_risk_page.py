@@ -63,6 +63,7 @@ TITLES = {
     "Amendments": ("Amendments", "정정 주문"),
     "Reduce-only": ("Reduce-only orders", "축소 전용 주문"),
     "Halt": ("Halt", "거래 중지"),
+    "Gates": ("Gates of a run on a wire", "실거래 전제 조건"),
 }
 
 # What each word of a situation says; {} is its value.
@@ -144,6 +145,7 @@ FACTS = {
     "open_buy": ("open buy order of {} BTC at 99,990.0", "99,990.0의 미체결 매수 {} BTC"),
     "cancelling": ("its cancellation is on the way", "취소 요청 진행 중"),
     "halted": ("halted", "거래 중지 중"),
+    "gates": ("gate {} is closed", "{} 조건 미충족"),
     "leaves": ("the text that would leave says {}", "전송할 내용: {}"),
     "lacks": ("the text that would leave lacks {}", "전송할 내용에 {} 없음"),
     "killed": ("killed by the operator", "운영자가 강제 종료(KILL)함"),
@@ -168,7 +170,7 @@ LOST_BY = {
 # Facts whose value is a word and no number.
 WORDS = (
     *("status", "sides", "hours", "armed", "cluster", "halted", "killed", "resumed", "allow", "recovered", "next_day"),
-    *("needs_operator", "unmarked_elsewhere", "book_lost", "suspended", "cancelling"),
+    *("gates", "needs_operator", "unmarked_elsewhere", "book_lost", "suspended", "cancelling"),
 )
 
 HEADS = {

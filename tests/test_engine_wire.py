@@ -1,0 +1,169 @@
+"""What only a wire brings: what the venue says that we hold, strangers' orders, closed gates, protective stops."""
+
+import numpy as np
+import pytest
+from builders import E8, row
+from test_engine import BUY, EQUITY, MIDDLE, SECOND, SELL, Tape, client_id, engine, of, with_position
+
+from core_ext.types import Alarm, AlgoStatus, Command, Flag, Gate, Kind, OrderType, Reason, Setting, Term
+
+STOP = 5_000_000  # five percent
+
+
+def alarms(rows):
+    return [Alarm(int(one["a"])).name for one in of(rows, Kind.ALARM)]
+
+
+def running(**changes):
+    machine, tape = engine(**changes), Tape()
+    machine.feed(tape.opening)
+    return machine, tape
+
+
+def terms_of(rows):
+    """Return (client id, sell, type, trigger ticks, terms) of the conditional orders among rows."""
+    heads = [one for one in of(rows, Kind.ORDER) if int(one["d"]) & 255 >= OrderType.STOP]
+    tails = {int(one["a"]): int(one["b"]) for one in of(rows, Kind.ORDER_TERMS)}
+    return [
+        (int(h["a"]), bool(h["flags"] & Flag.F_SELL), int(h["d"]) & 255, tails[int(h["a"])], int(h["d"]) >> 32)
+        for h in heads
+    ]
+
+
+# ---------------------------------------------------------------------------------- what the venue says that we hold
+
+
+def test_the_venues_position_replaces_ours_and_a_difference_is_told_once():
+    machine, tape = running()
+    held = tape.said(Kind.POSITION, a=-40, b=40 * 1_000 * E8 // 10, c=0)
+    assert alarms(machine.feed(held)) == ["DIFFERENCE"]
+    assert machine.account.position(0, 0)["lots"] == -40
+    assert machine.account.position(0, 0)["cost_e8"] == -4_000 * E8
+    assert alarms(machine.feed(tape.said(Kind.POSITION, a=-40, b=4_000 * E8))) == []
+    assert machine.account.reconcile() == 0
+    assert not machine.account.recompute()
+
+
+def test_the_venues_wallet_replaces_ours_and_what_is_missing_is_a_loss():
+    machine, tape = running(daily_loss_e8=3_000_000, loss_rate_e8=90_000_000)
+    more = EQUITY + 500 * E8
+    assert alarms(machine.feed(tape.said(Kind.WALLET, a=more))) == ["DIFFERENCE"]
+    assert (machine.account.wallet_e8, machine.gate.peak_e8) == (more, more)
+    told = alarms(machine.feed(tape.said(Kind.WALLET, a=more * 97 // 100)))
+    assert told == ["DIFFERENCE", "DAILY_LOSS"]
+    assert machine.gate.peak_e8 == more
+    assert machine.account.reconcile() == 0
+
+
+def test_a_withdrawal_that_was_told_is_no_loss_when_the_wallet_is_compared():
+    machine, tape = running()
+    machine.feed(tape.said(Kind.TRANSFER, a=-EQUITY // 2))
+    assert alarms(machine.feed(tape.said(Kind.WALLET, a=EQUITY // 2))) == []
+    assert not machine.gate.day_lost
+
+
+# ---------------------------------------------------------------------------------- strangers
+
+
+def test_an_order_that_is_not_ours_halts_entries_until_an_operator_resumes():
+    machine, tape = running()
+    assert "FOREIGN_ORDER" in alarms(machine.feed(tape.said(Kind.FOREIGN, a=77, b=MIDDLE, c=3)))
+    assert machine.desk.submit(0, BUY, 1, MIDDLE) == 0
+    assert machine.desk.last_reason == Reason.HALTED
+    machine.feed(row(Kind.COMMAND, tape.later(), a=int(Command.RESUME)))
+    machine.feed(tape.touch())
+    assert machine.desk.submit(0, BUY, 1, MIDDLE)
+
+
+def test_a_fill_that_is_not_ours_moves_the_position_and_halts_entries():
+    machine, tape = running()
+    rows = machine.feed(tape.said(Kind.FILL, a=0, b=5, c=MIDDLE, d=7))
+    assert "FOREIGN_ORDER" in alarms(rows)
+    assert machine.account.position(0, 0)["lots"] == 7
+    assert machine.gate.halted
+
+
+# ---------------------------------------------------------------------------------- gates
+
+
+def test_a_closed_gate_lets_a_position_shrink_and_nothing_grow():
+    machine, tape = with_position(10)
+    machine.feed(row(Kind.GATE, tape.later(), a=int(Gate.USER_STREAM | Gate.LINK)))
+    machine.feed(tape.touch())
+    assert (machine.desk.submit(0, BUY, 1, MIDDLE), machine.desk.last_reason) == (0, Reason.GATE_CLOSED)
+    assert machine.desk.close(0, 0, 10)
+    machine.feed(row(Kind.GATE, tape.later()))
+    assert machine.gate.gates == 0
+
+
+def test_what_the_run_before_knew_is_remembered():
+    machine, tape = running()
+    machine.gate.remember(2 * EQUITY, machine.gate.day, EQUITY, day_lost=True)
+    assert machine.gate.peak_e8 == 2 * EQUITY
+    machine.feed(tape.touch())
+    machine.feed(tape.mark(MIDDLE))
+    assert machine.gate.killed  # half of the peak is gone
+    with pytest.raises(ValueError, match="past"):
+        machine.gate.remember(0, 1, 1)
+
+
+# ---------------------------------------------------------------------------------- protective stops
+
+
+def test_the_first_fill_of_a_position_asks_for_one_stop_that_closes_all_of_it():
+    machine, tape = running(stop_e8=STOP)
+    rows = machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10))
+    ((number, sells, type_, trigger, terms),) = terms_of(rows)
+    assert (sells, type_, terms) == (True, OrderType.STOP_MARKET, Term.CLOSE_POSITION | Term.MARK_TRIGGER)
+    assert trigger == MIDDLE * 95 // 100
+    machine.feed(tape.said(Kind.ALGO, a=number, b=int(AlgoStatus.ALGO_NEW), c=5))
+    assert not terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=2, c=MIDDLE, d=10)))
+    assert not terms_of(machine.feed(tape.mark(MIDDLE, 5 * SECOND)))
+
+
+def test_a_short_is_protected_from_above_on_the_days_tick():
+    machine, tape = running(stop_e8=STOP)
+    sold = {"flags": Flag.F_END | Flag.F_SELL}
+    ((_, sells, _, trigger, _),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10, **sold)))
+    assert (sells, trigger) == (False, MIDDLE * 105 // 100)
+
+
+def test_a_stop_that_the_exchange_does_not_take_is_asked_for_again_a_second_later():
+    machine, tape = running(stop_e8=STOP)
+    ((number, *_),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    assert alarms(machine.feed(tape.said(Kind.REJECTED, a=number, b=-4045))) == ["STOP_REFUSED"]
+    assert not terms_of(machine.feed(tape.mark(MIDDLE, SECOND // 2)))
+    assert len(terms_of(machine.feed(tape.mark(MIDDLE, SECOND)))) == 1
+
+
+def test_a_stop_whose_trigger_has_passed_closes_the_position_at_market():
+    machine, tape = running(stop_e8=STOP)
+    ((number, *_),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    rows = machine.feed(tape.said(Kind.REJECTED, a=number, b=-2021))
+    (out,) = of(rows, Kind.ORDER)
+    assert (int(out["c"]), bool(out["flags"] & Flag.F_SELL), int(out["d"]) & 255) == (10, True, OrderType.MARKET)
+
+
+def test_a_stop_of_unknown_outcome_is_not_doubled():
+    machine, tape = running(stop_e8=STOP)
+    ((number, *_),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    machine.feed(tape.said(Kind.LOST, a=number, b=int(Kind.ORDER)))
+    assert not terms_of(machine.feed(np.concatenate([tape.mark(MIDDLE, 3 * SECOND), tape.mark(MIDDLE, SECOND)])))
+
+
+def test_each_leg_of_hedge_mode_gets_its_own_stop():
+    machine, tape = running(stop_e8=STOP)
+    machine.feed(tape.said(Kind.SETTING, a=int(Setting.HEDGE_MODE), b=1))
+    long = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    short = {"flags": Flag.F_END | Flag.F_SELL | Flag.F_SHORT}
+    machine.feed(tape.said(Kind.FILL, a=99, b=2, c=MIDDLE, d=4, **short))
+    later = terms_of(machine.feed(tape.mark(MIDDLE, 2 * SECOND)))
+    assert ([one[1] for one in long], [one[1] for one in later]) == ([True], [False])
+
+
+def test_a_late_fill_is_told():
+    machine, tape = with_position(10, lambda desk: desk.submit(0, SELL, 10, MIDDLE + 50))
+    machine.feed(tape.touch())
+    machine.feed(tape.said(Kind.CANCELED, a=client_id(1), b=10))
+    sold = {"flags": Flag.F_END | Flag.F_SELL}
+    assert "LATE_FILL" in alarms(machine.feed(tape.said(Kind.FILL, a=client_id(1), b=9, c=MIDDLE, d=10, **sold)))
