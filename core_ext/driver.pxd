@@ -43,22 +43,20 @@ cdef class Feed:
     cdef readonly int64_t now
     cdef readonly uint64_t rows            # market rows so far
     cdef readonly uint64_t lines
+    cdef readonly uint64_t taken           # rows that messages gave: their positions in the recording
     cdef int64_t started_ns                # clock reading when the message under way came in
     cdef public CandleSource candles      # when there is one, the rows that it gives go on in place of the source's
     cdef int market(self, const event_t* row, int source, int64_t index) except -1
     cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
+    cdef int read(self, const char* p, Py_ssize_t n, int64_t ts, int source, int64_t first_row) except -1
     cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
 
 
-cdef class Driver(Feed):
+cdef class Run(Feed):
+    # What every run does that trades: it journals, refers to its market data by range, and keeps the figures of its
+    # report. Runs differ in where orders go, and in who says what time it is.
     cdef readonly Engine engine
-    cdef readonly Exchange exchange
     cdef JournalWriter journal
-    cdef parcel_t* heap
-    cdef Py_ssize_t heap_size
-    cdef Py_ssize_t heap_room
-    cdef uint64_t parcels
-    cdef Latency way                       # to the venue and back
     cdef event_t span                      # the RANGE row under way
     cdef uint64_t latency[LATENCY_BUCKETS]
     cdef readonly int64_t latency_max
@@ -66,13 +64,27 @@ cdef class Driver(Feed):
     cdef int64_t sample_ns
     cdef int64_t next_sample
     cdef uint64_t alarms[64]
+    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *
+    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1
+    cdef int close_span(self) except -1
+    cdef int sample(self, int64_t ts) except -1
+    cdef void measure(self) noexcept nogil
+    cdef bytes seal(self)
+
+
+cdef class Driver(Run):
+    cdef readonly Exchange exchange
+    cdef parcel_t* heap
+    cdef Py_ssize_t heap_size
+    cdef Py_ssize_t heap_room
+    cdef uint64_t parcels
+    cdef Latency way                       # to the venue and back
     cdef Headroom slow                     # asked now and then, None without one
     cdef int64_t slow_ns
     cdef int64_t slow_delay
     cdef int64_t next_slow
 
     cdef int apply(self, const event_t* row) except -1
-    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *
     cdef int ask_slow(self, int64_t ts) except -1
     cdef parcel_t pop(self) noexcept
     cdef int post(self, int64_t due, uint8_t kind, const event_t* row, const approved_t* order) except -1
@@ -81,10 +93,6 @@ cdef class Driver(Feed):
     cdef int to_engine(self, const event_t* row) except -1
     cdef int drain_engine(self) except -1
     cdef int drain_venue(self) except -1
-    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1
-    cdef int close_span(self) except -1
-    cdef int sample(self, int64_t ts) except -1
-    cdef void measure(self) noexcept nogil
 
 
 cdef class Verifier(Feed):

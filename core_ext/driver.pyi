@@ -12,7 +12,7 @@ from core_ext.headroom import Headroom
 from core_ext.journal import JournalWriter
 from core_ext.latency import Latency
 from core_ext.signal import CandleSource
-from core_ext.types import Rows
+from core_ext.types import Rows, Status
 from core_ext.wire import Scanner
 
 class FeedError(ValueError):
@@ -53,21 +53,40 @@ class Feed:
     ) -> int:
         """Feed whole recorder lines (``<local stamp> <json>``); return the rows that they gave."""
 
-@final
-class Driver(Feed):
-    """A run through history: engine, venue, journal."""
+    @property
+    def taken(self) -> int:
+        """Rows that messages gave so far."""
+
+    def message(self, payload: bytes, ts: int) -> Status:
+        """Feed one message as it comes in; its rows have the positions that a recording of all messages gives them."""
+
+class Run(Feed):
+    """A run that trades: its journal, and the figures of its report."""
 
     @property
     def engine(self) -> Engine:
         """Engine that the rows go to."""
 
     @property
-    def exchange(self) -> Exchange:
-        """Venue that the orders go to."""
-
-    @property
     def latency_max(self) -> int:
         """Longest time from a message's arrival to the orders that it led to, ns."""
+
+    def equity_curve(self) -> NDArray[np.void]:
+        """Return the samples: ts, a equity, b wallet, c unrealised, d gross (1e-8 USDT), e drawdown (1e-8)."""
+
+    def latency_counts(self) -> tuple[list[int], list[int]]:
+        """Return (edges, counts) of the wire-to-order histogram, ns, empty tails cut off."""
+
+    def alarm_counts(self) -> dict[str, int]:
+        """Return {alarm: count}."""
+
+@final
+class Driver(Run):
+    """A run through history: engine, venue, journal."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """Venue that the orders go to."""
 
     def __init__(
         self,
@@ -86,20 +105,14 @@ class Driver(Feed):
     def schedule(self, kind: int, ts: int, words: Iterable[int] = (), symbol: int = 0) -> None:
         """Put such an event into the stream at a stamp to come."""
 
+    def wake(self, ts: int) -> None:
+        """Let time pass where no market event brings it: deliver what is due before a stamp."""
+
     def consult(self, slow: Headroom, every_ns: int, delay_ns: int) -> None:
         """Ask for headroom at every multiple of a time, and let the engine have the answer a delay later."""
 
     def finish(self) -> bytes:
         """End the run: deliver what is on its way, then seal the journal with the state's hash."""
-
-    def equity_curve(self) -> NDArray[np.void]:
-        """Return the samples: ts, a equity, b wallet, c unrealised, d gross (1e-8 USDT), e drawdown (1e-8)."""
-
-    def latency_counts(self) -> tuple[list[int], list[int]]:
-        """Return (edges, counts) of the wire-to-order histogram, ns, empty tails cut off."""
-
-    def alarm_counts(self) -> dict[str, int]:
-        """Return {alarm: count}."""
 
 def bucket_floor(k: int) -> int:
     """Return the smallest value (ns) that falls into a bucket of the latency histogram."""

@@ -18,6 +18,7 @@ import numpy as np
 from core_ext.types import EVENT_DTYPE
 from core_ext.types import Alarm as AlarmFace
 from core_ext.types import Kind as KindFace
+from core_ext.types import Status as StatusFace
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -81,6 +82,47 @@ cdef class Feed:
         for k in range(done.size):
             self.market(done.data + k, source, self.rows)
         return 1
+
+    cdef int read(self, const char* p, Py_ssize_t n, int64_t ts, int source, int64_t first_row) except -1:
+        # One message: its rows go on, if it has any; how it was read.
+        cdef Rows rows = self.scanner.rows
+        cdef Py_ssize_t k = 0
+        cdef int status = self.scanner.read(p, n, ts)
+        if status == Status.OK:
+            while k < rows.size:
+                k += self.emit(rows.data + k, rows.size - k, source, first_row + k)
+        return status
+
+    def message(self, bytes payload not None, int64_t ts):
+        """Feed one message as it comes in; its rows have the positions that a recording of all messages gives them.
+
+        Parameters
+        ----------
+        payload : bytes
+        ts : int
+            When it came in, ns.
+
+        Returns
+        -------
+        Status
+            How it was read.
+
+        Raises
+        ------
+        FeedError
+            If the stamp is none that can be.
+        """
+        cdef int status
+        if self.scanner is None:
+            raise TypeError("messages need a scanner")
+        if <uint64_t> ts > LATEST_NS:
+            raise FeedError(f"no stamp that can be: {ts} ns")
+        self.started_ns = clock_ns()
+        status = self.read(payload, len(payload), ts, 0, self.taken)
+        self.lines += 1
+        if status == Status.OK:
+            self.taken += self.scanner.rows.size
+        return StatusFace(status)
 
     @property
     def default_symbol(self):
@@ -146,7 +188,8 @@ cdef class Feed:
         cdef const char* p = <const char*> lines
         cdef const char* end = p + len(lines)
         cdef const char* stop
-        cdef int64_t stamp, count = 0, k
+        cdef int64_t stamp, count = 0
+        cdef Py_ssize_t length
         cdef Rows rows
         if self.scanner is None:
             raise TypeError("recorder lines need a scanner")
@@ -163,10 +206,8 @@ cdef class Feed:
             if <uint64_t> stamp > LATEST_NS:
                 raise FeedError(f"line {first_line}: without the clock's offset its stamp cannot be: {stamp} ns")
             p += 1
-            if self.scanner.read(p, stop - p - (1 if (stop - 1)[0] == 13 else 0), stamp) == Status.OK:
-                k = 0
-                while k < rows.size:
-                    k += self.emit(rows.data + k, rows.size - k, source, first_row + count + k)
+            length = stop - p - (1 if (stop - 1)[0] == 13 else 0)
+            if self.read(p, length, stamp, source, first_row + count) == Status.OK:
                 count += rows.size
             self.lines += 1
             first_line += 1
@@ -174,8 +215,116 @@ cdef class Feed:
         return count
 
 
+cdef class Run(Feed):
+    """A run that trades: its journal, and the figures of its report."""
+
+    def __cinit__(self, *args):
+        memset(&self.span, 0, sizeof(event_t))
+        memset(self.latency, 0, sizeof(self.latency))
+        memset(self.alarms, 0, sizeof(self.alarms))
+        self.samples = Rows()
+
+    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1:
+        # The range of market rows under way grows, or another begins.
+        self.rows += n
+        if self.span.c and self.span.a == source and self.span.b + self.span.c == index:
+            self.span.c += n
+            return 0
+        self.close_span()
+        self.span.kind = Kind.RANGE
+        self.span.flags = Flag.F_END
+        self.span.a = source
+        self.span.b = index
+        self.span.c = n
+        return 0
+
+    cdef int close_span(self) except -1:
+        if self.span.c:
+            self.span.ts = self.now
+            self.journal.append(&self.span)
+            self.span.c = 0
+        return 0
+
+    cdef void measure(self) noexcept nogil:
+        # Wire to order: from the message's arrival to its orders approved.
+        cdef int64_t ns = clock_ns() - self.started_ns
+        cdef int power
+        self.latency_max = max(self.latency_max, ns)
+        if ns < 16:
+            self.latency[max(0, ns)] += 1
+            return
+        power = 63 - clz(ns)
+        self.latency[min(LATENCY_BUCKETS - 1, (power - 3) * 16 + ((ns >> (power - 4)) & 15))] += 1
+
+    cdef int sample(self, int64_t ts) except -1:
+        cdef event_t* row
+        cdef Py_ssize_t k
+        if self.samples.size >= MAX_SAMPLES:        # keep every other one and go on at half the rate
+            for k in range(self.samples.size // 2):
+                self.samples.data[k] = self.samples.data[2 * k]
+            self.samples.size //= 2
+            self.sample_ns *= 2
+        row = self.samples.push()
+        row.ts = ts
+        row.a = self.engine.account.equity_e8()
+        row.b = self.engine.account.wallet_e8
+        row.c = self.engine.account.unrealised_e8
+        row.d = self.engine.account.gross_e8
+        row.e = self.engine.gate.drawdown_e8()
+        self.next_sample = ts - ts % self.sample_ns + self.sample_ns
+        return 0
+
+    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *:
+        cdef event_t row
+        values = [*words, 0, 0, 0, 0, 0, 0]
+        if <uint64_t> ts > LATEST_NS:
+            raise ValueError(f"{KindFace(kind).name}: no stamp that can be: {ts} ns")
+        if not 0 <= symbol < self.engine.instruments.size:
+            raise IndexError(symbol)
+        memset(&row, 0, sizeof(event_t))
+        row.kind = kind
+        row.flags = Flag.F_END
+        row.symbol = symbol
+        row.ts = ts
+        row.a, row.b, row.c, row.d, row.e, row.f = values[:6]
+        return row
+
+    cdef bytes seal(self):
+        # The journal's last row: the state's hash, and after how many events.
+        cdef event_t row
+        cdef bytes digest
+        self.sample(self.now)
+        self.close_span()
+        digest = self.engine.digest()
+        memset(&row, 0, sizeof(event_t))
+        row.kind = Kind.SEAL
+        row.flags = Flag.F_END
+        row.ts = self.now
+        memcpy(&row.a, <const char*> digest, 32)
+        row.e = self.engine.events
+        self.journal.append(&row)
+        return digest
+
+    def equity_curve(self):
+        """Return the samples: ts, a equity, b wallet, c unrealised, d gross (1e-8 USDT), e drawdown (1e-8)."""
+        return self.samples.array()
+
+    def latency_counts(self):
+        """Return (edges, counts) of the wire-to-order histogram, ns, empty tails cut off."""
+        cdef int k, top = 0
+        edges = [bucket_floor(k) for k in range(LATENCY_BUCKETS + 1)]
+        for k in range(LATENCY_BUCKETS):
+            if self.latency[k]:
+                top = k + 1
+        return edges[: top + 1], [self.latency[k] for k in range(top)]
+
+    def alarm_counts(self):
+        """Return {alarm: count}."""
+        return {AlarmFace(k).name: self.alarms[k] for k in range(64) if self.alarms[k]}
+
+
 @cython.final
-cdef class Driver(Feed):
+cdef class Driver(Run):
     """A run through history: engine, venue, journal.
 
     Parameters
@@ -199,9 +348,6 @@ cdef class Driver(Feed):
         self.heap = <parcel_t*> PyMem_Calloc(self.heap_room, sizeof(parcel_t))
         if self.heap == NULL:
             raise MemoryError("driver")
-        memset(&self.span, 0, sizeof(event_t))
-        memset(self.latency, 0, sizeof(self.latency))
-        memset(self.alarms, 0, sizeof(self.alarms))
 
     def __init__(self, Engine engine not None, Exchange exchange not None, Scanner scanner,
                  JournalWriter journal not None, int64_t order_latency_ns, int64_t response_latency_ns,
@@ -213,7 +359,6 @@ cdef class Driver(Feed):
         self.scanner = scanner
         self.journal = journal
         self.way = latency or Latency("constant", [order_latency_ns], [response_latency_ns])
-        self.samples = Rows()
         self.sample_ns = sample_ns
 
     def __dealloc__(self):
@@ -327,27 +472,6 @@ cdef class Driver(Feed):
         self.engine.step_levels(rows, n)
         return self.exchange.on_levels(rows, n)
 
-    cdef int note_rows(self, Py_ssize_t n, int source, int64_t index) except -1:
-        # The range of market rows under way grows, or another begins.
-        self.rows += n
-        if self.span.c and self.span.a == source and self.span.b + self.span.c == index:
-            self.span.c += n
-            return 0
-        self.close_span()
-        self.span.kind = Kind.RANGE
-        self.span.flags = Flag.F_END
-        self.span.a = source
-        self.span.b = index
-        self.span.c = n
-        return 0
-
-    cdef int close_span(self) except -1:
-        if self.span.c:
-            self.span.ts = self.now
-            self.journal.append(&self.span)
-            self.span.c = 0
-        return 0
-
     cdef int apply(self, const event_t* row) except -1:
         # What happens to the account outside of trading is asked of the venue; its answer reaches the engine.
         cdef int code
@@ -414,35 +538,6 @@ cdef class Driver(Feed):
         self.exchange.to.size = 0
         return 0
 
-    cdef void measure(self) noexcept nogil:
-        # Wire to order: from the message's arrival to its orders approved.
-        cdef int64_t ns = clock_ns() - self.started_ns
-        cdef int power
-        self.latency_max = max(self.latency_max, ns)
-        if ns < 16:
-            self.latency[max(0, ns)] += 1
-            return
-        power = 63 - clz(ns)
-        self.latency[min(LATENCY_BUCKETS - 1, (power - 3) * 16 + ((ns >> (power - 4)) & 15))] += 1
-
-    cdef int sample(self, int64_t ts) except -1:
-        cdef event_t* row
-        cdef Py_ssize_t k
-        if self.samples.size >= MAX_SAMPLES:        # keep every other one and go on at half the rate
-            for k in range(self.samples.size // 2):
-                self.samples.data[k] = self.samples.data[2 * k]
-            self.samples.size //= 2
-            self.sample_ns *= 2
-        row = self.samples.push()
-        row.ts = ts
-        row.a = self.engine.account.equity_e8()
-        row.b = self.engine.account.wallet_e8
-        row.c = self.engine.account.unrealised_e8
-        row.d = self.engine.account.gross_e8
-        row.e = self.engine.gate.drawdown_e8()
-        self.next_sample = ts - ts % self.sample_ns + self.sample_ns
-        return 0
-
     # ------------------------------------------------------------------ Python face
 
     def control(self, int kind, int64_t ts, words=(), int symbol=0):
@@ -458,20 +553,16 @@ cdef class Driver(Feed):
             raise ValueError(f"{KindFace(kind).name} at {ts}: the run is at {self.now} already")
         self.post(ts, Parcel.CONTROL, &row, NULL)
 
-    cdef event_t control_row(self, int kind, int64_t ts, words, int symbol) except *:
-        cdef event_t row
-        values = [*words, 0, 0, 0, 0, 0, 0]
-        if <uint64_t> ts > LATEST_NS:
-            raise ValueError(f"{KindFace(kind).name}: no stamp that can be: {ts} ns")
-        if not 0 <= symbol < self.engine.instruments.size:
-            raise IndexError(symbol)
-        memset(&row, 0, sizeof(event_t))
-        row.kind = kind
-        row.flags = Flag.F_END
-        row.symbol = symbol
-        row.ts = ts
-        row.a, row.b, row.c, row.d, row.e, row.f = values[:6]
-        return row
+    def wake(self, int64_t ts):
+        """Let time pass where no market event brings it: deliver what is due before a stamp.
+
+        Parameters
+        ----------
+        ts : int
+            Now, ns.
+        """
+        self.close_span()
+        self.advance(ts)
 
     def consult(self, Headroom slow not None, int64_t every_ns, int64_t delay_ns):
         """Ask for headroom at every multiple of a time, and let the engine have the answer a delay later.
@@ -504,7 +595,6 @@ cdef class Driver(Feed):
         bytes
             SHA-256 of the engine's state.
         """
-        cdef event_t row
         cdef parcel_t parcel
         for _ in range(MAX_LAST_PARCELS):
             if not self.heap_size:
@@ -512,34 +602,7 @@ cdef class Driver(Feed):
             parcel = self.pop()
             if parcel.row.kind != Kind.TIMER:  # nobody is woken after the end
                 self.deliver(&parcel)
-        self.sample(self.now)
-        self.close_span()
-        digest = self.engine.digest()
-        memset(&row, 0, sizeof(event_t))
-        row.kind = Kind.SEAL
-        row.flags = Flag.F_END
-        row.ts = self.now
-        memcpy(&row.a, <const char*> digest, 32)
-        row.e = self.engine.events
-        self.journal.append(&row)
-        return digest
-
-    def equity_curve(self):
-        """Return the samples: ts, a equity, b wallet, c unrealised, d gross (1e-8 USDT), e drawdown (1e-8)."""
-        return self.samples.array()
-
-    def latency_counts(self):
-        """Return (edges, counts) of the wire-to-order histogram, ns, empty tails cut off."""
-        cdef int k, top = 0
-        edges = [bucket_floor(k) for k in range(LATENCY_BUCKETS + 1)]
-        for k in range(LATENCY_BUCKETS):
-            if self.latency[k]:
-                top = k + 1
-        return edges[: top + 1], [self.latency[k] for k in range(top)]
-
-    def alarm_counts(self):
-        """Return {alarm: count}."""
-        return {AlarmFace(k).name: self.alarms[k] for k in range(64) if self.alarms[k]}
+        return self.seal()
 
 
 def bucket_floor(k: int) -> int:

@@ -32,6 +32,9 @@ class JournalWriter:
     def add(self, rows: NDArray[np.void]) -> None:
         """Append an array of rows."""
 
+    def fileno(self) -> int:
+        """Return the file's descriptor, for whoever makes it durable."""
+
     def sync(self) -> None:
         """Flush and wait until the disk has it."""
 

@@ -80,6 +80,10 @@ cdef class JournalWriter:
         for i in range(source.size):
             self.append(source.data + i)
 
+    def fileno(self):
+        """Return the file's descriptor, for whoever makes it durable."""
+        return self.file.fileno()
+
     def sync(self):
         """Flush and wait until the disk has it."""
         self.flush()

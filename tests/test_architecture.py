@@ -12,6 +12,7 @@ CORE = ROOT / "core_ext"
 
 # From the top down: a module knows what stands below its row, nothing in it or above.
 ROWS = [
+    {"live"},
     {"feed", "driver"},
     {"headroom"},
     {"engine"},
@@ -32,6 +33,7 @@ MAY_KNOW = {
     **BELOW,
     "feed": BELOW["feed"] | {"journal"},
     "driver": BELOW["driver"] | {"journal", "exchange", "latency", "fault"},
+    "live": BELOW["live"] | {"journal"},
     "exchange": {"fault", "perpetual", "queue", "request", "orders", "account", "book", "fixed", "types"},
     "perpetual": {"book", "fixed", "types"},
     "request": {"fixed", "types"},
