@@ -1,4 +1,4 @@
-"""Verdicts on what the exchange on loopback really answers, against what it really did."""
+"""Verdicts and budgets on what the exchange on loopback really answers, against what it really did."""
 
 import http.client
 
@@ -6,6 +6,7 @@ import orjson
 import pytest
 from loopback_world import World, text
 
+from autotrader.adapters.binance.budget import Budget, Sent
 from autotrader.adapters.binance.outcomes import Alert, Call, Outcome, Verdict, judge
 from autotrader.adapters.loopback.faults import ENTRIES
 
@@ -102,3 +103,24 @@ def test_a_frame_of_the_request_socket_is_judged_as_a_whole(world):
     for params, outcome in ((ORDER, Outcome.DONE), (ORDER | {"price": "49000.05"}, Outcome.REFRESH)):
         frame = world.rpc(ear, "order.place", **params)
         assert judge(Call.PLACE, frame["status"], orjson.dumps(frame), True).outcome is outcome
+
+
+def test_a_budget_follows_headers_frames_and_a_jump_of_somebody_else_s(world):
+    budget = Budget()
+    budget.hear(world.call("GET", "openOrders").headers, Sent(), 1)
+    used = budget.usage(1)[0]
+    assert used >= 40  # Open orders of all symbols weigh 40.
+    ear = world.hear("/ws-fapi/v1")
+    budget.hear_limits(world.rpc(ear, "order.place", **ORDER)["rateLimits"], Sent(), 2)
+    assert budget.usage(2)[0] > used  # The handshake weighs.
+    assert budget.allows(1, 239, False, 3) and not budget.allows(1, 240, False, 3)
+    world.fault("weight", used=1910)
+    budget.hear(world.call("GET", "openOrders", symbol=BTC).headers, Sent(), 3)
+    assert not budget.allows(20, 0, False, 4) and budget.allows(20, 0, True, 4)
+
+
+def test_a_budget_is_silent_as_long_as_the_exchange_bans(world):
+    budget = Budget()
+    world.fault("ban", path="/fapi/v1/order", ban_s=90)
+    budget.refuse(asked(world, Call.QUERY, symbol=BTC, origClientOrderId=ID), 0, world.now_ms * 10**6)
+    assert budget.banned(0) and budget.silent_until_ns(0) == 90 * 10**9

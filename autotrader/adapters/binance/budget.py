@@ -6,7 +6,7 @@ reading of a monotonic clock, in ns.
 
 The exchange counts in minutes of its own clock, whose phase a header does not tell. So what we sent is summed over the
 last minute, which is never less; and a count of the exchange's replaces that sum, plus what was sent after the request
-that it answers, until it is a minute old. Both may say too much for a while, and never too little of our own.
+that it answers, until it is a minute old. Both may say too much of our own for a while, and do not say too little.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from autotrader.adapters.binance.outcomes import Alert, Outcome, Verdict
 
-__all__ = ["LONGEST_BAN_NS", "MOST_SENT", "Budget"]
+__all__ = ["LONGEST_BAN_NS", "MOST_SENT", "Budget", "Sent"]
 
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
@@ -32,22 +32,29 @@ _COUNT: Final = re.compile(r"[0-9]{1,8}")
 _TOO_MANY_ORDERS: Final = -1015
 
 
+class Sent(NamedTuple):
+    """What had been sent when a request left, itself included: its place among the others."""
+
+    weight: int = 0
+    orders: int = 0
+
+
 class _Window:
     """One limit: how much is used of it in a span of time."""
 
     def __init__(self, span_ns: int, limit: int) -> None:
         self.span_ns = span_ns
         self.limit = limit
-        self._sent: deque[tuple[int, int]] = deque()
+        self.sent = 0  # ever
+        self._recent: deque[tuple[int, int]] = deque()
         self._total = 0
         self._count = 0
-        self._since = 0
-        self._answers_ns = 0
+        self._counted = 0
         self._believed_until_ns = -1
 
     def used(self, now_ns: int) -> int:
         self._forget(now_ns)
-        return self._count + self._since if now_ns < self._believed_until_ns else self._total
+        return self._count + self.sent - self._counted if now_ns < self._believed_until_ns else self._total
 
     def has(self, amount: int, share_pct: int, now_ns: int) -> bool:
         return amount == 0 or self.used(now_ns) + amount <= self.limit * share_pct // 100
@@ -56,30 +63,21 @@ class _Window:
         if amount == 0:
             return
         self._forget(now_ns)
-        before = self._sent.pop()[1] if len(self._sent) >= MOST_SENT else 0
-        self._sent.append((now_ns, before + amount))
+        before = self._recent.pop()[1] if len(self._recent) >= MOST_SENT else 0
+        self._recent.append((now_ns, before + amount))
         self._total += amount
-        self._since += amount
+        self.sent += amount
 
-    def hear(self, count: int, sent_ns: int, now_ns: int) -> None:
-        """Take the exchange's count from the answer to a request; an answer that was overtaken only raises it."""
-        since = self._after(sent_ns)
-        if sent_ns < self._answers_ns and count + since <= self.used(now_ns):
+    def hear(self, count: int, sent: int, now_ns: int) -> None:
+        # An answer that was overtaken may only raise what is believed.
+        if sent < self._counted and count + self.sent - sent <= self.used(now_ns):
             return
-        self._count, self._since = count, since
-        self._answers_ns, self._believed_until_ns = sent_ns, now_ns + self.span_ns
-
-    def _after(self, sent_ns: int) -> int:
-        total = 0
-        for stamp, amount in reversed(self._sent):
-            if stamp <= sent_ns:
-                break
-            total += amount
-        return total
+        self._count, self._counted = count, sent
+        self._believed_until_ns = now_ns + self.span_ns
 
     def _forget(self, now_ns: int) -> None:
-        while self._sent and now_ns - self._sent[0][0] >= self.span_ns:
-            self._total -= self._sent.popleft()[1]
+        while self._recent and now_ns - self._recent[0][0] >= self.span_ns:
+            self._total -= self._recent.popleft()[1]
 
 
 class Budget:
@@ -144,29 +142,30 @@ class Budget:
             window.has(orders, share_pct, now_ns) for window in self._orders
         )
 
-    def spend(self, weight: int, orders: int, now_ns: int) -> None:
-        """Count a request that is sent now."""
+    def spend(self, weight: int, orders: int, now_ns: int) -> Sent:
+        """Count a request that is sent now; return what its answer is to be heard with."""
         self._weight.spend(weight, now_ns)
         for window in self._orders:
             window.spend(orders, now_ns)
+        return Sent(self._weight.sent, self._orders[0].sent)
 
-    def hear(self, headers: Mapping[str, str], sent_ns: int, now_ns: int) -> None:
+    def hear(self, headers: Mapping[str, str], sent: Sent, now_ns: int) -> None:
         """Take the exchange's counts from the headers of an answer, whatever else stands there.
 
         Parameters
         ----------
         headers : mapping of str to str
             Not those of `bookTicker` and `ticker/price`, whose counts are documented as inaccurate.
-        sent_ns : int
-            When the request was sent that they answer: the ``now_ns`` of its `spend`.
+        sent : Sent
+            What `spend` returned for the request that they answer.
         now_ns : int
         """
         for name, text in headers.items():
             window = self._headers.get(name.lower())
             if window is not None and _COUNT.fullmatch(text):
-                window.hear(int(text), sent_ns, now_ns)
+                self._take(window, int(text), sent, now_ns)
 
-    def hear_limits(self, entries: object, sent_ns: int, now_ns: int) -> None:
+    def hear_limits(self, entries: object, sent: Sent, now_ns: int) -> None:
         """Take limits, and counts where there are any, from a list of ``rateLimits``.
 
         Parameters
@@ -174,7 +173,8 @@ class Budget:
         entries : object
             As it stands in a frame of the request socket, in `exchangeInfo` or in `rateLimit/order`; what is none is
             passed over.
-        sent_ns, now_ns : int
+        sent : Sent
+        now_ns : int
         """
         for entry in entries if isinstance(entries, list) else ():
             window = self._window(entry)
@@ -183,7 +183,7 @@ class Budget:
             if _is_count(entry.get("limit"), 1):
                 window.limit = entry["limit"]
             if _is_count(entry.get("count"), 0):
-                window.hear(entry["count"], sent_ns, now_ns)
+                self._take(window, entry["count"], sent, now_ns)
 
     def refuse(self, verdict: Verdict, now_ns: int, utc_ns: int) -> None:
         """Keep silent as long as a verdict to wait demands; others change nothing.
@@ -219,6 +219,9 @@ class Budget:
     def usage(self, now_ns: int) -> tuple[int, int]:
         """Return the weight used of this minute and its limit: words a and b of a USAGE row."""
         return self._weight.used(now_ns), self._weight.limit
+
+    def _take(self, window: _Window, count: int, sent: Sent, now_ns: int) -> None:
+        window.hear(count, sent.weight if window is self._weight else sent.orders, now_ns)
 
     def _window(self, entry: object) -> _Window | None:
         if not isinstance(entry, dict):
