@@ -286,10 +286,15 @@ def test_the_alert_names_what_an_operator_should_know(call, status, code, alert)
 
 @pytest.mark.parametrize(
     ("status", "alert"),
-    [(403, Alert.FIREWALL), (451, Alert.REGION), (401, Alert.KEY_REFUSED), (302, Alert.UNEXPECTED_ANSWER)],
+    [(403, Alert.FIREWALL), (451, Alert.REGION), (401, Alert.KEY_REFUSED)]
+    + [(status, Alert.ORDER_UNKNOWN) for status in (0, 200, 302, 404, 500, 502)],
 )
 def test_a_status_without_an_answer_has_its_alert(status, alert):
     assert judge(PLACE, status, b"<html></html>", True).alert is alert
+
+
+def test_an_odd_answer_to_a_query_is_reported_as_such():
+    assert judge(QUERY, 302, b"", True).alert is Alert.UNEXPECTED_ANSWER
 
 
 def test_a_text_is_made_fit_for_a_terminal_and_kept_short():

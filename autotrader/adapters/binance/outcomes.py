@@ -87,7 +87,7 @@ class Alert(StrEnum):
 
 
 class Step(NamedTuple):
-    """An outcome, whether the same request may be sent again, and the alert unless the row has its own."""
+    """An outcome, whether the same request may be sent again, and an alert that goes before the row's."""
 
     outcome: Outcome
     again: bool = False
@@ -143,7 +143,7 @@ class By(Enum):
 
 
 class Row(NamedTuple):
-    """A row of the table: what it is found by, how that reads, what follows, and the alert if it has its own."""
+    """A row of the table: what it is found by, how that reads, what follows, and its alert."""
 
     by: By
     key: int | str
@@ -475,7 +475,7 @@ def _verdict(call: Call, status: int, answer: _Answer, sent: bool, retry_after: 
     row = _row(call, status, answer, sent)
     step = row.reaction.step(call)
     until_ns, wait_s = (_stamp_ns(answer.text), _seconds(retry_after)) if step.outcome is Outcome.WAIT else (0, 0)
-    return Verdict(step.outcome, step.again, row.alert or step.alert, answer.code, answer.text, until_ns, wait_s)
+    return Verdict(step.outcome, step.again, step.alert or row.alert, answer.code, answer.text, until_ns, wait_s)
 
 
 def _row(call: Call, status: int, answer: _Answer, sent: bool) -> Row:
