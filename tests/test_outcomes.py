@@ -1,6 +1,7 @@
 """What an answer of the exchange proves about a request, row by row, typed from the exchange's documentation."""
 
 import doctest
+import importlib.util
 import json
 
 import pytest
@@ -380,3 +381,12 @@ def test_only_an_order_s_number_proves_a_new_order(status, body):
 
 def test_the_examples_run():
     assert doctest.testmod(outcomes).failed == 0 < doctest.testmod(outcomes).attempted
+
+
+def test_the_page_about_outcomes_is_current(root):
+    tool = importlib.util.spec_from_file_location("make_outcomes_page", root / "tests/tools/make_outcomes_page.py")
+    maker = importlib.util.module_from_spec(tool)
+    tool.loader.exec_module(maker)
+    assert (root / "docs/outcomes.md").read_text(encoding="utf-8") == maker.page(), \
+        "run python tests/tools/make_outcomes_page.py"  # fmt: skip
+    assert set(maker.MEANINGS) == set(Outcome) and set(maker.HEADINGS) == set(By)
