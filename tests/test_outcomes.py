@@ -122,6 +122,7 @@ ANSWERS = [
     (PLACE, 400, said(-9999, "Execution status unknown."), UNKNOWN, False),
     (PLACE, 408, said(-9999, "What nobody has documented."), UNKNOWN, False),
     (PLACE, 500, said(-9999, "What nobody has documented."), UNKNOWN, False),
+    (PLACE, 520, said(-9999, "What nobody has documented."), UNKNOWN, False),
     (PLACE, 200, said(-9999, "What nobody has documented."), UNKNOWN, False),
     (PLACE, 400, said(10**30, "No code."), UNKNOWN, False),
     (PLACE, 400, b"<html>400 Bad Request</html>", UNKNOWN, False),
@@ -292,6 +293,11 @@ def test_the_alert_names_what_an_operator_should_know(call, status, code, alert)
 )
 def test_a_status_without_an_answer_has_its_alert(status, alert):
     assert judge(PLACE, status, b"<html></html>", True).alert is alert
+
+
+def test_only_a_verdict_to_wait_says_for_how_long():
+    verdict = judge(PLACE, 503, said(-1008, THROTTLED), True, retry_after="7")
+    assert (verdict.wait_s, verdict.until_ns) == (0, 0)
 
 
 def test_an_odd_answer_to_a_query_is_reported_as_such():
