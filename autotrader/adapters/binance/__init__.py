@@ -1,0 +1,4 @@
+"""Binance USDT-margined futures as a client meets them: hosts, paths, payloads, limits and refusals.
+
+Knows how the exchange is asked and what its answers mean. Refuses to know what should be traded, and why.
+"""
