@@ -892,6 +892,22 @@ ENGLISH = {
     "loopback.accounts_twice": "{file}: {key} of an account is empty or stands twice; give each its own",
     "loopback.accounts_key": "{file}: account {name} has no {key}; add it",
     "loopback.accounts_amount": '{file}: account {name}: {key} = "{found}" is no amount, 0 to 1000000000; correct it',
+    # Keys; none of these sentences shows anything of one.
+    "keys.environment": "the environment",
+    "keys.no_variable": "{name} is not set; export it, or say in live.keys where the keys are",
+    "keys.no_file": "{file}: there is no such file; check live.key_file and live.identity_file",
+    "keys.unreadable": "{file}: cannot be read ({reason}); check its owner and permissions",
+    "keys.link": "{file}: is a symbolic link, which anybody may turn; name the file itself",
+    "keys.irregular": "{file}: is no regular file; name a file of keys",
+    "keys.owner": "{file}: belongs to another user; make a copy of your own, mode 0600",
+    "keys.mode": "{file}: its mode is {found}, so that others may read or change it; run `chmod 600` on it",
+    "keys.too_large": "{file}: is larger than {limit} KiB and so no file of keys; check the path",
+    "keys.shape": "{file}: holds no keys; write api_key and api_secret as TOML, or the key and the secret on two lines",
+    "keys.no_key": "{where}: the API key or its secret is too short, or has characters that no key has; copy it again",
+    "keys.pem": "{where}: the private key is no Ed25519 or RSA key in PEM without a password; convert it with openssl",
+    "keys.no_age": '{file}: keys = "age" needs pyrage; install the extra: pip install "autotrader[age]"',
+    "keys.not_decrypted": "{file}: cannot be decrypted; check the identity or passphrase, and that age encrypted it",
+    "keys.no_identity": "{file}: holds no age identity; it has a line that begins with AGE-SECRET-KEY-",
 }
 
 KOREAN = {
@@ -1772,6 +1788,22 @@ KOREAN = {
     "loopback.accounts_key": "{file}: 계정 {name}에 {key}이(가) 없습니다. 추가하십시오",
     "loopback.accounts_amount": '{file}: 계정 {name}: {key} = "{found}"은(는) 금액(0~1000000000)이 아닙니다. '
     "고치십시오",
+    # 키. 어느 문장에도 키의 내용은 나오지 않습니다.
+    "keys.environment": "환경 변수",
+    "keys.no_variable": "{name} 변수가 없습니다. export로 정하거나 live.keys에 키의 위치를 적으십시오",
+    "keys.no_file": "{file}: 파일이 없습니다. live.key_file과 live.identity_file을 확인하십시오",
+    "keys.unreadable": "{file}: 읽을 수 없습니다({reason}). 소유자와 권한을 확인하십시오",
+    "keys.link": "{file}: 누구나 바꿀 수 있는 심볼릭 링크입니다. 파일 자체를 지정하십시오",
+    "keys.irregular": "{file}: 일반 파일이 아닙니다. 키 파일을 지정하십시오",
+    "keys.owner": "{file}: 다른 사용자의 파일입니다. 권한 0600으로 본인의 사본을 만드십시오",
+    "keys.mode": "{file}: 권한이 {found}이라 다른 사용자가 읽거나 바꿀 수 있습니다. `chmod 600`을 실행하십시오",
+    "keys.too_large": "{file}: {limit} KiB보다 커서 키 파일이 아닙니다. 경로를 확인하십시오",
+    "keys.shape": "{file}: 키가 없습니다. api_key와 api_secret을 TOML로, 또는 키와 시크릿을 두 줄로 적으십시오",
+    "keys.no_key": "{where}: API 키나 시크릿이 너무 짧거나 키에 없는 글자가 있습니다. 다시 복사하십시오",
+    "keys.pem": "{where}: 암호 없는 PEM 형식의 Ed25519 또는 RSA 개인 키가 아닙니다. openssl로 변환하십시오",
+    "keys.no_age": '{file}: keys = "age"에는 pyrage가 필요합니다. 설치: pip install "autotrader[age]"',
+    "keys.not_decrypted": "{file}: 복호화할 수 없습니다. identity나 암호, 그리고 age로 암호화한 파일인지 확인하십시오",
+    "keys.no_identity": "{file}: age identity가 없습니다. AGE-SECRET-KEY-로 시작하는 줄이 필요합니다",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
