@@ -908,6 +908,12 @@ ENGLISH = {
     "keys.no_age": '{file}: keys = "age" needs pyrage; install the extra: pip install "autotrader[age]"',
     "keys.not_decrypted": "{file}: cannot be decrypted; check the identity or passphrase, and that age encrypted it",
     "keys.no_identity": "{file}: holds no age identity; it has a line that begins with AGE-SECRET-KEY-",
+    # The wire: which addresses may be reached.
+    "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
+    "wire.path": "{path}: this run has no business there (profile {profile}); PAPER reads public market data only",
+    "wire.no_trading": "mode {mode} trades at no exchange; choose mode testnet or live",
+    "wire.profile": "mode {mode} may not trade at {profile}; check live.profile and live.rehearsal",
+    "wire.proxy": "{names}: mode live goes through no proxy; unset it",
 }
 
 KOREAN = {
@@ -1804,6 +1810,12 @@ KOREAN = {
     "keys.no_age": '{file}: keys = "age"에는 pyrage가 필요합니다. 설치: pip install "autotrader[age]"',
     "keys.not_decrypted": "{file}: 복호화할 수 없습니다. identity나 암호, 그리고 age로 암호화한 파일인지 확인하십시오",
     "keys.no_identity": "{file}: age identity가 없습니다. AGE-SECRET-KEY-로 시작하는 줄이 필요합니다",
+    # 통신: 연결해도 되는 주소.
+    "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
+    "wire.path": "{path}: 이 실행이 쓸 수 없는 경로입니다({profile} 프로필). PAPER는 공개 시장 데이터만 읽습니다",
+    "wire.no_trading": "{mode} 모드는 거래소에서 거래하지 않습니다. testnet이나 live 모드를 고르십시오",
+    "wire.profile": "{mode} 모드는 {profile}에서 거래할 수 없습니다. live.profile과 live.rehearsal을 확인하십시오",
+    "wire.proxy": "{names}: live 모드는 프록시를 거치지 않습니다. 변수를 해제하십시오",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
