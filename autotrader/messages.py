@@ -892,6 +892,7 @@ ENGLISH = {
     "loopback.accounts_twice": "{file}: {key} of an account is empty or stands twice; give each its own",
     "loopback.accounts_key": "{file}: account {name} has no {key}; add it",
     "loopback.accounts_amount": '{file}: account {name}: {key} = "{found}" is no amount, 0 to 1000000000; correct it',
+    "loopback.accounts_permission": '{file}: account {name}: "{found}" is no permission of a key; use {choices}',
     # Keys; none of these sentences shows anything of one.
     "keys.environment": "the environment",
     "keys.no_variable": "{name} is not set; export it, or say in live.keys where the keys are",
@@ -914,6 +915,13 @@ ENGLISH = {
     "wire.no_trading": "mode {mode} trades at no exchange; choose mode testnet or live",
     "wire.profile": "mode {mode} may not trade at {profile}; check live.profile and live.rehearsal",
     "wire.proxy": "{names}: mode live goes through no proxy; unset it",
+    # What the API key may do.
+    "permissions.no_answer": "the exchange did not say what the API key may do; LIVE does not start without it",
+    "permissions.missing": "{name} is missing in what the exchange says of the API key; LIVE does not start without it",
+    "permissions.required": "{name} is off; switch it on for this API key",
+    "permissions.refused": "{name} is on, and whoever steals this API key could move money with it; switch it off",
+    "permissions.unneeded": "{name} is on and not needed; switch it off for this API key",
+    "permissions.unknown": "{name} is not known to this version; look up what it lets the API key do",
 }
 
 KOREAN = {
@@ -1794,6 +1802,7 @@ KOREAN = {
     "loopback.accounts_key": "{file}: 계정 {name}에 {key}이(가) 없습니다. 추가하십시오",
     "loopback.accounts_amount": '{file}: 계정 {name}: {key} = "{found}"은(는) 금액(0~1000000000)이 아닙니다. '
     "고치십시오",
+    "loopback.accounts_permission": '{file}: 계정 {name}: "{found}"은(는) 키의 권한이 아닙니다. 허용 값: {choices}',
     # 키. 어느 문장에도 키의 내용은 나오지 않습니다.
     "keys.environment": "환경 변수",
     "keys.no_variable": "{name} 변수가 없습니다. export로 정하거나 live.keys에 키의 위치를 적으십시오",
@@ -1816,6 +1825,13 @@ KOREAN = {
     "wire.no_trading": "{mode} 모드는 거래소에서 거래하지 않습니다. testnet이나 live 모드를 고르십시오",
     "wire.profile": "{mode} 모드는 {profile}에서 거래할 수 없습니다. live.profile과 live.rehearsal을 확인하십시오",
     "wire.proxy": "{names}: live 모드는 프록시를 거치지 않습니다. 변수를 해제하십시오",
+    # API 키의 권한.
+    "permissions.no_answer": "거래소가 API 키의 권한을 알려 주지 않았습니다. 권한을 모르면 LIVE를 시작하지 않습니다",
+    "permissions.missing": "API 키의 {name} 권한을 거래소가 알려 주지 않았습니다. 모르면 LIVE를 시작하지 않습니다",
+    "permissions.required": "{name}이(가) 꺼져 있습니다. 이 API 키에서 켜십시오",
+    "permissions.refused": "{name}이(가) 켜져 있어 키를 훔친 사람이 자금을 옮길 수 있습니다. 끄십시오",
+    "permissions.unneeded": "필요 없는 {name}이(가) 켜져 있습니다. 이 API 키에서 끄십시오",
+    "permissions.unknown": "{name}: 이 버전이 모르는 권한입니다. API 키로 무엇을 할 수 있는지 확인하십시오",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
