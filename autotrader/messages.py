@@ -922,6 +922,14 @@ ENGLISH = {
     "permissions.refused": "{name} is on, and whoever steals this API key could move money with it; switch it off",
     "permissions.unneeded": "{name} is on and not needed; switch it off for this API key",
     "permissions.unknown": "{name} is not known to this version; look up what it lets the API key do",
+    # LIVE's typed confirmation.
+    "confirmation.other_words": 'that is not the sentence; type "{wanted}", or do not trade live',
+    "confirmation.not_written": "{file}: cannot be written ({reason}); check live.state_dir",
+    "confirmation.none": "{file}: mode live needs a typed confirmation of today; give it before you start",
+    "confirmation.damaged": "{file}: is no confirmation; delete it and confirm again",
+    "confirmation.other_config": "{file}: confirms another configuration; read what changed, and confirm again",
+    "confirmation.other_key": "{file}: confirms another API key; check live.keys, and confirm again",
+    "confirmation.other_day": "{file}: is of {date}, and today is {today} (UTC); confirm again",
 }
 
 KOREAN = {
@@ -1832,6 +1840,14 @@ KOREAN = {
     "permissions.refused": "{name}이(가) 켜져 있어 키를 훔친 사람이 자금을 옮길 수 있습니다. 끄십시오",
     "permissions.unneeded": "필요 없는 {name}이(가) 켜져 있습니다. 이 API 키에서 끄십시오",
     "permissions.unknown": "{name}: 이 버전이 모르는 권한입니다. API 키로 무엇을 할 수 있는지 확인하십시오",
+    # LIVE 확인 문구.
+    "confirmation.other_words": '문구가 다릅니다. "{wanted}"를 그대로 입력하거나, 실거래를 하지 마십시오',
+    "confirmation.not_written": "{file}: 쓸 수 없습니다({reason}). live.state_dir를 확인하십시오",
+    "confirmation.none": "{file}: live 모드는 오늘 직접 입력한 확인이 필요합니다. 시작하기 전에 확인하십시오",
+    "confirmation.damaged": "{file}: 확인서가 아닙니다. 지우고 다시 확인하십시오",
+    "confirmation.other_config": "{file}: 다른 설정을 확인한 것입니다. 바뀐 내용을 읽고 다시 확인하십시오",
+    "confirmation.other_key": "{file}: 다른 API 키를 확인한 것입니다. live.keys를 살펴보고 다시 확인하십시오",
+    "confirmation.other_day": "{file}: {date}에 확인한 것이고 오늘은 {today}(UTC)입니다. 다시 확인하십시오",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})
