@@ -925,6 +925,7 @@ ENGLISH = {
     # LIVE's typed confirmation.
     "confirmation.other_words": 'that is not the sentence; type "{wanted}", or do not trade live',
     "confirmation.not_written": "{file}: cannot be written ({reason}); check live.state_dir",
+    "confirmation.environment": "mode live needs {name}=live in the environment, too; export it where it is to trade",
     "confirmation.none": "{file}: mode live needs a typed confirmation of today; give it before you start",
     "confirmation.damaged": "{file}: is no confirmation; delete it and confirm again",
     "confirmation.other_config": "{file}: confirms another configuration; read what changed, and confirm again",
@@ -1843,6 +1844,7 @@ KOREAN = {
     # LIVE 확인 문구.
     "confirmation.other_words": '문구가 다릅니다. "{wanted}"를 그대로 입력하거나, 실거래를 하지 마십시오',
     "confirmation.not_written": "{file}: 쓸 수 없습니다({reason}). live.state_dir를 확인하십시오",
+    "confirmation.environment": "live 모드는 환경 변수 {name}=live도 필요합니다. 거래할 컴퓨터에서 export로 정하십시오",
     "confirmation.none": "{file}: live 모드는 오늘 직접 입력한 확인이 필요합니다. 시작하기 전에 확인하십시오",
     "confirmation.damaged": "{file}: 확인서가 아닙니다. 지우고 다시 확인하십시오",
     "confirmation.other_config": "{file}: 다른 설정을 확인한 것입니다. 바뀐 내용을 읽고 다시 확인하십시오",

@@ -17,6 +17,11 @@ from autotrader.secret import Credentials, Secret
 TODAY = datetime.date(2026, 11, 30)
 
 
+@pytest.fixture(autouse=True)
+def _mode(monkeypatch):
+    monkeypatch.setenv("AUTOTRADER_MODE", "live")
+
+
 def config(**live):
     tables = tomllib.loads(template("quoter", ["BTCUSDT"], "en", "live"))
     tables["live"] |= live
@@ -93,6 +98,13 @@ def test_space_around_the_sentence_does_not_count(tmp_path):
 def test_without_a_confirmation_nothing_starts(tmp_path):
     assert refusal(tmp_path).startswith(f"{tmp_path / FILE}: mode live needs a typed confirmation of today")
     assert "needs a typed confirmation" in refusal(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("environment", [{}, {"AUTOTRADER_MODE": "paper"}, {"AUTOTRADER_MODE": "LIVE"}])
+def test_an_environment_that_does_not_say_live_starts_nothing(tmp_path, environment):
+    confirmed(tmp_path)
+    assert "needs AUTOTRADER_MODE=live in the environment" in refusal(tmp_path, environment=environment)
+    require(tmp_path, config(), credentials(), TODAY, {"AUTOTRADER_MODE": "live"})
 
 
 @pytest.mark.parametrize("days", [-400, -1, 1])

@@ -10,6 +10,7 @@ import datetime
 import errno
 import hmac
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from autotrader.secret import Credentials
 
 __all__ = ["FILE", "confirm", "phrase", "require"]
 
-FILE = "confirmation.json"
+FILE, VARIABLE = "confirmation.json", "AUTOTRADER_MODE"
 
 
 class _Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +83,13 @@ def confirm(folder: Path, typed: str, config: Config, credentials: Credentials, 
     return path
 
 
-def require(folder: Path, config: Config, credentials: Credentials, today: datetime.date) -> None:
+def require(
+    folder: Path,
+    config: Config,
+    credentials: Credentials,
+    today: datetime.date,
+    environment: Mapping[str, str] = os.environ,
+) -> None:
     """Refuse to go on without a confirmation of today, for this configuration and this key.
 
     Parameters
@@ -93,13 +100,18 @@ def require(folder: Path, config: Config, credentials: Credentials, today: datet
     credentials : Credentials
     today : date
         The day in UTC.
+    environment : mapping, optional
+        The process's own by default; it must say ``AUTOTRADER_MODE=live``, so that a folder that was copied to another
+        machine does not trade there by itself.
 
     Raises
     ------
     OperatorError
-        If there is none, if it is not ours alone to write, damaged, of another day, of another configuration or of
-        another key: each with its reason.
+        If the environment does not say so, or the confirmation is absent, not ours alone to write, damaged, of another
+        day, of another configuration or of another key: each with its reason.
     """
+    if environment.get(VARIABLE) != "live":
+        raise OperatorError(say("confirmation.environment", name=VARIABLE))
     path = folder / FILE
     if not os.path.lexists(path):
         raise OperatorError(say("confirmation.none", file=path))
