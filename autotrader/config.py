@@ -24,8 +24,10 @@ from autotrader.messages import language, say, say_in
 
 __all__ = [
     "CEILINGS",
+    "PROFILES",
     "Config",
     "Data",
+    "Live",
     "Quality",
     "Quoter",
     "Risk",
@@ -61,6 +63,33 @@ CEILINGS: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "risk.max_drawdown": 0.20,
             "risk.daily_var": 0.05,
         },
+        "testnet": {
+            "run.leverage": 3,
+            "risk.strategy_leverage": 3,
+            "risk.max_gross": 3,
+            "risk.max_net": 3,
+            "risk.max_cluster": 3,
+            "risk.max_drawdown": 0.15,
+            "risk.daily_var": 0.03,
+        },
+        "live": {
+            "run.leverage": 10,
+            "risk.strategy_leverage": 10,
+            "risk.max_gross": 10,
+            "risk.max_net": 10,
+            "risk.max_cluster": 10,
+            "risk.max_drawdown": 0.12,
+            "risk.daily_var": 0.02,
+        },
+    }
+)
+
+# Which exchange a mode may reach: the first is its default. A backtest reaches none.
+PROFILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "paper": ("production", "demo", "testnet", "loopback"),
+        "testnet": ("demo", "testnet", "loopback"),
+        "live": ("production", "loopback"),
     }
 )
 
@@ -168,13 +197,25 @@ class _OneOf:
 
 @dataclass(frozen=True)
 class _Path:
+    may_be_empty: bool = False
+
     def read(self, value: object) -> object:
-        if not _is_path(value):
+        if not _is_path(value) and not (self.may_be_empty and value == ""):
             raise _refuse(value, self)
         return value
 
     def words(self, speech: str) -> str:
-        return say_in(speech, "rule.path")
+        return say_in(speech, "rule.path_or_none" if self.may_be_empty else "rule.path")
+
+
+class _Flag:
+    def read(self, value: object) -> object:
+        if not isinstance(value, bool):
+            raise _refuse(value, self)
+        return value
+
+    def words(self, speech: str) -> str:
+        return say_in(speech, "rule.flag")
 
 
 @dataclass(frozen=True)
@@ -218,7 +259,7 @@ _PATHS = _List("rule.paths", 0, 1000, lambda path, _: _is_path(path))
 class Run:
     """Name what is run: the mode, the symbols, the capital in USDT and the seed."""
 
-    mode: Literal["backtest", "paper"]
+    mode: Literal["backtest", "paper", "testnet", "live"]
     symbols: Annotated[tuple[str, ...], _SYMBOLS]
     margin: Literal["cross", "isolated"] = "cross"
     initial_equity_usdt: Annotated[float, _Between(1, 1_000_000_000)] = 7700.0
@@ -405,6 +446,23 @@ class Venue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """Say which exchange is reached over the wire, with whose keys, and how large the first steps are."""
+
+    profile: Literal["production", "demo", "testnet", "loopback"] = "production"
+    port: Annotated[int, _Whole(0, 65_535)] = 0
+    rehearsal: Annotated[bool, _Flag()] = False
+    keys: Literal["environment", "file", "age"] = "environment"
+    key_file: Annotated[str, _Path(may_be_empty=True)] = ""
+    identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
+    size_multiplier: Annotated[float, _Between(0.01, 1)] = 1.0
+    state_dir: Annotated[str, _Path()] = "state"
+    record: Annotated[bool, _Flag()] = False
+    hot: Annotated[bool, _Flag()] = False
+    resync_s: Annotated[float, _Between(1, 60)] = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Hold one validated configuration; build it with `load` or `from_dict`, which check every value."""
 
@@ -415,6 +473,7 @@ class Config:
     risk: Risk
     quality: Quality
     venue: Venue
+    live: Live | None = None  # of the modes that reach an exchange
     folder: Path = field(default=Path(), compare=False)  # where relative paths start; not part of the hash
 
     def resolve(self, name: str) -> Path:
@@ -431,6 +490,7 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "risk": Risk,
         "quality": Quality,
         "venue": Venue,
+        "live": Live,
     }
 )
 # A quoter enters again and again by design: its orders are bounded by their rate (R11), not by R14; minutes of a book
@@ -439,6 +499,12 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "quoter": MappingProxyType({"repeated_entries": 0, "losing_trips": 0}),
         "trend": MappingProxyType({"headroom": "on"}),
+    }
+)
+_LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        mode: {"profile": allowed[0]} | ({"size_multiplier": 0.1} if mode == "live" else {})
+        for mode, allowed in PROFILES.items()
     }
 )
 _PARAMETERS: Mapping[str, type] = MappingProxyType({"quoter": Quoter, "trend": Trend})
@@ -609,13 +675,24 @@ def _config(tables: Mapping[str, Any], source: _Source, folder: Path) -> Config:
         if name not in _SECTIONS:
             raise source.error(name, _unknown(name, "", _SECTIONS))
     mode = _mode(tables, source)
-    parts = {name: _part(name, tables.get(name, {}), mode, source) for name in _SECTIONS if name != "risk"}
+    early = [name for name in _SECTIONS if name not in ("risk", "live")]
+    parts = {name: _part(name, tables.get(name, {}), mode, source) for name in early}
     own = _DEFAULTS.get(parts["strategy"].name, {})
     parts["risk"] = _section("risk", Risk, tables.get("risk", {}), mode, source, own)
+    parts["live"] = _live(tables.get("live"), mode, source)
     config = Config(folder=folder, **parts)
     for key, wrong in _contradictions(config):
         raise source.error(key, wrong)
     return config
+
+
+def _live(table: object, mode: str, source: _Source) -> Live | None:
+    if mode in PROFILES:
+        found: Live = _section("live", Live, {} if table is None else table, mode, source, _LIVE[mode])
+        return found
+    if table is not None:
+        raise source.error("live", say("config.no_live", mode=mode))
+    return None
 
 
 def _mode(tables: Mapping[str, Any], source: _Source) -> str:
@@ -716,6 +793,24 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for hours in strategy.trend.lookbacks_hours if strategy.trend else ():
         if hours * 3_600_000_000_000 % config.data.interval_ns:
             yield "strategy.trend.lookbacks_hours", say("config.lookback", hours=hours, interval=config.data.interval)
+    if config.live:
+        yield from _unreachable(config.live, config.run)
+
+
+def _unreachable(live: Live, run: Run) -> Iterator[tuple[str, str]]:
+    allowed = PROFILES[run.mode]
+    if live.profile not in allowed:
+        names = ", ".join(f'"{name}"' for name in allowed)
+        yield "live.profile", say("config.profile", mode=run.mode, found=live.profile, allowed=names)
+    if run.mode == "live" and (live.profile == "loopback") != live.rehearsal:
+        yield "live.rehearsal", say("config.rehearsal")
+    if live.profile == "loopback" and not live.port:
+        yield "live.port", say("config.no_port")
+    if live.keys != "environment" and not live.key_file:
+        yield "live.key_file", say("config.no_key_file", keys=live.keys)
+    for name in run.symbols if run.mode != "paper" else ():
+        if not name.endswith("USDT"):
+            yield "run.symbols", say("config.not_perpetual", symbol=name, mode=run.mode)
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -731,7 +826,7 @@ def as_dict(config: Config) -> dict[str, Any]:
     dict
         Section name to dictionary of key to value; lists for tuples.
     """
-    tables = {name: asdict(getattr(config, name)) for name in _SECTIONS}
+    tables = {name: asdict(part) for name in _SECTIONS if (part := getattr(config, name))}
     tables["strategy"] = {key: value for key, value in tables["strategy"].items() if value is not None}
     return dict(json.loads(json.dumps(tables, allow_nan=False)))
 
@@ -760,6 +855,8 @@ _START: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_ON_THE_WIRE = {"mark": "stream", "funding": "stream"}
+
 
 def template(strategy: str, symbols: Iterable[str], language: str, mode: str = "backtest") -> str:
     """Write a configuration in which every key stands with its default, its range and a comment.
@@ -773,7 +870,7 @@ def template(strategy: str, symbols: Iterable[str], language: str, mode: str = "
     language : str
         ``"en"`` or ``"ko"``: the language of the comments and of the run.
     mode : str
-        ``"backtest"`` or ``"paper"``.
+        ``"backtest"``, ``"paper"``, ``"testnet"`` or ``"live"``.
 
     Returns
     -------
@@ -788,7 +885,7 @@ def template(strategy: str, symbols: Iterable[str], language: str, mode: str = "
     _value("strategy.name", {"name": strategy}, _rules(Strategy)["name"], MISSING, _Source("init"))
     tables = {
         "run": {"mode": mode, "symbols": list(symbols), "language": language},
-        "sources": dict(_START[strategy]),
+        "sources": dict(_START[strategy]) | (_ON_THE_WIRE if mode in ("testnet", "live") else {}),
         "strategy": {"name": strategy},
     }
     return "\n".join(_written(from_dict(tables, "init"), language))
@@ -806,7 +903,7 @@ def _written(config: Config, speech: str) -> Iterator[str]:
 
 
 def _parts(config: Config) -> Iterator[tuple[str, Any]]:
-    for section in _SECTIONS:
+    for section in (name for name in _SECTIONS if getattr(config, name)):
         yield section, getattr(config, section)
         if section == "strategy":
             name = config.strategy.name
@@ -816,4 +913,4 @@ def _parts(config: Config) -> Iterator[tuple[str, Any]]:
 def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)

@@ -33,6 +33,13 @@ ENGLISH = {
     "config.exit_collar": "is narrower than price_collar, which could block an exit; use {least} or more",
     "config.budget": "is smaller than one order (order_notional_usdt), so nothing would trade; use {least} or more",
     "config.lookback": "{hours} h is not a whole number of {interval} candles; use multiples of data.interval",
+    "config.no_live": "mode {mode} reaches no exchange; delete the table, or change run.mode",
+    "config.profile": 'mode {mode} may not reach "{found}"; use {allowed}',
+    "config.rehearsal": 'mode live reaches "loopback" as a rehearsal and in no other way; write rehearsal = true with '
+    'profile = "loopback", and neither of them without the other',
+    "config.no_port": "is needed for an exchange on loopback; write the port that `autotrader exchange serve` printed",
+    "config.no_key_file": 'is needed by keys = "{keys}"; name the file with the keys',
+    "config.not_perpetual": "{symbol} is no perpetual margined in USDT, and mode {mode} trades no other; remove it",
     # Configuration: which values are allowed.
     "rule.number": "number, {low} to {high}",
     "rule.number_in_mode": "number, {low} to {high} in mode {mode}",
@@ -44,6 +51,8 @@ ENGLISH = {
     "rule.hours": "{least} to {most} whole hours, 1 to 8760, each longer than the one before",
     "rule.path": 'a path in quotes, such as "file.json"',
     "rule.paths": 'up to {most} paths, such as ["data/btcusdt.parquet"]',
+    "rule.path_or_none": 'a path in quotes, or ""',
+    "rule.flag": "true or false",
     # Configuration: the comments of the template.
     "template.title": "Configuration of autotrader. Unknown keys are refused; a key that is absent takes its default.",
     "template.units": "Units end the names; shares are fractions (0.05 is 5 %); relative paths start at this file.",
@@ -55,7 +64,8 @@ ENGLISH = {
     "section.strategy.trend": "Trend following on closed candles, scaled to a volatility target.",
     "section.risk": "Limits. At an order limit is allowed, beyond it refused; at a loss limit trips.",
     "section.venue": "The simulated venue.",
-    "field.run.mode": "Backtest reads files; paper trades a stream or its recording on a simulated account.",
+    "section.live": "The exchange that is reached over the wire, when no recording is replayed.",
+    "field.run.mode": "Backtest reads files; paper trades on a simulated account, testnet and live at an exchange.",
     "field.run.symbols": "Symbols to trade.",
     "field.run.margin": "Margin type of every symbol.",
     "field.run.initial_equity_usdt": "Starting capital, USDT.",
@@ -171,6 +181,17 @@ ENGLISH = {
     "field.venue.half_spread_bps": "Half of the spread that candles do not show, bps.",
     "field.venue.impact_coefficient": "Square-root market impact on candles, times daily volatility.",
     "field.venue.bar_delay_ms": "From a candle's close to the decision on it, ms.",
+    "field.live.profile": "Which exchange; demo and testnet trade play money, loopback is `autotrader exchange serve`.",
+    "field.live.port": "Port of the exchange on loopback; 0 with any other.",
+    "field.live.rehearsal": "Whether mode live is rehearsed on loopback.",
+    "field.live.keys": "Keys: two environment variables, a file of mode 0600, or one encrypted with age.",
+    "field.live.key_file": "The file of the keys.",
+    "field.live.identity_file": 'The age identity that opens it; "" takes the passphrase from the environment.',
+    "field.live.size_multiplier": "Share of every order's size that is really ordered.",
+    "field.live.state_dir": "Folder of what must survive a restart: journal, snapshots, kill latch, confirmation.",
+    "field.live.record": "Whether the raw messages of the market are kept.",
+    "field.live.hot": "Whether the loop spins on a core of its own instead of sleeping between messages.",
+    "field.live.resync_s": "Least time between two snapshots of one symbol's book, s.",
     # Configuration: the quality of market data.
     "section.quality": "What is suspect in market data, and what follows. Stale is what risk.*_stale_* say.",
     "field.quality.outlier_score": "A price is an outlier beyond this modified z-score over the last 100.",
@@ -251,6 +272,10 @@ ENGLISH = {
     "cli.no_replay": "paper needs a recording: give --replay FILE; live streams are not part of this version",
     "cli.loose_files": '"{found}" follows no {option}; write {option} before the files',
     "cli.wrong_mode": '{file}: run.mode: is "{mode}"; run `autotrader {mode}`, or write mode = "{wanted}"',
+    "cli.wire_mode": (
+        '{file}: run.mode: is "{mode}", which trades at an exchange; for `autotrader {wanted}` write '
+        'mode = "{wanted}"'
+    ),
     "cli.out_taken": "--out {path}: is not an empty folder; name another, so that no run is overwritten",
     "cli.exists": "{path}: exists already; name another with --out, or replace it with --force",
     "cli.cannot_write": "{path}: cannot be written ({reason}); name another with --out",
@@ -871,6 +896,45 @@ ENGLISH = {
     "loopback.accounts_twice": "{file}: {key} of an account is empty or stands twice; give each its own",
     "loopback.accounts_key": "{file}: account {name} has no {key}; add it",
     "loopback.accounts_amount": '{file}: account {name}: {key} = "{found}" is no amount, 0 to 1000000000; correct it',
+    "loopback.accounts_permission": '{file}: account {name}: "{found}" is no permission of a key; use {choices}',
+    # Keys; none of these sentences shows anything of one.
+    "keys.environment": "the environment",
+    "keys.no_variable": "{name} is not set; export it, or say in live.keys where the keys are",
+    "keys.no_file": "{file}: there is no such file; check live.key_file and live.identity_file",
+    "keys.unreadable": "{file}: cannot be read ({reason}); check its owner and permissions",
+    "keys.link": "{file}: is a symbolic link, which anybody may turn; name the file itself",
+    "keys.irregular": "{file}: is no regular file; name a file of keys",
+    "keys.owner": "{file}: belongs to another user; make a copy of your own, mode 0600",
+    "keys.mode": "{file}: its mode is {found}, so that others may read or change it; run `chmod 600` on it",
+    "keys.too_large": "{file}: is larger than {limit} KiB and so no file of keys; check the path",
+    "keys.shape": "{file}: holds no keys; write api_key and api_secret as TOML, or the key and the secret on two lines",
+    "keys.no_key": "{where}: the API key or its secret is too short, or has characters that no key has; copy it again",
+    "keys.pem": "{where}: the private key is no Ed25519 or RSA key in PEM without a password; convert it with openssl",
+    "keys.no_age": '{file}: keys = "age" needs pyrage; install the extra: pip install "autotrader[age]"',
+    "keys.not_decrypted": "{file}: cannot be decrypted; check the identity or passphrase, and that age encrypted it",
+    "keys.no_identity": "{file}: holds no age identity; it has a line that begins with AGE-SECRET-KEY-",
+    # The wire: which addresses may be reached.
+    "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
+    "wire.path": "{path}: this run has no business there (profile {profile}); PAPER reads public market data only",
+    "wire.no_trading": "mode {mode} trades at no exchange; choose mode testnet or live",
+    "wire.profile": "mode {mode} may not trade at {profile}; check live.profile and live.rehearsal",
+    "wire.proxy": "{names}: mode live goes through no proxy; unset it",
+    # What the API key may do.
+    "permissions.no_answer": "the exchange did not say what the API key may do; LIVE does not start without it",
+    "permissions.missing": "{name} is missing in what the exchange says of the API key; LIVE does not start without it",
+    "permissions.required": "{name} is off; switch it on for this API key",
+    "permissions.refused": "{name} is on, and whoever steals this API key could move money with it; switch it off",
+    "permissions.unneeded": "{name} is on and not needed; switch it off for this API key",
+    "permissions.unknown": "{name} is not known to this version; look up what it lets the API key do",
+    # LIVE's typed confirmation.
+    "confirmation.other_words": 'that is not the sentence; type "{wanted}", or do not trade live',
+    "confirmation.not_written": "{file}: cannot be written ({reason}); check live.state_dir",
+    "confirmation.environment": "mode live needs {name}=live in the environment, too; export it where it is to trade",
+    "confirmation.none": "{file}: mode live needs a typed confirmation of today; give it before you start",
+    "confirmation.damaged": "{file}: is no confirmation; delete it and confirm again",
+    "confirmation.other_config": "{file}: confirms another configuration; read what changed, and confirm again",
+    "confirmation.other_key": "{file}: confirms another API key; check live.keys, and confirm again",
+    "confirmation.other_day": "{file}: is of {date}, and today is {today} (UTC); confirm again",
 }
 
 KOREAN = {
@@ -895,6 +959,13 @@ KOREAN = {
     "config.exit_collar": "price_collar보다 좁으면 청산 주문이 막힐 수 있습니다. {least} 이상으로 정하십시오",
     "config.budget": "주문 한 건(order_notional_usdt)보다 작아 거래가 일어나지 않습니다. {least} 이상으로 정하십시오",
     "config.lookback": "{hours}시간은 {interval} 캔들로 나누어떨어지지 않습니다. data.interval의 배수를 쓰십시오",
+    "config.no_live": "{mode} 모드는 거래소에 연결하지 않습니다. 테이블을 지우거나 run.mode를 바꾸십시오",
+    "config.profile": '{mode} 모드는 "{found}" 거래소에 연결할 수 없습니다. {allowed} 중에서 고르십시오',
+    "config.rehearsal": 'live 모드에서 "loopback"은 리허설로만 쓸 수 있습니다. rehearsal = true와 '
+    'profile = "loopback"을 함께 쓰거나 둘 다 쓰지 마십시오',
+    "config.no_port": "루프백 거래소에는 포트가 필요합니다. `autotrader exchange serve`가 알려 준 포트를 적으십시오",
+    "config.no_key_file": 'keys = "{keys}"에는 파일이 필요합니다. 키가 들어 있는 파일을 적으십시오',
+    "config.not_perpetual": "{symbol}: USDT 무기한 선물이 아닙니다. {mode} 모드는 다른 상품을 거래하지 않으니 빼십시오",
     # 설정: 허용 값.
     "rule.number": "숫자, {low}~{high}",
     "rule.number_in_mode": "숫자, {mode} 모드에서 {low}~{high}",
@@ -906,6 +977,8 @@ KOREAN = {
     "rule.hours": "정수 시간 {least}~{most}개, 각 1~8760, 작은 값부터",
     "rule.path": '따옴표로 묶은 경로, 예: "file.json"',
     "rule.paths": '경로 최대 {most}개, 예: ["data/btcusdt.parquet"]',
+    "rule.path_or_none": '따옴표로 감싼 경로 또는 ""',
+    "rule.flag": "true 또는 false",
     # 설정: 템플릿 주석.
     "template.title": "autotrader 설정. 없는 키는 거부하고, 생략한 키에는 기본값을 씁니다.",
     "template.units": "단위는 키 이름 끝에 있습니다. 비율은 소수(0.05 = 5 %), 상대 경로는 이 파일이 기준입니다.",
@@ -917,7 +990,8 @@ KOREAN = {
     "section.strategy.trend": "마감된 캔들로 하는 추세 추종. 목표 변동성에 맞춰 크기를 조절합니다.",
     "section.risk": "리스크 한도. 주문 한도는 같으면 허용·넘으면 거부, 손실 한도는 닿는 즉시 발동합니다.",
     "section.venue": "모의 거래소.",
-    "field.run.mode": "backtest는 파일로 검증하고, paper는 스트림이나 그 녹화본을 모의 계좌로 거래합니다.",
+    "section.live": "녹화본을 재생하지 않을 때 연결하는 거래소.",
+    "field.run.mode": "backtest는 파일로 검증하고, paper는 모의 계좌로, testnet과 live는 거래소에서 거래합니다.",
     "field.run.symbols": "거래할 심볼.",
     "field.run.margin": "모든 종목의 증거금 방식(교차·격리).",
     "field.run.initial_equity_usdt": "시작 자본, USDT.",
@@ -1020,6 +1094,17 @@ KOREAN = {
     "field.venue.half_spread_bps": "캔들에 나타나지 않는 스프레드의 절반, bps.",
     "field.venue.impact_coefficient": "캔들 체결의 제곱근 시장 충격 계수(일 변동성에 곱함).",
     "field.venue.bar_delay_ms": "캔들 마감에서 결정까지의 시간, ms.",
+    "field.live.profile": "연결할 거래소. demo와 testnet은 모의 자금, loopback은 `autotrader exchange serve`입니다.",
+    "field.live.port": "루프백 거래소의 포트. 다른 거래소에서는 0입니다.",
+    "field.live.rehearsal": "live 모드를 루프백에서 리허설할지 여부.",
+    "field.live.keys": "키의 위치: 환경 변수 두 개, 권한 0600 파일, age로 암호화한 파일.",
+    "field.live.key_file": "키 파일.",
+    "field.live.identity_file": '키 파일을 여는 age identity. ""이면 암호를 환경 변수에서 읽습니다.',
+    "field.live.size_multiplier": "주문 크기 중 실제로 내는 비율.",
+    "field.live.state_dir": "재시작 뒤에도 남아야 하는 것의 폴더: 저널, 스냅샷, 킬 스위치 잠금, 확인서.",
+    "field.live.record": "시장 데이터 원문을 저장할지 여부.",
+    "field.live.hot": "메시지 사이에 쉬지 않고 코어 하나를 계속 쓸지 여부.",
+    "field.live.resync_s": "한 심볼의 호가창 스냅샷 요청 사이 최소 시간, s.",
     # Configuration: the quality of market data.
     "section.quality": "시장 데이터의 이상 기준과 대응. 지연 기준은 risk.*_stale_* 값을 따릅니다.",
     "field.quality.outlier_score": "최근 100개 대비 수정 z 점수가 이 값을 넘는 가격은 이상치입니다.",
@@ -1103,6 +1188,10 @@ KOREAN = {
     "cli.loose_files": '"{found}" 앞에 {option} 옵션이 없습니다. 파일 앞에 {option} 옵션을 적으십시오',
     "cli.wrong_mode": (
         '{file}: run.mode: 값이 "{mode}"입니다. `autotrader {mode}` 명령으로 실행하거나 mode = "{wanted}"로 바꾸십시오'
+    ),
+    "cli.wire_mode": (
+        '{file}: run.mode: "{mode}" 모드는 거래소에서 거래합니다. `autotrader {wanted}`에서는 '
+        'mode = "{wanted}"로 쓰십시오'
     ),
     "cli.out_taken": "--out {path}: 빈 폴더가 아닙니다. 기존 실행을 덮어쓰지 않도록 다른 이름을 지정하십시오",
     "cli.exists": "{path}: 이미 있습니다. --out으로 다른 이름을 주거나 --force로 바꿔 쓰십시오",
@@ -1727,6 +1816,45 @@ KOREAN = {
     "loopback.accounts_key": "{file}: 계정 {name}에 {key}이(가) 없습니다. 추가하십시오",
     "loopback.accounts_amount": '{file}: 계정 {name}: {key} = "{found}"은(는) 금액(0~1000000000)이 아닙니다. '
     "고치십시오",
+    "loopback.accounts_permission": '{file}: 계정 {name}: "{found}"은(는) 키의 권한이 아닙니다. 허용 값: {choices}',
+    # 키. 어느 문장에도 키의 내용은 나오지 않습니다.
+    "keys.environment": "환경 변수",
+    "keys.no_variable": "{name} 변수가 없습니다. export로 정하거나 live.keys에 키의 위치를 적으십시오",
+    "keys.no_file": "{file}: 파일이 없습니다. live.key_file과 live.identity_file을 확인하십시오",
+    "keys.unreadable": "{file}: 읽을 수 없습니다({reason}). 소유자와 권한을 확인하십시오",
+    "keys.link": "{file}: 누구나 바꿀 수 있는 심볼릭 링크입니다. 파일 자체를 지정하십시오",
+    "keys.irregular": "{file}: 일반 파일이 아닙니다. 키 파일을 지정하십시오",
+    "keys.owner": "{file}: 다른 사용자의 파일입니다. 권한 0600으로 본인의 사본을 만드십시오",
+    "keys.mode": "{file}: 권한이 {found}이라 다른 사용자가 읽거나 바꿀 수 있습니다. `chmod 600`을 실행하십시오",
+    "keys.too_large": "{file}: {limit} KiB보다 커서 키 파일이 아닙니다. 경로를 확인하십시오",
+    "keys.shape": "{file}: 키가 없습니다. api_key와 api_secret을 TOML로, 또는 키와 시크릿을 두 줄로 적으십시오",
+    "keys.no_key": "{where}: API 키나 시크릿이 너무 짧거나 키에 없는 글자가 있습니다. 다시 복사하십시오",
+    "keys.pem": "{where}: 암호 없는 PEM 형식의 Ed25519 또는 RSA 개인 키가 아닙니다. openssl로 변환하십시오",
+    "keys.no_age": '{file}: keys = "age"에는 pyrage가 필요합니다. 설치: pip install "autotrader[age]"',
+    "keys.not_decrypted": "{file}: 복호화할 수 없습니다. identity나 암호, 그리고 age로 암호화한 파일인지 확인하십시오",
+    "keys.no_identity": "{file}: age identity가 없습니다. AGE-SECRET-KEY-로 시작하는 줄이 필요합니다",
+    # 통신: 연결해도 되는 주소.
+    "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
+    "wire.path": "{path}: 이 실행이 쓸 수 없는 경로입니다({profile} 프로필). PAPER는 공개 시장 데이터만 읽습니다",
+    "wire.no_trading": "{mode} 모드는 거래소에서 거래하지 않습니다. testnet이나 live 모드를 고르십시오",
+    "wire.profile": "{mode} 모드는 {profile}에서 거래할 수 없습니다. live.profile과 live.rehearsal을 확인하십시오",
+    "wire.proxy": "{names}: live 모드는 프록시를 거치지 않습니다. 변수를 해제하십시오",
+    # API 키의 권한.
+    "permissions.no_answer": "거래소가 API 키의 권한을 알려 주지 않았습니다. 권한을 모르면 LIVE를 시작하지 않습니다",
+    "permissions.missing": "API 키의 {name} 권한을 거래소가 알려 주지 않았습니다. 모르면 LIVE를 시작하지 않습니다",
+    "permissions.required": "{name}이(가) 꺼져 있습니다. 이 API 키에서 켜십시오",
+    "permissions.refused": "{name}이(가) 켜져 있어 키를 훔친 사람이 자금을 옮길 수 있습니다. 끄십시오",
+    "permissions.unneeded": "필요 없는 {name}이(가) 켜져 있습니다. 이 API 키에서 끄십시오",
+    "permissions.unknown": "{name}: 이 버전이 모르는 권한입니다. API 키로 무엇을 할 수 있는지 확인하십시오",
+    # LIVE 확인 문구.
+    "confirmation.other_words": '문구가 다릅니다. "{wanted}"를 그대로 입력하거나, 실거래를 하지 마십시오',
+    "confirmation.not_written": "{file}: 쓸 수 없습니다({reason}). live.state_dir를 확인하십시오",
+    "confirmation.environment": "live 모드는 환경 변수 {name}=live도 필요합니다. 거래할 컴퓨터에서 export로 정하십시오",
+    "confirmation.none": "{file}: live 모드는 오늘 직접 입력한 확인이 필요합니다. 시작하기 전에 확인하십시오",
+    "confirmation.damaged": "{file}: 확인서가 아닙니다. 지우고 다시 확인하십시오",
+    "confirmation.other_config": "{file}: 다른 설정을 확인한 것입니다. 바뀐 내용을 읽고 다시 확인하십시오",
+    "confirmation.other_key": "{file}: 다른 API 키를 확인한 것입니다. live.keys를 살펴보고 다시 확인하십시오",
+    "confirmation.other_day": "{file}: {date}에 확인한 것이고 오늘은 {today}(UTC)입니다. 다시 확인하십시오",
 }
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = MappingProxyType({"en": ENGLISH, "ko": KOREAN})

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from autotrader.secret import Credentials
 from core_ext.driver import Feed
 
-__all__ = ["FileFacts", "MarketSource"]
+__all__ = ["FileFacts", "KeyManager", "MarketSource"]
 
 
 class FileFacts(Protocol):
@@ -55,3 +56,10 @@ class MarketSource(Protocol):
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed everything; yields the share that is done now and then."""
+
+
+class KeyManager(Protocol):
+    """Whoever keeps the keys of an account: the environment, a file, a vault."""
+
+    def key(self) -> Credentials:
+        """Return the keys, or raise an `OperatorError` that says what to do and shows nothing of them."""

@@ -250,6 +250,15 @@ def test_init_writes_a_configuration_that_loads_and_says_what_to_type_next(capsy
     assert f"autotrader {mode} {strategy}.toml --" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["backtest", "paper"])
+@pytest.mark.parametrize("mode", ["testnet", "live"])
+def test_a_mode_that_trades_at_an_exchange_is_not_one_of_a_replay(capsys, command, mode):
+    path = configured("quoter", mode)
+    said = complaint(capsys, command, str(path))
+    wanted = f'for `autotrader {command}` write mode = "{command}"'
+    assert said == f'{path}: run.mode: is "{mode}", which trades at an exchange; {wanted}'
+
+
 def test_init_without_options_writes_a_trend_backtest_of_five_symbols(capsys):
     assert main(["init"]) == 0
     assert len(load(Path("trend.toml")).run.symbols) == 5

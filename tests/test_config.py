@@ -18,6 +18,7 @@ from autotrader import errors
 from autotrader.config import CEILINGS, as_dict, from_dict, load, sha256, template
 from autotrader.errors import OperatorError
 from autotrader.messages import ENGLISH, set_language
+from autotrader.research.replay import Plan
 from core_ext.quality import Quality, Verdict
 from core_ext.types import Instruments
 
@@ -50,7 +51,7 @@ def edited(key: str, value: str, strategy: str = "trend", mode: str = "backtest"
 
 
 @pytest.mark.parametrize("strategy", ["trend", "quoter"])
-@pytest.mark.parametrize("mode", ["backtest", "paper"])
+@pytest.mark.parametrize("mode", list(CEILINGS))
 @pytest.mark.parametrize("spoken", ["en", "ko"])
 def test_what_init_writes_loads_and_is_what_an_empty_table_means(tmp_path, strategy, mode, spoken):
     config = load(written(tmp_path, template(strategy, SYMBOLS, spoken, mode)))
@@ -63,7 +64,7 @@ def test_what_init_writes_loads_and_is_what_an_empty_table_means(tmp_path, strat
 def test_the_template_explains_every_key_and_the_catalogue_explains_no_other():
     keys = set()
     for strategy in ("trend", "quoter"):
-        tables = tomllib.loads(template(strategy, SYMBOLS, "en"))
+        tables = tomllib.loads(template(strategy, SYMBOLS, "en", "live"))
         parameters = tables["strategy"].pop(strategy)
         keys |= {f"field.{table}.{key}" for table in tables for key in tables[table]}
         keys |= {f"field.strategy.{strategy}.{key}" for key in parameters}
@@ -105,6 +106,86 @@ def test_a_default_above_the_ceiling_of_the_mode_becomes_the_ceiling():
     assert type(paper.risk.max_gross) is float and type(paper.run.leverage) is int
 
 
+@pytest.mark.parametrize(
+    ("mode", "leverage", "var", "drawdown", "profile", "size"),
+    [
+        ("paper", 2, 0.05, 0.20, "production", 1.0),
+        ("testnet", 3, 0.03, 0.15, "demo", 1.0),
+        ("live", 10, 0.02, 0.12, "production", 0.1),
+    ],
+)
+def test_a_mode_that_reaches_an_exchange_has_the_ceilings_and_the_first_stage_of_the_design(
+    mode, leverage, var, drawdown, profile, size
+):
+    ceilings = CEILINGS[mode]
+    assert (ceilings["run.leverage"], ceilings["risk.daily_var"]) == (leverage, var)
+    assert ceilings["risk.max_drawdown"] == drawdown
+    live = from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).live
+    assert live == configuration.Live(profile=profile, size_multiplier=size)
+    assert (live.keys, live.rehearsal, live.record, live.hot) == ("environment", False, False, False)
+
+
+def reaching(tmp_path, mode, **live):
+    text = template("quoter", SYMBOLS, "en", mode).partition("\n[live]")[0]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in live.items()]
+    return written(tmp_path, "\n".join([text, "[live]", *lines]))
+
+
+@pytest.mark.parametrize("profile", ["production", "demo", "testnet", "loopback"])
+@pytest.mark.parametrize(
+    ("mode", "allowed"),
+    [
+        ("paper", {"production", "demo", "testnet", "loopback"}),
+        ("testnet", {"demo", "testnet", "loopback"}),
+        ("live", {"production"}),
+    ],
+)
+def test_a_mode_reaches_the_exchanges_that_are_its_own_and_no_other(tmp_path, mode, profile, allowed):
+    path = reaching(tmp_path, mode, profile=profile, port=4567)
+    if profile in allowed:
+        assert load(path).live.profile == profile
+    else:
+        key = "rehearsal" if profile == "loopback" else "profile"
+        assert f"live.{key}: mode {mode}" in refusal(path)
+
+
+def test_live_is_rehearsed_on_loopback_and_nowhere_else(tmp_path):
+    assert load(reaching(tmp_path, "live", profile="loopback", port=4567, rehearsal=True)).live.rehearsal
+    assert "live.rehearsal: mode live" in refusal(reaching(tmp_path, "live", rehearsal=True))
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "wrong"),
+    [
+        ("testnet", {"profile": "loopback"}, "live.port: is needed"),
+        ("live", {"keys": "file"}, 'live.key_file: is needed by keys = "file"'),
+        ("live", {"keys": "age", "identity_file": "me.txt"}, 'live.key_file: is needed by keys = "age"'),
+        ("live", {"rehearsal": "yes"}, 'live.rehearsal: "yes" is not allowed; use: true or false'),
+        ("live", {"rehearsal": 1}, "live.rehearsal: 1 is not allowed; use: true or false"),
+        ("live", {"size_multiplier": 0.009}, "live.size_multiplier: 0.009 is not allowed"),
+        ("live", {"size_multiplier": 1.01}, "live.size_multiplier: 1.01 is not allowed"),
+        ("live", {"state_dir": ""}, 'live.state_dir: "" is not allowed'),
+        ("live", {"key_file": 3}, 'live.key_file: 3 is not allowed; use: a path in quotes, or ""'),
+        ("live", {"port": 65_536}, "live.port: 65536 is not allowed"),
+        ("live", {"api_secret": "x"}, "live.api_secret: unknown key"),
+    ],
+)
+def test_what_is_wrong_about_an_exchange_is_refused_by_name(tmp_path, mode, values, wrong):
+    assert wrong in refusal(reaching(tmp_path, mode, **values))
+
+
+def test_a_backtest_reaches_no_exchange(tmp_path):
+    assert load(written(tmp_path, template("trend", SYMBOLS, "en"))).live is None
+    path = written(tmp_path, template("trend", SYMBOLS, "en") + "\n[live]\n")
+    assert "live: mode backtest reaches no exchange; delete the table" in refusal(path)
+
+
+@pytest.mark.parametrize("mode", ["testnet", "live"])
+def test_at_an_exchange_only_what_is_margined_in_usdt_is_traded(tmp_path, mode):
+    path = written(tmp_path, template("trend", SYMBOLS, "en", mode).replace('"ETHUSDT"', '"ETHBTC"'))
+    assert f"run.symbols: ETHBTC is no perpetual margined in USDT, and mode {mode}" in refusal(path)
+
+
 def test_clusters_name_symbols_of_the_run_once(tmp_path):
     def with_clusters(text):
         return written(tmp_path, edited("clusters", text)[0])
@@ -141,7 +222,13 @@ def test_at_the_ceiling_of_the_mode_is_allowed_and_beyond_it_is_refused_by_name(
         ("initial_equity_usdt", "1e999", "trend", "run.initial_equity_usdt", "inf is not allowed"),
         ("initial_equity_usdt", "9" * 400, "trend", "run.initial_equity_usdt", "is not allowed; use: number, 1 to"),
         ("initial_equity_usdt", "1979-05-27", "trend", "run.initial_equity_usdt", "1979-05-27 is not allowed"),
-        ("mode", '"live"', "trend", "run.mode", '"live" is not allowed; use: one of "backtest", "paper"'),
+        (
+            "mode",
+            '"demo"',
+            "trend",
+            "run.mode",
+            '"demo" is not allowed; use: one of "backtest", "paper", "testnet", "live"',
+        ),
         ("symbols", "[]", "trend", "run.symbols", "[] is not allowed; use: 1 to 25"),
         ("symbols", '["btcusdt"]', "trend", "run.symbols", '"btcusdt" is not allowed'),
         ("symbols", '["BTCUSDT\\n"]', "trend", "run.symbols", "is not allowed"),
@@ -312,7 +399,7 @@ def test_errors_are_korean_when_korean_is_spoken(tmp_path):
         (("trend", ["btc"], "en"), 'init: run.symbols: "btc" is not allowed'),
         (("trend", [], "en"), "init: run.symbols: [] is not allowed"),
         (("trend", SYMBOLS, "fr"), 'init: run.language: "fr" is not allowed'),
-        (("trend", SYMBOLS, "en", "live"), 'init: run.mode: "live" is not allowed'),
+        (("trend", SYMBOLS, "en", "demo"), 'init: run.mode: "demo" is not allowed'),
     ],
 )
 def test_a_template_of_something_unknown_is_refused(arguments, wrong):
@@ -322,8 +409,9 @@ def test_a_template_of_something_unknown_is_refused(arguments, wrong):
 
 
 @pytest.mark.parametrize("strategy", ["trend", "quoter"])
-def test_a_configuration_survives_json(strategy):
-    config = from_dict(tomllib.loads(template(strategy, SYMBOLS, "en")))
+@pytest.mark.parametrize("mode", list(CEILINGS))
+def test_a_configuration_survives_json(strategy, mode):
+    config = from_dict(tomllib.loads(template(strategy, SYMBOLS, "en", mode)))
     tables = as_dict(config)
     assert json.loads(json.dumps(tables)) == tables
     assert list(tables["strategy"]) == ["name", strategy]
@@ -406,3 +494,13 @@ def test_errors_name_the_guilty_and_keep_the_code_of_the_venue():
     assert (str(errors.VenueError("went silent")), errors.VenueError("went silent").code) == ("went silent", None)
     for kind in (OperatorError, errors.VenueError, errors.StateError):
         assert issubclass(kind, errors.AutotraderError) and kind.__doc__.startswith("Blame ")
+
+
+def test_the_way_to_an_exchange_decides_no_run_and_the_share_of_the_size_does():
+    def fingerprint(**live):
+        tables = tomllib.loads(template("quoter", SYMBOLS, "en", "paper"))
+        tables["live"] |= live
+        return Plan(from_dict(tables), tables, [], [], [], {}).fingerprint()
+
+    assert fingerprint() == fingerprint(profile="loopback", port=4567, state_dir="elsewhere", hot=True)
+    assert fingerprint() != fingerprint(size_multiplier=0.5)

@@ -166,6 +166,7 @@ def test_nothing_is_served_that_the_documentation_does_not_have():
     known |= {(line.split()[0], full(line.split()[1])) for line in PRIVATE.strip().splitlines()}
     known |= {(method, full("listenKey")) for method in ("POST", "PUT", "DELETE")}
     known |= {("GET", path) for path in ("/api/v3/ping", "/api/v3/time", "/sapi/v1/capital/config/getall")}
+    known.add(("GET", "/sapi/v1/account/apiRestrictions"))
     assert set(ROUTES) == known
 
 

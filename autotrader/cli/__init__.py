@@ -18,6 +18,7 @@ from autotrader.cli.pages import blame
 from autotrader.cli.screen import BAD_INPUT, FAILED, GOOD, Screen
 from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import detect, say, set_language
+from autotrader.secret import guard_output
 
 __all__ = ["main"]
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raised, not returned.
     """
     _tolerate_any_locale()
+    guard_output()
     flags = _split(sys.argv[1:] if arguments is None else arguments)
     screen = Screen(flags.machine)
     try:

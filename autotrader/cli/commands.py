@@ -343,6 +343,8 @@ def _measure(screen: Screen) -> int:
 def _configured(path: str, mode: str, spoken: str | None) -> Config:
     config = configuration.load(Path(path))
     set_language(detect(spoken, config.run.language, os.environ))
+    if config.run.mode in ("testnet", "live"):
+        raise OperatorError(say("cli.wire_mode", file=path, mode=config.run.mode, wanted=mode))
     if config.run.mode != mode:
         raise OperatorError(say("cli.wrong_mode", file=path, mode=config.run.mode, wanted=mode))
     return config

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from autotrader.cli.tables import laid_out, table
 from autotrader.messages import say
+from autotrader.secret import redacted
 
 __all__ = ["BAD_INPUT", "FAILED", "GOOD", "Screen"]
 
@@ -71,7 +72,7 @@ class Screen:
         int
             The exit code.
         """
-        line = _one_line(message)
+        line = _one_line(redacted(message))
         if self.machine:
             self._answer({"error": line, "exit_code": exit_code})
         else:

@@ -80,10 +80,11 @@ class Plan:
     source: dict[str, Any]
 
     def fingerprint(self) -> bytes:
-        """Return the SHA-256 of what decides the run; where files lie and the language do not."""
+        """Return the SHA-256 of what decides the run; not files' places, the language or the exchange."""
         values = {section: dict(fields) for section, fields in self.config_values.items()}
         values["data"].pop("paths", None)
         values["run"].pop("language", None)
+        _forget_the_way(values)
         decides = {
             "format": FORMAT,
             "config": values,
@@ -140,6 +141,13 @@ class Plan:
     def quality(self) -> Quality:
         """Return a fresh judge of the market data."""
         return Quality(self.instruments(), quality(self.config), self.config.quality.policies)
+
+
+def _forget_the_way(values: dict[str, dict[str, Any]]) -> None:
+    # Of what is said about an exchange only the size of orders decides.
+    multiplier = values.pop("live", {}).get("size_multiplier", 1.0)
+    if multiplier != 1.0:
+        values["live"] = {"size_multiplier": multiplier}
 
 
 def limits(config: Config) -> dict[str, Any]:

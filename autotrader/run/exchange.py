@@ -170,6 +170,7 @@ def client_urls(port: int, tls: bool = False) -> dict[str, list[str]]:
             f'AsyncClient.FUTURES_URL = "{rest}/fapi"',
             f'AsyncClient.FUTURES_DATA_URL = "{rest}/futures/data"',
             f'AsyncClient.API_URL = "{rest}/api"',
+            f'AsyncClient.MARGIN_API_URL = "{rest}/sapi"',
             f'AsyncClient.WS_FUTURES_URL = "{sockets}/ws-fapi/v1"',
             f'BinanceSocketManager.FSTREAM_URL = "{sockets}/"',
         ],

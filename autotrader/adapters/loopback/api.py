@@ -22,6 +22,7 @@ from autotrader.adapters.loopback.listen_keys import ListenKeys
 from autotrader.adapters.loopback.market import Market
 from autotrader.adapters.loopback.orders import POSITION_SIDES, SIDES, TYPES, Algo, Asked, Order
 from autotrader.adapters.loopback.params import Params, algo_order, amendment, generated_id, new_order, text_of
+from autotrader.adapters.loopback.setup import PERMISSIONS
 from autotrader.adapters.loopback.symbols import COINS, Symbol, money, trimmed
 from autotrader.adapters.loopback.text import decimal, plain
 from autotrader.adapters.loopback.venue import Venue
@@ -113,20 +114,23 @@ class Api:
     clock : Clock
     limits : Limits
     keys : ListenKeys
+    permissions : sequence of frozenset of str
+        What the key of each account may do.
     fee_tier : int
     before_2026_06 : bool
         Whether answers to orders still hold averages, as they did.
     """
 
     def __init__(
-        self, venue: Venue, market: Market, clock: Clock, limits: Limits, keys: ListenKeys, fee_tier: int = 0,
-        before_2026_06: bool = False,
+        self, venue: Venue, market: Market, clock: Clock, limits: Limits, keys: ListenKeys,
+        permissions: Sequence[frozenset[str]], fee_tier: int = 0, before_2026_06: bool = False,
     ):  # fmt: skip
         self.venue = venue
         self.market = market
         self.clock = clock
         self.limits = limits
         self.keys = keys
+        self.permissions = permissions
         self.fee_tier = fee_tier
         self.before_2026_06 = before_2026_06
         self._symbols = {symbol.name: symbol for symbol in venue.symbols}
@@ -195,6 +199,12 @@ def _time(api: Api, call: Call) -> Any:
 @_route("GET", "/sapi/v1/capital/config/getall")
 def _coins(api: Api, call: Call) -> Any:
     return []
+
+
+@_route("GET", "/sapi/v1/account/apiRestrictions", security=SIGNED)
+def _restrictions(api: Api, call: Call) -> Any:
+    granted = api.permissions[call.account]
+    return {"createTime": api.clock.start_ns // 1_000_000} | {name: name in granted for name in PERMISSIONS}
 
 
 @_route("GET", "/fapi/v1/exchangeInfo")

@@ -149,7 +149,10 @@ class Server:
         limits = Limits(options.weight_limit, max(300, options.order_limit // 4), options.order_limit)
         gate = Gate([setup.key for setup in options.accounts], limits)
         self.gate = gate
-        self.api = Api(self.venue, self.market, self.clock, limits, self.keys, before_2026_06=options.before_2026_06)
+        granted = [setup.permissions for setup in options.accounts]
+        self.api = Api(
+            self.venue, self.market, self.clock, limits, self.keys, granted, before_2026_06=options.before_2026_06
+        )
         self.reception = Reception(self.api, gate, self.faults, self.hub, self.clock, self._control, self._catch_up)
         self.deeds = Deeds(self.venue, self.market)
         self.venue.bend = self.deeds.bend

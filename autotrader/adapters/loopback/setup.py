@@ -19,9 +19,16 @@ from autotrader.adapters.loopback.symbols import COINS, money
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 
-__all__ = ["DEMO", "AccountSetup", "load_accounts"]
+__all__ = ["DEMO", "PERMISSIONS", "SAFE", "AccountSetup", "load_accounts"]
 
 _MOST = 64
+PERMISSIONS = (
+    "ipRestrict", "enableReading", "enableFutures", "enableWithdrawals", "enableInternalTransfer",
+    "permitsUniversalTransfer", "enableMargin", "enableSpotAndMarginTrading", "enableVanillaOptions",
+    "enableFixApiTrade", "enableFixReadOnly", "enablePortfolioMarginTrading",
+)  # fmt: skip
+# What a key that trades futures needs, and nothing that moves money.
+SAFE = frozenset(("ipRestrict", "enableReading", "enableFutures"))
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +45,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hedge_mode: bool = False
     multi_assets: bool = False
     pay_fees_in_bnb: bool = False
+    permissions: list[str] | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +63,8 @@ class AccountSetup:
     wallets_e8 : tuple of int
         USDT, BNB, USDC, BTC and ETH, eight decimals.
     hedge, multi_assets, fee_coin : bool
+    permissions : frozenset of str
+        What the exchange says that the key may do; nothing is refused for it here.
     """
 
     key: Key
@@ -62,6 +72,7 @@ class AccountSetup:
     hedge: bool = False
     multi_assets: bool = False
     fee_coin: bool = False
+    permissions: frozenset[str] = SAFE
 
     @property
     def name(self) -> str:
@@ -108,7 +119,13 @@ def _setup(path: Path, table: _Table) -> AccountSetup:
         key = Key(table.name, table.api_key, kind, secret)
     except OperatorError as error:
         raise OperatorError(say("loopback.accounts_syntax", file=path, reason=error)) from None
-    return AccountSetup(key, wallets, table.hedge_mode, table.multi_assets, table.pay_fees_in_bnb)
+    permissions = SAFE if table.permissions is None else frozenset(table.permissions)
+    for name in permissions.difference(PERMISSIONS):
+        choices = ", ".join(PERMISSIONS)
+        raise OperatorError(
+            say("loopback.accounts_permission", file=path, name=table.name, found=name, choices=choices)
+        )
+    return AccountSetup(key, wallets, table.hedge_mode, table.multi_assets, table.pay_fees_in_bnb, permissions)
 
 
 def _amount(path: Path, table: _Table, asset: str) -> int:
