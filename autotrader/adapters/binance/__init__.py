@@ -1,0 +1,1 @@
+"""Binance USDT-margined futures over the wire: hosts, paths, streams and payloads."""
