@@ -104,6 +104,11 @@ class Handover:
         self._last = -1
         self._early: deque[tuple[int, bytes]] = deque()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the new connection has brought anything."""
+        return self.is_done or bool(self._early)
+
     def from_old(self, message: bytes) -> list[bytes]:
         """Take a message of the old connection; return what is to be passed on now."""
         if self.is_done:
