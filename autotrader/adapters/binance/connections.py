@@ -29,9 +29,10 @@ BETWEEN_S: Final = 0.25
 """Time between two messages of ours: the exchange ends a connection that hears more than ten a second."""
 STREAMED: Final = b'{"stream":'
 
-# picows reports whatever a peer does; what matters of it is told by whoever owns the connection.
-_LOG: Final = logging.LoggerAdapter(logging.getLogger(__name__), {})
-logging.getLogger(__name__).setLevel(logging.CRITICAL)
+# picows reports every odd frame of a peer; only what carries a traceback is a fault of ours.
+_FAULTS: Final = logging.getLogger(__name__)
+_FAULTS.addFilter(lambda record: record.exc_info is not None)
+_LOG: Final = logging.LoggerAdapter(_FAULTS, {})
 
 
 class Connection(WSListener):
@@ -160,11 +161,11 @@ class Connection(WSListener):
             self._on_answer(message)
 
     def _on_answer(self, message: bytes) -> None:
-        # Whatever is neither a stream's message nor an answer to a question of ours is nothing.
         try:
             answer = orjson.loads(message)
-        except orjson.JSONDecodeError:
+            future = self._answers[answer["id"]]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self._heard(self, message)  # no answer to a question of ours: whoever listens judges it
             return
-        future = self._answers.get(answer["id"]) if isinstance(answer, dict) and type(answer.get("id")) is int else None
-        if future is not None and not future.done():
+        if not future.done():
             future.set_result(answer)
