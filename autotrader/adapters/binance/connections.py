@@ -136,7 +136,9 @@ class Connection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Hear a frame; pings are answered by picows."""
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin and not self._is_parted:
+        if frame.payload_size > MESSAGE_BYTES:  # picows has seen it, too, and yet hands over what comes late of it
+            self.end(is_dead=True)
+        elif kind == WSMsgType.TEXT and frame.fin and not self._is_parted:
             self._on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT or kind == WSMsgType.CONTINUATION:
             self._on_part(frame)
