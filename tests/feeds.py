@@ -60,7 +60,7 @@ class Heard:
         """Return what an alert was about, each time."""
         return [about for alert, about in self.news if alert == name]
 
-    async def until(self, what: Callable[[], Any], seconds: float = 15.0) -> float:
+    async def until(self, what: Callable[[], Any], seconds: float = 30.0) -> float:
         """Wait until something is so; return how long it took."""
         begun = time.monotonic()
         while not what():
@@ -72,4 +72,4 @@ class Heard:
 def run(main: Any) -> Any:
     """Run a coroutine in a loop like the program's."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(asyncio.wait_for(main, 90))
+        return runner.run(asyncio.wait_for(main, 180))

@@ -22,7 +22,7 @@ from core_ext.types import Instruments, Kind, Status
 from core_ext.wire import Scanner
 
 BOTH = Subscription((BTC, ETH))
-LIVELY = {"lively": True, "rate_per_s": 60.0}
+LIVELY = {"lively": True, "rate_per_s": 20.0}
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +213,7 @@ def test_a_sink_that_fails_ends_the_feed(world):
         with pytest.raises(RuntimeError, match="broken"):
             await asyncio.wait_for(heard.feed.ended(), 5)
         count = len(heard.messages)
+        await asyncio.sleep(0.5)
         await heard.feed.close()
         assert len(heard.messages) == count
 
@@ -290,16 +291,16 @@ def test_one_muted_stream_is_told_and_the_others_go_on_A4(world):
     async def test(heard, books):
         await heard.until(lambda: books.are_usable)
         name = await asyncio.to_thread(world.fault, "mute", stream="ethusdt@depth*")
-        begun = await heard.until(lambda: heard.staled)
-        assert begun < 1.0 + 1.0
-        [(symbol, kind, age)] = heard.staled
+        await heard.until(lambda: heard.staled and heard.staled[-1][2] > 1.0)
+        symbol, kind, age = heard.staled[-1]
         assert (symbol, kind) == (ETH, "book") and 1.0 < age < 2.0
+        begun = len(heard.messages)
         await asyncio.sleep(1.0)
-        ages = heard.feed.ages()
-        assert ages[BTC, "book"] < 1.0 and ages[ETH, "mark"] < 3.0
+        assert {orjson.loads(m)["stream"] for _, m in heard.messages[begun:]} >= {
+            "btcusdt@depth@100ms", "btcusdt@bookTicker", "ethusdt@bookTicker", "ethusdt@markPrice@1s",
+        }  # fmt: skip
         lift(world, name)
-        await heard.until(lambda: len(heard.staled) == 2)
-        assert heard.staled[1] == (ETH, "book", 0.0)
+        await heard.until(lambda: heard.staled[-1] == (ETH, "book", 0.0))
         assert heard.alerts("CONNECTED") == ["public", "market"] and heard.feed.connects == 2
 
     with_feed(world, test)
@@ -341,7 +342,8 @@ def test_a_connection_that_is_closed_is_opened_again_within_a_second(world, path
         await heard.until(lambda: books.are_usable)
         await asyncio.to_thread(world.fault, "close", path=path, at_s=0)
         await heard.until(lambda: heard.alerts("DISCONNECTED"))
-        assert await heard.until(lambda: len(heard.alerts("CONNECTED")) == 3) < 1.0
+        assert await heard.until(lambda: heard.feed.connects == 3) < 1.0
+        await heard.until(lambda: len(heard.alerts("CONNECTED")) == 3)
         if path == "/public/*":
             await heard.until(lambda: heard.alerts("BOOK_RESYNC").count(BTC) == 2)
         await heard.until(lambda: heard.feed.ages()[BTC, "book"] < 0.5 and books.are_usable)
@@ -371,16 +373,14 @@ def test_a_spoilt_message_costs_a_connection_at_most_A14(world, how):
 def test_a_connection_is_renewed_beside_the_old_one_without_hole_or_repetition_A20(world):
     async def test(heard, books):
         await heard.until(lambda: books.are_usable)
-        await heard.until(lambda: all(heard.alerts("RENEWED").count(f) >= 3 for f in ("public", "market")), 40)
+        await heard.until(lambda: all(heard.alerts("RENEWED").count(f) >= 3 for f in ("public", "market")), 90)
         assert books.gaps == [0, 0] and books.are_usable
-        assert heard.alerts("DISCONNECTED") == [] and heard.staled == []
+        assert heard.alerts("DISCONNECTED") == [] and heard.feed.repeated > 0
         assert heard.alerts("BOOK_RESYNC") == [*dict.fromkeys(heard.alerts("BOOK_RESYNC"))]  # a snapshot a symbol
         for ids in books.trades.values():
             assert ids == list(range(ids[0], ids[0] + len(ids))) and len(ids) > 10
         marks = [orjson.loads(m)["data"]["E"] for _, m in heard.messages if b'"btcusdt@markPrice@1s"' in m]
         assert marks == sorted(set(marks))
-        gaps = [b - a for (a, _), (b, _) in pairwise(heard.messages)]
-        assert max(gaps) < 1_000_000_000
 
     with_feed(world, test, life_s=2.0, good_s=0.5, first_s=0.1)
 

@@ -105,6 +105,33 @@ def test_a_machine_that_slept_knows_the_time_after_the_next_measurement():
     assert abs(clock.now_ns() - machine.venue) < 3 * MS
 
 
+def test_the_exchange_is_asked_at_once_when_a_clock_jumps_and_each_minute_otherwise(monkeypatch):
+    monkeypatch.setattr(clocks, "LOOK_S", 0.001)
+    machine = Machine()
+    clock = machine.clock()
+
+    async def looks(until):
+        while machine.asked < until:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
+        return machine.asked
+
+    async def hours():
+        task = asyncio.create_task(clock.run())
+        assert await looks(5) == 5
+        machine.pass_ns(59 * S)
+        assert await looks(5) == 5
+        machine.pass_ns(S)
+        assert await looks(10) == 10
+        machine.wall -= 3 * S
+        assert await looks(15) == 15
+        assert clock.is_safe
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(hours(), 20))
+    assert [name for name, _ in machine.told] == ["CLOCK_STEP"]
+
+
 def test_stamps_never_go_back_but_a_request_bears_the_best_that_is_known():
     machine = Machine()
     machine.venue -= 2 * S

@@ -339,6 +339,8 @@ class MarketFeed:
         self.snapshots.close()
         for task in self._tasks:
             task.cancel()
+        for stream in self._streams.values():
+            stream.connection = stream.next = stream.handover = None
         for connection in self._alive:
             connection.end()
 

@@ -25,8 +25,6 @@ __all__ = ["Snapshots"]
 PATH: Final = "/fapi/v1/depth"
 LIMIT: Final = "1000"
 DEADLINE_S: Final = 10.0
-SPACING_S: Final = 5.0
-"""Least time between two requests for one symbol."""
 CAP_S: Final = 60.0
 PER_MINUTE: Final = 60
 """Requests of all symbols: 1,200 of the 2,400 that an address may weigh in a minute."""
@@ -56,7 +54,7 @@ class Snapshots:
     ended : callable
         Given each request's task when it has ended.
     random : Random
-    spacing_s : float, optional
+    spacing_s : float
         Least time between two requests for one symbol.
 
     Attributes
@@ -76,7 +74,7 @@ class Snapshots:
         told: Callable[[str, str], None],
         ended: Callable[[asyncio.Task[None]], None],
         random: Random,
-        spacing_s: float = SPACING_S,
+        spacing_s: float,
     ) -> None:
         self._fetch, self._hand, self._told, self._ended, self._random = fetch, hand, told, ended, random
         self._spacing_s = spacing_s
