@@ -201,21 +201,27 @@ def test_a_port_where_nobody_listens_is_named(world):
     run(main())
 
 
-def test_a_sink_that_fails_ends_the_feed(world):
+@pytest.mark.parametrize("error", [RuntimeError("broken"), OSError(28, "broken")])
+@pytest.mark.parametrize("at", [b'{"stream":', b'{"symbol":'])
+def test_a_sink_that_fails_ends_the_feed_at_once(world, error, at):
     async def main():
-        heard = Heard(world, BOTH)
+        heard = Heard(world, BOTH, spacing_s=0.1)
         await heard.feed.start()
+        raised = []
 
-        def fail(*_):
-            raise RuntimeError("the engine is broken")
+        def fail(_, message):
+            if message.startswith(at):
+                raised.append(message)
+                raise error
 
         heard.on_message = fail
-        with pytest.raises(RuntimeError, match="broken"):
-            await asyncio.wait_for(heard.feed.ended(), 5)
-        count = len(heard.messages)
+        heard.feed.resync(BTC)
+        with pytest.raises(type(error), match="broken"):
+            await asyncio.wait_for(heard.feed.ended(), 20)
         await asyncio.sleep(0.5)
+        assert len(raised) == 1 and heard.messages[-1][1] == raised[0]
         await heard.feed.close()
-        assert len(heard.messages) == count
+        assert heard.feed.open_connections == 0
 
     run(main())
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -104,6 +105,12 @@ class Connection(WSListener):
         """End the connection; one that is dead without a word."""
         if self._transport is not None and not self.gone.is_set():
             self._transport.disconnect(graceful=not is_dead)
+
+    async def ended(self) -> None:
+        """Wait until the connection has ended; raise what whoever heard its messages raised, which ended it."""
+        if self._transport is not None:
+            with suppress(WSError):
+                await self._transport.wait_disconnected()
 
     async def _ask(self, method: str, params: list[str]) -> dict[str, Any]:
         if self._transport is None or self.gone.is_set():

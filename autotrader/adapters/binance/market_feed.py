@@ -201,7 +201,7 @@ class MarketFeed:
         self.snapshots = Snapshots(fetch, self._give, told, self._on_done, self._random, self.timing.spacing_s)
         self.connects = self.repeated = self.unknown = 0
         self._tasks: list[asyncio.Task[NoReturn]] = []
-        self._alive: set[Connection] = set()
+        self._alive: dict[Connection, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = self._loop.create_future()
 
@@ -226,16 +226,13 @@ class MarketFeed:
         self._tasks.append(asyncio.create_task(self._watch()))
         for task in self._tasks:
             task.add_done_callback(self._on_done)
+        is_heard = False
         try:
-            await self._until(self._unopened, self.timing.open_s)
-            if unopened := self._unopened():
-                raise VenueError(unopened[0])
-            await self._until(self.silent, self.timing.silent_s)
-            if silent := self.silent():
-                raise SubscribeFailedError(silent, self.timing.silent_s)
-        except BaseException:
-            await self.close()
-            raise
+            await self._hear_all()
+            is_heard = True
+        finally:
+            if not is_heard:
+                await self.close()
 
     async def ended(self) -> None:
         """Wait until the feed ends by an error, and raise it; connections that are lost are none."""
@@ -248,6 +245,7 @@ class MarketFeed:
         for connection in self._alive:
             await _gone(connection, CLOSE_S)
             connection.end(is_dead=True)
+        await asyncio.gather(*self._alive.values(), return_exceptions=True)
         if self._failed.done():
             self._failed.exception()
 
@@ -268,7 +266,7 @@ class MarketFeed:
     @property
     def open_connections(self) -> int:
         """Connections that are open."""
-        return sum(not connection.gone.is_set() for connection in self._alive)
+        return sum(not task.done() for task in self._alive.values())
 
     def ages(self) -> dict[tuple[str, Kind], float]:
         """Return how old the last news of each symbol and kind are, s; those never heard are not named."""
@@ -282,6 +280,14 @@ class MarketFeed:
             for line in self._lines
             if line.connection is None
         ]
+
+    async def _hear_all(self) -> None:
+        await self._until(self._unopened, self.timing.open_s)
+        if unopened := self._unopened():
+            raise VenueError(unopened[0])
+        await self._until(self.silent, self.timing.silent_s)
+        if silent := self.silent():
+            raise SubscribeFailedError(silent, self.timing.silent_s)
 
     async def _until(self, missing: Callable[[], list[str]], seconds: float) -> None:
         end = self._loop.time() + seconds
@@ -324,16 +330,13 @@ class MarketFeed:
             self.snapshots.ask(stream.symbol, message)
 
     def _give(self, message: bytes) -> None:
+        is_taken = False
         try:
             self._sink(self._now_ns(), message)
-        except Exception as error:
-            self._fail(error)
-            raise
-
-    def _fail(self, error: BaseException) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
-            self._stop()
+            is_taken = True
+        finally:
+            if not is_taken:
+                self._stop()
 
     def _stop(self) -> None:
         self.snapshots.close()
@@ -345,8 +348,9 @@ class MarketFeed:
             connection.end()
 
     def _on_done(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+            self._failed.set_exception(error)
+            self._stop()
 
     # ------------------------------------------------------------------ connections
 
@@ -371,7 +375,7 @@ class MarketFeed:
         await asyncio.sleep(self._pace.take(self._loop.time()))
         self.connects += 1
         connection = await Connection.open(line.url, self._heard, self._tls)
-        self._alive = {one for one in self._alive if not one.gone.is_set()} | {connection}
+        self._watched(connection)
         adopt(line, connection)
         try:
             await connection.subscribe(line.names)
@@ -379,6 +383,11 @@ class MarketFeed:
             connection.end()
             raise
         return connection
+
+    def _watched(self, connection: Connection) -> None:
+        task = self._loop.create_task(connection.ended())
+        task.add_done_callback(self._on_done)
+        self._alive = {one: its for one, its in self._alive.items() if not its.done()} | {connection: task}
 
     def _take_over(self, line: _Line, connection: Connection) -> None:
         # A new connection brings a route's streams; of what was missed meanwhile, books need a snapshot.
