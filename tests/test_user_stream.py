@@ -353,3 +353,15 @@ def test_c_events_that_are_spoilt_are_handed_over_without_the_key(world, how):
         assert heard.gaps == 0
 
     listening(world, test)
+
+
+def test_an_event_whose_wrapper_cannot_be_read_is_a_gap_and_its_key_goes_nowhere(world):
+    async def test(heard, rest):
+        key = live_keys(world)[0].encode()
+        for spoilt in (b'\xef\xbb\xbf{"stream":"' + key + b'","data":{}}', b' {"stream":"' + key + b'","da'):
+            heard.stream._heard(heard.stream._connection, spoilt)
+        heard.stream._heard(heard.stream._connection, b'{"stream":"' + key + b'","da')
+        assert heard.gaps == 3 and heard.events == []
+        assert heard.stream.is_open and heard.stream.connects == 1
+
+    listening(world, test)

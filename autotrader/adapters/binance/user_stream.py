@@ -215,16 +215,21 @@ class UserStream:
 
     def _heard(self, connection: Connection, message: bytes) -> None:
         event = _event(message)
-        if self._key and self._key.encode() in event:
-            # That it has expired, or a wrapper that cannot be read.
-            if EXPIRED in event:
-                self._lose_key()
+        if not event or (self._key and self._key.encode() in event):
+            self._on_own_key(event)
         elif connection is not self._connection and connection is not self._next:
             return
         elif self._next is None or self._is_first(connection, event):
             self._give(event)
         else:
             self.repeated += 1
+
+    def _on_own_key(self, event: bytes) -> None:
+        # It has expired, or an event in its wrapper cannot be read, which was one that is now missing.
+        if EXPIRED in event:
+            self._lose_key()
+        else:
+            self._gap()
 
     def _is_first(self, connection: Connection, event: bytes) -> bool:
         # While two connections bring the same events.
@@ -381,7 +386,7 @@ class UserStream:
 
 
 def _event(message: bytes) -> bytes:
-    # Out of its wrapper, which names the listen key.
+    # Out of its wrapper, which names the listen key; nothing of one that is cut off.
     if not message.startswith(STREAMED):
         return message
     return message.partition(DATA)[2].removesuffix(b"}")
