@@ -946,6 +946,22 @@ ENGLISH = {
     "user.younger": "a younger connection has taken over the account's events",
     "dead_man.failed": "{symbol}: the exchange did not take the order to cancel all if we fall silent ({reason})",
     "dead_man.works": "{symbol}: the exchange cancels all again if we fall silent",
+    # The exchange's rules for its symbols.
+    "rules.absent": "{symbol}: the exchange does not list it; check run.symbols and live.profile",
+    "rules.not_perpetual": (
+        "{symbol}: is no perpetual quoted and margined in USDT (contract {contract}, quote {quote}, margin {coin});"
+        " remove it from run.symbols"
+    ),
+    "rules.unreadable": "the exchange's rules cannot be believed ({reason}); they are asked for again",
+    "rules.gone": "{symbol}: the exchange does not list it any more; it may only be reduced",
+    "rules.status": "{symbol}: the exchange says {status}; it may only be reduced",
+    "rules.grid": (
+        "{symbol}: the exchange's new steps do not fit tick {tick:g} and lot {lot:g} of this run;"
+        " it may only be reduced until a new run takes them over"
+    ),
+    "rules.delist": "{symbol}: is delisted on {day} UTC",
+    "rules.trading": "{symbol}: trades",
+    "rules.filters": "{symbol}: filters (steps, lots, notional) were {before} and are {now}",
     # The wire: which addresses may be reached.
     "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
     "wire.path": "{path}: this run has no business there (profile {profile}); PAPER reads public market data only",
@@ -1899,6 +1915,22 @@ KOREAN = {
     "user.younger": "새 연결이 계정 이벤트를 이어받았습니다",
     "dead_man.failed": "{symbol}: 연결이 끊기면 모든 주문을 취소하라는 예약을 거래소가 받지 않았습니다({reason})",
     "dead_man.works": "{symbol}: 연결이 끊기면 거래소가 모든 주문을 취소하도록 다시 예약했습니다",
+    # 거래소의 심볼 규칙.
+    "rules.absent": "{symbol}: 거래소에 없는 심볼입니다. run.symbols와 live.profile을 확인하십시오",
+    "rules.not_perpetual": (
+        "{symbol}: USDT 표시, USDT 증거금 무기한 계약이 아닙니다(계약 {contract}, 표시 {quote}, 증거금 {coin})."
+        " run.symbols에서 빼십시오"
+    ),
+    "rules.unreadable": "거래소 규칙을 믿을 수 없습니다({reason}). 다시 요청합니다",
+    "rules.gone": "{symbol}: 거래소 목록에서 사라졌습니다. 포지션 축소만 할 수 있습니다",
+    "rules.status": "{symbol}: 거래소 상태가 {status}입니다. 포지션 축소만 할 수 있습니다",
+    "rules.grid": (
+        "{symbol}: 거래소의 새 단위가 이 실행의 틱 {tick:g}, 랏 {lot:g}에 맞지 않습니다."
+        " 새로 실행할 때까지 포지션 축소만 할 수 있습니다"
+    ),
+    "rules.delist": "{symbol}: {day} UTC에 상장 폐지됩니다",
+    "rules.trading": "{symbol}: 거래 중입니다",
+    "rules.filters": "{symbol}: 필터(단위, 랏, 명목)가 {before}에서 {now}(으)로 바뀌었습니다",
     # 통신: 연결해도 되는 주소.
     "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
     "wire.path": "{path}: 이 실행이 쓸 수 없는 경로입니다({profile} 프로필). PAPER는 공개 시장 데이터만 읽습니다",
