@@ -1,6 +1,7 @@
 """Clients of an exchange on loopback that ask as the program does: over HTTP, signed, within a budget."""
 
 import asyncio
+import ssl
 import time
 from typing import Any
 
@@ -45,14 +46,14 @@ class Account:
 
     def __init__(
         self, world: World | None, who: str = "alice", *, urls: TradingUrls | None = None, budget: Budget | None = None,
-        key: str = "", secret: str = "",
+        key: str = "", secret: str = "", tls: ssl.SSLContext | None = None,
     ):  # fmt: skip
         self.clock, self.budget, self.verdicts = Time(world), budget or Budget(), list[Verdict]()
         secret = secret or f"{who}-secret"
         credentials = Credentials(api_key=Secret(key or f"{who}-key"), secret=Secret(secret), kind="hmac")
         self.make = lambda: Rest(
             urls or at(world.port), credentials, Signer(secret.encode()), self.budget, self.clock,
-            judged=self.verdicts.append,
+            judged=self.verdicts.append, tls=tls,
         )  # fmt: skip
 
     async def __aenter__(self) -> "Account":

@@ -3,8 +3,11 @@
 import asyncio
 import http.server
 import logging
+import ssl
 import threading
+import time
 import traceback
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,10 +16,14 @@ from rest_clients import Account, Time, at, publicly, run, with_market, with_res
 
 from autotrader.adapters.binance import rest as module
 from autotrader.adapters.binance.budget import Budget
+from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.outcomes import Alert, Call, Outcome
 from autotrader.adapters.binance.permissions import judge as judge_key
+from autotrader.adapters.binance.profiles import trading_urls
 from autotrader.adapters.binance.rest import Ask, MarketRest, RestError
+from autotrader.config import Live
 from autotrader.errors import OperatorError, VenueError
+from autotrader.run.exchange import certificate
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 CANARY_KEY, CANARY_SECRET = "CanaryKeyC4n4ryK3yQ8vX2mZ7", "CanarySecretS3cr3tW5tY9pL1"
@@ -418,26 +425,64 @@ def test_d12_no_proxy_of_the_environment_is_asked(world, elsewhere, monkeypatch)
     assert with_rest(world, lambda rest: rest.balance()) and Elsewhere.visits == 0
 
 
-def test_d6_nothing_is_told_to_whoever_does_not_prove_who_he_is():
-    # A plain server where TLS is spoken: the handshake fails, and nothing of ours was read by anybody.
-    seen = []
+def test_d6_whoever_does_not_prove_who_he_is_is_told_nothing(tmp_path):
+    files = certificate(tmp_path)
+    vouched = ssl.create_default_context(cafile=str(files[0]))
+    with World(tls=files) as world:
+        for tls, words in ((vouched, None), (None, "no connection")):
+
+            async def main(tls=tls, words=words):
+                urls = replace(at(world.port), rest=f"https://127.0.0.1:{world.port}")
+                async with Account(world, urls=urls, tls=tls) as account:
+                    if words is None:
+                        return await account.rest.balance()
+                    with pytest.raises(RestError, match=words) as caught:
+                        await account.rest.balance()
+                    return caught.value.verdict
+
+            found = run(main())
+            assert isinstance(found, list) if words is None else found.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_d5_a_name_that_is_not_found_holds_nothing_up_and_was_not_sent(monkeypatch, slow):
+    monkeypatch.setattr(module, "CONNECT_S", 0.3)
+
+    async def resolve(*_, **__):
+        if slow:
+            await asyncio.sleep(30)
+        raise OSError("no such name")
+
+    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", resolve)
 
     async def main():
-        async def peer(reader, writer):
-            seen.append(await reader.read(1000))
-            writer.close()
-
-        server = await asyncio.start_server(peer, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        urls = at(port)
-        object.__setattr__(urls, "rest", f"https://127.0.0.1:{port}")
-        async with Account(None, urls=urls, key=CANARY_KEY) as account:
-            with pytest.raises(RestError, match="no connection"):
+        urls = trading_urls("live", Live(profile="production"))
+        async with Account(None, urls=urls) as account:
+            with pytest.raises(RestError, match="no connection") as caught:
                 await account.rest.balance()
-        server.close()
+        return caught.value.verdict
 
-    run(main())
-    assert seen and all(CANARY_KEY.encode() not in one for one in seen)
+    began = time.monotonic()
+    verdict = run(main())
+    assert (verdict.outcome, verdict.again) == (Outcome.FAILED, True) and time.monotonic() - began < 10
+
+
+def test_e1_e5_the_exchange_s_clock_is_measured_by_the_same_requests_and_stamps_them():
+    with World(lively=True) as world:
+        world.fault("skew", skew_ms=30_000)
+
+        async def main():
+            async with Account(world) as account:
+                clock = VenueClock(account.rest.fetch, lambda *_: None)
+                account.rest._clock = clock
+                with pytest.raises(RestError) as caught:
+                    await account.rest.balance()
+                await clock.measure()
+                await account.rest.balance()
+                return caught.value.code, clock.offset.ns
+
+        code, offset_ns = run(main())
+    assert code == -1021 and abs(offset_ns + 30 * 10**9) < 10**9
 
 
 # ---------------------------------------------------------------------------------- secrets
