@@ -200,6 +200,8 @@ cdef class Exchange:
     cdef int take(self, resting_t* taker, int64_t now) except -1
     cdef int take_book(self, resting_t* taker, int64_t now) except -1
     cdef int take_orders(self, resting_t* taker, int64_t now) except -1
+    cdef int trade(self, resting_t* maker, resting_t* taker, int64_t lots, int64_t touch, bint behind,
+                   int64_t now) except -1
     cdef int take_open(self, resting_t* taker, int64_t now) except -1
     cdef bint out_of_reach(self, const resting_t* taker, int64_t ticks) except -1
     cdef int own_order(self, const resting_t* taker) noexcept

@@ -26,6 +26,7 @@ from core_ext.queue import QUEUE_MODELS
 cdef double DECAY = 0.95       # of a bar's variance and volume: half-life 13.5 bars
 cdef int64_t MOST_E8 = 1 << 60     # money beyond this is absurd
 cdef int MAX_AMENDS = 9999     # of one order
+cdef int HALVINGS = 63         # of a difference of 64 bits, until nothing is left of it
 cdef int FUND = -2             # the insurance fund as a taker
 cdef int LEVEL_OF[9]           # of the book, by PriceMatch
 LEVEL_OF = [0, 1, 5, 10, 20, 1, 5, 10, 20]
@@ -54,6 +55,18 @@ cdef bint better(const resting_t* a, const resting_t* b) noexcept nogil:
     if a.order.side == Side.BUY:
         return a.order.price_ticks > b.order.price_ticks
     return a.order.price_ticks < b.order.price_ticks
+
+
+cdef bint one_leg(const resting_t* a, const resting_t* b) noexcept nogil:
+    # Whether what one of them opens is there for the other to close.
+    return a.account == b.account and leg_of(a.order.position_side) == leg_of(b.order.position_side)
+
+
+cdef bint settled(const resting_t* maker, int rounds) noexcept nogil:
+    # Whether nothing is realised any more where two orders of one leg meet, the closing one larger than the position:
+    # all of that has cost what they meet at. A maker that closes comes first and does so in one round; behind one that
+    # opens each round closes half of what is there.
+    return rounds > (1 if only_closes(&maker.order) else HALVINGS)
 
 
 MARK_SOURCES = ("stream", "file", "proxy", "own")
@@ -807,8 +820,8 @@ cdef class Exchange:
         cdef int symbol = taker.order.symbol
         cdef place_t* place = &self.places[symbol]
         cdef resting_t* maker
-        cdef int64_t touch = 0, ticks, lots, theirs
-        cdef int k = 0
+        cdef int64_t touch = 0, ticks, lots, theirs, whole
+        cdef int k = 0, rounds = 0             # with this maker, each as large as what there is to close
         while taker.leaves > 0 and k < place.resting_count:
             maker = &place.resting[k]
             ticks = maker.order.price_ticks
@@ -821,7 +834,8 @@ cdef class Exchange:
             if k == self.own_order(taker):
                 self.self_trade(taker, k, now)
                 continue
-            lots = self.may_fill(taker, min(taker.leaves, maker.leaves))
+            whole = min(taker.leaves, maker.leaves)
+            lots = self.may_fill(taker, whole)
             if lots < 0:
                 self.expire(taker, REDUCED_AWAY, now)
                 taker.leaves = -1
@@ -830,16 +844,32 @@ cdef class Exchange:
             if theirs < 0:
                 self.expire(maker, REDUCED_AWAY, now)
                 self.remove(symbol, k, now)
+                rounds = 0
                 continue
             lots = min(lots, theirs)
-            self.fill(maker, lots, ticks, True, ticks, now)
-            self.next_trade_id -= 1            # one trade, two sides
-            self.fill(taker, lots, ticks, False, touch, now)
-            self.publish_trade(taker, ticks, lots, now)
-            self.level_changed(symbol, maker.order.side, ticks, now)
+            if lots < whole and one_leg(maker, taker):
+                rounds += 1
+            if settled(maker, rounds):
+                lots = whole
+            self.trade(maker, taker, lots, touch, only_closes(&maker.order) and theirs < lots, now)
             if maker.leaves == 0:
                 self.remove(symbol, k, now)
+                rounds = 0
         return 0
+
+    cdef int trade(self, resting_t* maker, resting_t* taker, int64_t lots, int64_t touch, bint behind,
+                   int64_t now) except -1:
+        # One trade, two sides: the maker's first, but behind the taker's when that opens what it is to close.
+        cdef int64_t ticks = maker.order.price_ticks
+        if not behind:
+            self.fill(maker, lots, ticks, True, ticks, now)
+            self.next_trade_id -= 1
+        self.fill(taker, lots, ticks, False, touch, now)
+        if behind:
+            self.next_trade_id -= 1
+            self.fill(maker, lots, ticks, True, ticks, now)
+        self.publish_trade(taker, ticks, lots, now)
+        return self.level_changed(taker.order.symbol, maker.order.side, ticks, now)
 
     cdef int take_open(self, resting_t* taker, int64_t now) except -1:
         cdef place_t* place = &self.places[taker.order.symbol]
