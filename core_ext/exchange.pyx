@@ -1256,7 +1256,7 @@ cdef class Exchange:
                 if row.flags & Flag.F_END:
                     self.settle_batch(row.ts)
         elif row.kind == Kind.FUNDING:
-            self.settle_funding(row.symbol, row.a, row.b if row.b else place.mark_e8, row.ts)
+            self.settle_funding(row.symbol, row.a, row.b if row.b else place.mark_e8, row.ts, row.ts)
         elif row.kind == Kind.ASSET_INDEX:
             for n in range(len(self.accounts)):
                 (<Account> self.accounts[n]).set_index(row.a, row.b)
@@ -1505,7 +1505,7 @@ cdef class Exchange:
             self.pass_stamp(row.symbol, place.funding_due)
         place.rate_e8 = row.c
         if self.stream_funding and row.d > row.ts and row.d > place.funding_settled:
-            place.funding_due = row.d
+            self.expect_stamp(row.symbol, row.d)
         if place.mark_source == 0:
             self.set_mark(row.symbol, row.a, row.ts)
             self.check_liquidation(row.ts)
@@ -1520,7 +1520,7 @@ cdef class Exchange:
             return 0
         own.sample(<Book> self.books[row.symbol], row.b, row.ts)
         place.rate_e8 = own.rate_e8
-        place.funding_due = own.next_stamp
+        self.expect_stamp(row.symbol, own.next_stamp)
         self.set_mark(row.symbol, own.mark_e8(place.last_e8, row.ts), row.ts)
         said = self.say(Kind.MARK, row.symbol, EVERYBODY, row.ts)
         said.a = place.mark_e8
@@ -1545,23 +1545,59 @@ cdef class Exchange:
         return 0
 
     cdef int pass_stamp(self, int symbol, int64_t now) except -1:
-        # Settle a funding stamp that the stream named once it has passed, at the rate and mark that stood then.
+        # What time has made due before anything happens to a symbol.
         cdef place_t* place = &self.places[symbol]
         if place.first_end and now >= place.first_end:
             self.expire_due(symbol, now)
-        if place.funding_due and now >= place.funding_due:
-            place.funding_settled = place.funding_due
-            place.funding_due = 0
-            self.settle_funding(symbol, place.rate_e8, place.mark_e8, now)
-            if self.perpetuals:
-                (<Perpetual> self.perpetuals[symbol]).settle(place.funding_settled)
+        if self.first_due and now >= self.first_due:
+            self.settle_due(now)
         return 0
 
-    cdef int settle_funding(self, int symbol, int64_t rate, int64_t mark, int64_t now) except -1:
+    cdef int expect_stamp(self, int symbol, int64_t stamp) noexcept:
+        self.places[symbol].funding_due = stamp
+        if self.first_due == 0 or stamp < self.first_due:
+            self.first_due = stamp
+        return 0
+
+    cdef int settle_due(self, int64_t now) except -1:
+        # Every funding stamp that has passed, in the order of time over all symbols.
+        cdef int k, first
+        while True:
+            first = -1
+            for k in range(self.instruments.size):
+                if self.places[k].funding_due and (
+                        first < 0 or self.places[k].funding_due < self.places[first].funding_due):
+                    first = k
+            self.first_due = self.places[first].funding_due if first >= 0 else 0
+            if self.first_due == 0 or self.first_due > now:
+                return 0
+            self.settle_stamp(first, now)
+
+    cdef int settle_stamp(self, int symbol, int64_t now) except -1:
+        # At the rate and mark that stood then. Where both are the venue's own the next stamp is known at once, so that
+        # time may have jumped over many; a stream names it with its next row, and its stamp is booked when a row shows
+        # that it has passed.
+        cdef place_t* place = &self.places[symbol]
+        cdef Perpetual own = <Perpetual> self.perpetuals[symbol] if self.perpetuals else None
+        cdef int64_t stamp = place.funding_due
+        place.funding_settled = stamp
+        place.funding_due = 0
+        if own is None or own.next_stamp != stamp:
+            return self.settle_funding(symbol, place.rate_e8, place.mark_e8, stamp, now)
+        self.settle_funding(symbol, place.rate_e8, place.mark_e8, stamp, stamp)
+        own.settle(stamp)
+        place.rate_e8 = own.rate_e8
+        place.funding_due = own.next_stamp
+        return 0
+
+    cdef int settle_funding(self, int symbol, int64_t rate, int64_t mark, int64_t stamp, int64_t now) except -1:
         cdef Account a
         cdef event_t* row
         cdef int64_t amount
         cdef int n, leg
+        row = self.say(Kind.FUNDING, symbol, EVERYBODY, stamp)
+        row.a = rate
+        row.b = mark
         for n in range(len(self.accounts)):
             a = <Account> self.accounts[n]
             for leg in range(2):
@@ -1969,6 +2005,13 @@ cdef class Exchange:
             if source.data[i].symbol >= self.instruments.size:
                 raise IndexError(source.data[i].symbol)
             self.on_row(source.data + i)
+        return self.out.array()
+
+    def settle(self, int64_t now):
+        """Settle every funding stamp up to now that no row has led to; return what the venue says."""
+        self.out.size = self.to.size = 0
+        if self.first_due and now >= self.first_due:
+            self.settle_due(now)
         return self.out.array()
 
     def place_order(self, int64_t now, uint64_t client_id, int symbol, int side, int64_t lots=0,

@@ -14,16 +14,20 @@ from itertools import pairwise
 from urllib.request import urlopen
 
 import pytest
+from builders import E8
 from loopback_world import World, text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from autotrader.adapters.loopback import faults
+from autotrader.adapters.loopback.deeds import market_row
 from autotrader.adapters.loopback.faults import CATALOGUE, ENTRIES
 from autotrader.adapters.loopback.orders import Asked
 from autotrader.adapters.loopback.proof import check
 from autotrader.run.exchange import certificate
+from core_ext.types import Kind
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
+HOUR_MS = 3_600_000
 ORDER = "/fapi/v1/order"
 LIMIT = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 0.01, "price": 49_000}
 
@@ -652,6 +656,34 @@ def test_an_extreme_funding_is_settled(world, rate):
     assert world.wallet() == pytest.approx(before - 5_000 * rate)
     (record,) = [row for row in world.records("funding") if row["account"] == 0]
     assert record["rate_e8"] == round(rate * 10**8)
+
+
+def pass_s(world, seconds, price=50_000):
+    """Let time pass as it does for a market that makes its own mark of an index, which then is told."""
+
+    def act():
+        server = world.server
+        server.clock.reach(server.clock.now() + round(seconds * 10**9))
+        server.advance(server.clock.now())
+        server.venue.feed(market_row(Kind.MARK, 0, server.clock.now(), 0, price * E8))
+
+    world.do(act)
+
+
+def test_every_stamp_of_a_jump_is_settled_told_and_listed(world):
+    world.hold("BUY", 0.1)
+    pass_s(world, 1)
+    ear, first = world.listen(), world.now_ms
+    pass_s(world, 25 * 3600, 60_000)
+    stamps = list(range((first // HOUR_MS // 8 + 1) * 8 * HOUR_MS, world.now_ms + 1, 8 * HOUR_MS))
+    assert len(stamps) >= 3
+    events = [event for event in ear.heard() if event["e"] == "ACCOUNT_UPDATE"]
+    assert [(event["a"]["m"], event["T"]) for event in events] == [("FUNDING_FEE", stamp) for stamp in stamps]
+    rows = world.ok("GET", "income", incomeType="FUNDING_FEE")
+    assert [(row["time"], float(row["income"])) for row in rows] == [(stamp, -0.5) for stamp in stamps]
+    listed = world.ok("GET", "fundingRate", symbol=BTC)
+    assert [(row["fundingTime"], float(row["markPrice"])) for row in listed] == [(stamp, 50_000) for stamp in stamps]
+    assert [row["t"] // 10**6 for row in world.records("funding") if row["account"] == 0] == stamps
 
 
 @pytest.mark.parametrize("do,asset,sign,why", [

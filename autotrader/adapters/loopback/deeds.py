@@ -155,10 +155,7 @@ class Deeds:
         self._status(now, {"symbol": symbol.name, "value": "CLOSE"})
 
     def _funding(self, now: int, args: Mapping[str, Any]) -> None:
-        symbol = self._symbol(args)
-        mark = self._venue.account(0).position(symbol.index)["mark_e8"]
-        self._venue.feed(market_row(Kind.FUNDING, symbol.index, now, args["rate"]))
-        self._market.on_funding(symbol.index, args["rate"], mark, now)
+        self._venue.feed(market_row(Kind.FUNDING, self._symbol(args).index, now, args["rate"]))
 
     def _deposit(self, now: int, args: Mapping[str, Any]) -> None:
         self._venue.deposit(now, self._account(args), COINS.index(args["asset"]), args["amount"])

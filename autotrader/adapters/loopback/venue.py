@@ -138,6 +138,10 @@ class Venue:
             self._note_armed(int(rows["ts"][-1]) // MS)
         return said
 
+    def settle(self, now: int) -> None:
+        """Settle the funding stamps that have passed and that no row has led to."""
+        self._digest(self.exchange.settle(now))
+
     def place(self, now: int, account: int, asked: Asked) -> Order | Algo:
         """Place an order.
 
