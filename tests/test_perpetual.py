@@ -95,7 +95,7 @@ def test_a_synthetic_market_settles_the_rate_that_its_premiums_weighted_by_time_
     assert (perpetual.last_rate_e8, perpetual.next_stamp) == (rate, stamp + 8 * HOUR)
 
 
-# Time that jumps.
+# Time that jumps, and funding that is announced.
 
 
 def towns(symbols=2):
@@ -131,6 +131,14 @@ def test_every_stamp_that_time_has_jumped_over_is_settled_at_its_own_time_over_a
     assert settled(venue.feed(row(Kind.MARK, START + 24 * HOUR, 0, b=1_000 * E8))) == []
 
 
+def test_a_rate_at_the_cap_makes_the_stamps_that_are_jumped_over_hourly_ones():
+    venue = towns(1)
+    venue.perpetuals[0].announce(START, BTC_CAP)
+    venue.feed(row(Kind.MARK, START + SECOND, b=1_000 * E8))
+    rows = venue.feed(row(Kind.MARK, START + 10 * HOUR, b=1_000 * E8))
+    assert settled(rows) == [(8, 0, BTC_CAP), (9, 0, 1_250), (10, 0, 1_250), (11, 0, 1_250)]
+
+
 def test_a_stamp_is_settled_without_a_row_too():
     venue = towns(1)
     assert len(venue.settle(START + 7 * HOUR - 1)) == 0
@@ -144,3 +152,35 @@ def test_a_stamp_of_a_stream_is_settled_once_and_the_next_one_when_it_is_named()
     venue.feed(row(Kind.MARK, START, a=E8, c=7, d=START + HOUR))
     assert settled(venue.feed(row(Kind.MARK, START + 9 * HOUR, a=E8, c=8, d=START + 10 * HOUR))) == [(2, 0, 7)]
     assert settled(venue.settle(START + 30 * HOUR)) == [(11, 0, 8)]
+
+
+def test_an_announced_rate_stands_until_its_stamp_whatever_the_book_says():
+    venue = towns(1)
+    own = venue.perpetuals[0]
+    for account, side, ticks in ((0, 0, 10_000), (1, 1, 10_010)):
+        venue.place_order(START, 30 + account, 0, side, 10**6, ticks, account)
+    own.announce(START, -2_000_000)
+    (mark,) = [one for one in venue.feed(row(Kind.MARK, START + 5 * SECOND, b=990 * E8)) if one["kind"] == Kind.MARK]
+    assert int(mark["c"]) == own.rate_e8 == -2_000_000 and own.is_announced
+    assert settled(venue.settle(START + 7 * HOUR)) == [(8, 0, -2_000_000)]
+    assert (own.last_rate_e8, own.rate_e8, own.is_announced) == (-2_000_000, 1_250, False)
+    venue.feed(row(Kind.MARK, START + 7 * HOUR + 5 * SECOND, b=990 * E8))
+    assert own.rate_e8 == funding_rate(1_010_101, 1)  # the samples' again: 1,000.00 is 1.01 % above the index
+
+
+@pytest.mark.parametrize("hours,stamps", [(1, (2, 3)), (4, (4, 8)), (8, (8, 16))])
+def test_an_announced_interval_leads_to_a_stamp_that_comes_no_later(hours, stamps):
+    venue = towns(1)
+    venue.perpetuals[0].announce(START, None, hours)
+    (mark,) = venue.feed(row(Kind.MARK, START + SECOND, b=1_000 * E8))
+    assert int(mark["d"]) == START + (stamps[0] - 1) * HOUR
+    rows = venue.feed(row(Kind.MARK, START + (stamps[1] - 1) * HOUR, b=1_000 * E8))
+    assert [hour for hour, _, _ in settled(rows)] == list(stamps)
+
+
+@pytest.mark.parametrize("rate,hours", [(E8 + 1, 0), (-E8 - 1, 0), (0, 2), (None, -1)])
+def test_no_absurd_funding_is_announced(rate, hours):
+    own = Perpetual(Instruments([spec()]), 0)
+    with pytest.raises(ValueError, match="funding"):
+        own.announce(START, rate, hours)
+    assert (own.rate_e8, own.hours, own.is_announced) == (10_000, 8, False)
