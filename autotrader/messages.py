@@ -738,6 +738,7 @@ ENGLISH = {
     "loopback.proof.funding_due": "funding is rate times value",
     "loopback.proof.state_agrees": "checkpoints agree with the records",
     "loopback.proof.equity_adds": "margin balances add up",
+    "loopback.proof.isolated_moves": "isolated wallets follow margin and funding",
     "loopback.proof.margin_kept": "nobody stays at its maintenance margin",
     "loopback.proof.money_kept": "no money appears or vanishes",
     "loopback.proof.lots_kept": "longs equal shorts",
@@ -769,6 +770,8 @@ ENGLISH = {
     "loopback.wrong.state_agrees": "the checkpoint says {found} of {account}, the records say {expected}",
     "loopback.wrong.equity_adds": "the margin balance of {account}, {found} e-8 USDT, is not its wallet and its"
     " legs at the mark, {expected}",
+    "loopback.wrong.isolated_moves": "the isolated wallet of {account} ({scope}) is {found} e-8 USDT and should be"
+    " {expected}",
     "loopback.wrong.margin_kept": "{account} is at or below its maintenance margin ({scope}) and nothing was"
     " closed by force",
     "loopback.wrong.money_kept": "everybody together has {found} e-8 USDT and should have {expected}",
@@ -848,6 +851,7 @@ ENGLISH = {
     "loopback.fault_key": "{place}: {key} is no key of {deed}; use: {allowed}",
     "loopback.fault_value": "{place}: {key} = {found} is not allowed; use: {allowed}",
     "loopback.fault_missing": "{place}: {key} is missing; add it ({allowed})",
+    "loopback.fault_none_of": "{place}: {deed} needs one of {keys}; add it",
     "loopback.fault_twice": "{place}: another fault is called {name}; give this one another name",
     "loopback.fault_text": "text of 1 to {most} characters",
     "loopback.fault_name": "1 to 64 letters, digits, dots, dashes and underscores",
@@ -1660,6 +1664,7 @@ KOREAN = {
     "loopback.proof.funding_due": "펀딩비가 비율과 가치의 곱과 같음",
     "loopback.proof.state_agrees": "체크포인트가 기록과 일치함",
     "loopback.proof.equity_adds": "마진 잔고의 합이 맞음",
+    "loopback.proof.isolated_moves": "격리 지갑이 증거금 이동과 펀딩비를 따름",
     "loopback.proof.margin_kept": "유지 증거금 이하로 머무는 계정이 없음",
     "loopback.proof.money_kept": "돈이 생기거나 사라지지 않음",
     "loopback.proof.lots_kept": "롱과 숏이 같음",
@@ -1690,6 +1695,7 @@ KOREAN = {
     "loopback.wrong.state_agrees": "{account}에 대해 체크포인트는 {found}, 기록은 {expected}라고 합니다",
     "loopback.wrong.equity_adds": "{account}의 마진 잔고 {found}이(가) 지갑과 마크 평가액의 합 {expected}와(과)"
     " 다릅니다(1e-8 USDT)",
+    "loopback.wrong.isolated_moves": "{account}의 격리 지갑({scope})이 {found} e-8 USDT이며 {expected}이어야 합니다",
     "loopback.wrong.margin_kept": "{account}이(가) 유지 증거금 이하({scope})인데 강제 청산이 없었습니다",
     "loopback.wrong.money_kept": "모두의 합이 {found}인데 {expected}이어야 합니다(1e-8 USDT)",
     "loopback.wrong.lots_kept": "계정과 보험기금의 랏이 상쇄되지 않습니다(심볼별 {found})",
@@ -1767,6 +1773,7 @@ KOREAN = {
     "loopback.fault_key": "{place}: {key} 키는 {deed}에 쓸 수 없습니다. 쓸 수 있는 키: {allowed}",
     "loopback.fault_value": "{place}: {key} = {found} 값은 허용되지 않습니다. 허용 값: {allowed}",
     "loopback.fault_missing": "{place}: {key} 값이 없습니다. 추가하십시오({allowed})",
+    "loopback.fault_none_of": "{place}: {deed}에는 {keys} 중 하나가 필요합니다. 추가하십시오",
     "loopback.fault_twice": "{place}: {name} 이름의 fault가 이미 있습니다. 다른 이름을 쓰십시오",
     "loopback.fault_text": "1~{most}자의 글",
     "loopback.fault_name": "영문자, 숫자, 점, 붙임표, 밑줄 1~64자",
