@@ -36,7 +36,7 @@ from core_ext.strategy import Strategy
 from core_ext.types import Instruments, Kind, Setting
 from core_ext.wire import Scanner
 
-__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verify"]
+__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verifier_of", "verify"]
 
 E8 = 10**8
 FORMAT = 1
@@ -436,11 +436,16 @@ def _grace_ns(config: Config) -> int:
     return min(round(2 * delay * 1e6) + SECOND_NS, config.data.interval_ns // 2)
 
 
-def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:
-    """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
-    engine = plan.engine()
+def verifier_of(plan: Plan, engine: Engine, journal: Path) -> Verifier:
+    """Return what re-runs a journal on a fresh engine, once it is fed the run's data."""
     verifier = Verifier(engine, Scanner(engine.instruments), read_journal(str(journal)))
     verifier.candles = candles(plan, engine)
+    return verifier
+
+
+def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:
+    """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
+    verifier = verifier_of(plan, plan.engine(), journal)
     yield from source.feed(verifier)
     verifier.finish()
     yield verifier

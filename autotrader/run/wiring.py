@@ -37,7 +37,10 @@ from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
-__all__ = ["expanded", "read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+__all__ = [
+    "blocks_of", "expanded", "plan_of", "read_view", "render_report", "run_backtest", "run_bench", "run_paper",
+    "source_of", "verify_replay",
+]  # fmt: skip
 
 E8 = 10**8
 MAX_FOLDERS = 10_000
@@ -404,7 +407,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
         If the folder is no run, its data have moved, or the journal is damaged.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     summary = folder.read_summary()
     try:
         torn = torn_bytes(str(folder.journal_file))
@@ -412,7 +415,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
             raise OperatorError(say("run.torn_journal", count=torn))
         hashes = _hashes(folder, plan)
         verifier: Verifier | None = None
-        for step in verify(plan, _source_of(plan), folder.journal_file):
+        for step in verify(plan, source_of(plan), folder.journal_file):
             if isinstance(step, float | int):
                 progress(float(step), say("run.progress_verify"))
             else:
@@ -432,7 +435,14 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _plan_of(folder: RunFolder) -> Plan:
+def plan_of(folder: RunFolder) -> Plan:
+    """Return the plan of a run from its manifest.
+
+    Raises
+    ------
+    OperatorError
+        If there is none, or it is not what its fingerprint says.
+    """
     manifest = folder.read_manifest()
     try:
         if manifest["format"] != FORMAT:
@@ -460,7 +470,14 @@ def _paths(plan: Plan) -> list[Path]:
     return [Path(item["path"]) for item in plan.data]
 
 
-def _source_of(plan: Plan) -> MarketSource:
+def source_of(plan: Plan) -> MarketSource:
+    """Return the market data of a run.
+
+    Raises
+    ------
+    OperatorError
+        If a file is not where it was, or not what it was.
+    """
     paths = _paths(plan)
     for path in paths:
         if not path.is_file():
@@ -537,11 +554,11 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         If the folder is no run, its journal is damaged, or its store cannot be used.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     progress(0.0, say("views.progress"))
     store = Store(folder.views_file, plan.instruments(), plan.start_e8, plan.fingerprint().hex(), rebuild=rebuild)
     try:
-        store.follow(lambda: _blocks(folder, plan))
+        store.follow(lambda: blocks_of(folder, plan))
         if view == "quality":
             quality = store.ledger.quality
             found: list[Any] = [quality.figures(name) for name in quality.symbols]
@@ -563,8 +580,16 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         store.close()
 
 
-def _blocks(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
-    # Of a journal that is this plan's.
+def blocks_of(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
+    """Yield the rows of a journal that is this plan's, some blocks at a time.
+
+    Raises
+    ------
+    OperatorError
+        If it is another plan's.
+    JournalDamaged
+        As `core_ext.journal.read_journal`.
+    """
     for at, block in enumerate(read_journal(str(folder.journal_file))):
         rows = block.array()
         if at == 0 and _words(rows[0]) != plan.fingerprint().hex():
