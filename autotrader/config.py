@@ -168,13 +168,15 @@ class _OneOf:
 
 @dataclass(frozen=True)
 class _Path:
+    needed: bool = True
+
     def read(self, value: object) -> object:
-        if not _is_path(value):
+        if not _is_path(value) and (self.needed or value != ""):
             raise _refuse(value, self)
         return value
 
     def words(self, speech: str) -> str:
-        return say_in(speech, "rule.path")
+        return say_in(speech, "rule.path" if self.needed else "rule.path_or_none")
 
 
 @dataclass(frozen=True)
@@ -405,6 +407,13 @@ class Venue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Say where a run's anchors are copied to; it decides nothing of the run."""
+
+    anchor_dir: Annotated[str, _Path(needed=False)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Hold one validated configuration; build it with `load` or `from_dict`, which check every value."""
 
@@ -415,6 +424,7 @@ class Config:
     risk: Risk
     quality: Quality
     venue: Venue
+    audit: Audit = field(default_factory=Audit)
     folder: Path = field(default=Path(), compare=False)  # where relative paths start; not part of the hash
 
     def resolve(self, name: str) -> Path:
@@ -431,6 +441,7 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "risk": Risk,
         "quality": Quality,
         "venue": Venue,
+        "audit": Audit,
     }
 )
 # A quoter enters again and again by design: its orders are bounded by their rate (R11), not by R14; minutes of a book

@@ -220,6 +220,23 @@ class Screen:
         for key, values in report.lines():
             self._line(say(key, **values))
 
+    def audit(self, found: Sequence[tuple[str, Any]]) -> None:
+        """Show whether the journals of runs are what was written."""
+        if self.machine:
+            runs = [{"run_dir": run, "ok": audit.holds, **asdict(audit)} for run, audit in found]
+            good = all(audit.holds for _, audit in found)
+            self._answer({"exit_code": GOOD if good else FAILED, "runs": runs})
+            return
+        for run, audit in found:
+            self._line(say("audit.holds" if audit.holds else "audit.broken", run=run))
+            if audit.finding is not None:
+                wrong = {"row": _count(audit.finding.row), "detail": audit.finding.detail}
+                self._line(f"  {say(f'audit.found.{audit.finding.what}', **wrong)}")
+            words = {"rows": _count(audit.rows), "blocks": _count(audit.blocks), "anchored": _count(audit.anchored)}
+            self._line(f"  {say('audit.read', anchors=_count(audit.anchors), **words)}")
+            if audit.holds and audit.torn:
+                self._line(f"  {say('audit.torn', count=_count(audit.torn))}")
+
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]
         self._rows([*_hashes(summary), *files])

@@ -80,10 +80,11 @@ class Plan:
     source: dict[str, Any]
 
     def fingerprint(self) -> bytes:
-        """Return the SHA-256 of what decides the run; where files lie and the language do not."""
+        """Return the SHA-256 of what decides the run; where files and anchors lie and the language do not."""
         values = {section: dict(fields) for section, fields in self.config_values.items()}
         values["data"].pop("paths", None)
         values["run"].pop("language", None)
+        values.pop("audit", None)
         decides = {
             "format": FORMAT,
             "config": values,
@@ -308,9 +309,11 @@ class Session:
     plan : Plan
     journal : Path
         The journal's file; it must not exist.
+    anchor : callable, optional
+        Told now and then how many rows it has and their chain (`core_ext.journal.JournalWriter`).
     """
 
-    def __init__(self, plan: Plan, journal: Path):
+    def __init__(self, plan: Plan, journal: Path, anchor: Callable[[int, bytes], object] | None = None):
         config = plan.config
         self.plan = plan
         self.engine = plan.engine()
@@ -326,7 +329,7 @@ class Session:
             faults=faults(config),
         )
         self.scanner = Scanner(self.engine.instruments)
-        self.journal = JournalWriter(str(journal))
+        self.journal = JournalWriter(str(journal), anchor)
         self.driver = Driver(
             self.engine,
             self.venue,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autotrader import config as configuration
 from autotrader import instruments as facts
 from autotrader.adapters.storage import run_folder
+from autotrader.adapters.storage.anchors import Anchors, new_copy
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
@@ -38,8 +39,8 @@ from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
 __all__ = [
-    "blocks_of", "expanded", "plan_of", "read_view", "render_report", "run_backtest", "run_bench", "run_paper",
-    "source_of", "verify_replay",
+    "anchors_of", "blocks_of", "expanded", "plan_of", "read_view", "render_report", "run_backtest", "run_bench",
+    "run_paper", "source_of", "verify_replay",
 ]  # fmt: skip
 
 E8 = 10**8
@@ -96,6 +97,7 @@ class _Run:
         self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
+        self.anchors: Anchors | None = None
         self.epochs: dict[str, list[facts.Epoch]] = {}
         self.off_tick: dict[str, int] = {}
         paths = expanded(data)
@@ -106,7 +108,7 @@ class _Run:
             self.source = self._recording(paths, Instruments(self.specs))
         self.plan = Plan(
             config=config,
-            config_values=configuration.as_dict(config),
+            config_values=_kept(config),
             specs=self.specs,
             mark_sources=self.marks,
             data=[
@@ -187,11 +189,14 @@ class _Run:
         run_id, folder = _folder(self.plan, out)
         folder.create(self.plan.manifest())
         try:
-            session = Session(self.plan, folder.journal_file)
+            self.anchors = anchors_of(self.plan, folder)
+            session = Session(self.plan, folder.journal_file, self.anchors)
             self._feed(session, speed)
             self._require_read(session)
             outcome = session.finish()
         except OperatorError:
+            if self.anchors is not None:
+                self.anchors.discard()
             folder.discard()
             raise
         except OSError as error:  # a full disk: what was written stays, marked incomplete
@@ -262,6 +267,8 @@ class _Run:
             yield from self._candle_warnings(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+        if self.anchors is not None and self.anchors.missed:
+            yield say("audit.missed", path=self.anchors.copy, count=self.anchors.missed)
 
     def _without_data(self, outcome: Outcome) -> Iterable[str]:
         for at, name in enumerate(self.config.run.symbols):
@@ -328,6 +335,14 @@ def _latency_note(venue: Venue) -> str:
 def _epoch_in_words(epoch: facts.Epoch) -> str:
     month = str(np.datetime64(epoch.first_ns, "ns").astype("datetime64[M]"))
     return say("run.epoch", tick=epoch.tick_e8 / E8, lot=epoch.lot_e8 / E8, month=month)
+
+
+def _kept(config: Config) -> dict[str, Any]:
+    # What the manifest keeps: a run's folder is not the configuration's, so that the place of the anchors stands whole.
+    values = configuration.as_dict(config)
+    if config.audit.anchor_dir:
+        values["audit"]["anchor_dir"] = str(config.resolve(config.audit.anchor_dir).resolve())
+    return values
 
 
 def _instruments_file(config: Config) -> Path:
@@ -433,6 +448,19 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
         "first_difference": difference,
         **hashes,
     }
+
+
+def anchors_of(plan: Plan, folder: RunFolder) -> Anchors:
+    """Begin the anchors of a run, beside its journal and, where the configuration says so, in a second place.
+
+    Raises
+    ------
+    OperatorError
+        If they cannot be written.
+    """
+    second = plan.config.audit.anchor_dir
+    copy = new_copy(plan.config.resolve(second), plan.fingerprint().hex()) if second else None
+    return Anchors(folder.anchors_file, copy)
 
 
 def plan_of(folder: RunFolder) -> Plan:
