@@ -20,6 +20,7 @@ from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
 from autotrader.cli.tables import VIEWS
+from autotrader.cli.why import why
 from autotrader.config import Config
 from autotrader.errors import OperatorError
 from autotrader.messages import detect, language, say, set_language
@@ -48,7 +49,7 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
         The group of commands; invoking it returns the exit code.
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
-    kept = (_replay(screen), _report(screen), _views(screen), audit(screen))
+    kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
     rest = (*kept, _stress(screen), exchange(screen), _bench(screen))
     settings = {"help_option_names": ["-h", "--help"]}
     return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from autotrader.cli.explained import explained, sentence, title
 from autotrader.cli.tables import laid_out, table
 from autotrader.messages import say
 
@@ -236,6 +237,20 @@ class Screen:
             self._line(f"  {say('audit.read', anchors=_count(audit.anchors), **words)}")
             if audit.holds and audit.torn:
                 self._line(f"  {say('audit.torn', count=_count(audit.torn))}")
+
+    def why(self, found: Mapping[str, Any]) -> None:
+        """Show why an order was sent or refused, and what became of it."""
+        said = sentence(found["verdict"]["reason"])
+        if self.machine:
+            self._answer({"exit_code": GOOD, **found, "sentence": said})
+            return
+        self._line(title(found))
+        for head, part in explained(found):
+            self._line(head)
+            if isinstance(part, Table):
+                self._table(part)
+            else:
+                self._rows(part)
 
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]
