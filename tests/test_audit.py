@@ -295,6 +295,14 @@ def test_a_second_place_that_is_not_there_is_bad_input(capsys, place):
     assert "nowhere" in capsys.readouterr().err
 
 
+def test_a_second_place_that_cannot_be_written_is_bad_input_and_leaves_nothing(capsys, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    config = configuration(tmp_path / "q.toml", "quoter")
+    config.write_text(config.read_text().replace('anchor_dir = ""', 'anchor_dir = "file/second"'))
+    assert main(["paper", str(config), "--replay", str(RECORDING), "--out", str(tmp_path / "run")]) == 2
+    assert "anchor_dir" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_a_changed_manifest_is_a_finding(capsys, place):
     manifest = place / "run/journal/manifest.json"
     manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2'))

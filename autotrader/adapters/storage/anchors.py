@@ -123,13 +123,16 @@ class Anchors:
 
     def __init__(self, file: Path, copy: Path | None = None, now: Callable[[], str] = _now):
         self.file, self.copy, self.now, self.missed = file, copy, now, 0
-        first = Anchor(0, START, now())
+        first, made = Anchor(0, START, now()), list[Path]()
         for place in filter(None, (file, copy)):
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 _append(place, first, os.O_EXCL)
             except OSError as error:
+                for one in made:
+                    one.unlink()
                 raise OperatorError(say("audit.cannot_anchor", path=place, reason=error.strerror)) from None
+            made.append(place)
 
     def __call__(self, rows: int, chain: bytes) -> None:
         """Keep an anchor; an OSError of the file beside the journal is a failed write of the journal."""
