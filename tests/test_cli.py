@@ -13,7 +13,7 @@ from autotrader.cli import main
 from autotrader.config import load, template
 from autotrader.errors import OperatorError, StateError, VenueError
 
-COMMANDS = ["init", "backtest", "paper", "replay", "report", "views", "stress", "exchange", "bench"]
+COMMANDS = ["init", "backtest", "paper", "replay", "report", "views", "why", "audit", "stress", "exchange", "bench"]
 SUMMARY = {
     "run_id": "20250504-abc",
     "mode": "backtest",

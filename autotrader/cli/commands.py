@@ -15,10 +15,12 @@ from pathlib import Path
 import click
 
 from autotrader import config as configuration
+from autotrader.cli.audit import audit
 from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
 from autotrader.cli.tables import VIEWS
+from autotrader.cli.why import why
 from autotrader.config import Config
 from autotrader.errors import OperatorError
 from autotrader.messages import detect, language, say, set_language
@@ -47,7 +49,8 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
         The group of commands; invoking it returns the exit code.
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
-    rest = (_replay(screen), _report(screen), _views(screen), _stress(screen), exchange(screen), _bench(screen))
+    kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
+    rest = (*kept, _stress(screen), exchange(screen), _bench(screen))
     settings = {"help_option_names": ["-h", "--help"]}
     return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
 

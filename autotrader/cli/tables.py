@@ -17,7 +17,7 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "laid_out", "table"]
+__all__ = ["VIEWS", "decimal", "laid_out", "span", "stamp", "table"]
 
 E8 = 10**8
 LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
@@ -64,10 +64,11 @@ def _amount(name: str, decimals: int = 2) -> Write:
 
 def _exact(name: str) -> Write:
     # All eight decimals but for the zeros at the end: prices, quantities and coins.
-    return lambda record: _decimal(getattr(record, name))
+    return lambda record: decimal(getattr(record, name))
 
 
-def _decimal(value: int) -> str:
+def decimal(value: int) -> str:
+    """Return what has eight decimals, without the zeros at its end."""
     whole, part = divmod(abs(value), E8)
     text = f"{whole:,}.{part:08}".rstrip("0").rstrip(".")
     return f"-{text}" if value < 0 else text
@@ -78,14 +79,16 @@ def _plain(name: str) -> Write:
 
 
 def _time(name: str) -> Write:
-    return lambda record: _stamp(getattr(record, name))
+    return lambda record: stamp(getattr(record, name))
 
 
-def _stamp(ns: int) -> str:
+def stamp(ns: int) -> str:
+    """Return a time (ns UTC), to the millisecond."""
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{ns % 10**9 // 10**6:03}"
 
 
-def _span(ns: float | None) -> str:
+def span(ns: float | None) -> str:
+    """Return a length of time (ns), "-" for none."""
     if ns is None:
         return "-"
     for size, unit in UNITS:
@@ -113,7 +116,7 @@ def _leg(record: Any) -> str:
 
 
 def _margin(record: Any) -> str:
-    return say("views.isolated", amount=_decimal(record.isolated_e8)) if record.isolated else say("views.cross")
+    return say("views.isolated", amount=decimal(record.isolated_e8)) if record.isolated else say("views.cross")
 
 
 def _forced(record: Any) -> str:
@@ -128,7 +131,7 @@ def _type(record: Any) -> str:
 
 def _limit(record: Any) -> str:
     price = record.price_e8 or record.trigger_e8
-    return _decimal(price) if price else "-"
+    return decimal(price) if price else "-"
 
 
 def _average(record: Any) -> str:
@@ -148,7 +151,7 @@ def _client_id(record: Any) -> str:
 
 
 def _fee(record: Any) -> str:
-    return f"{_decimal(record.fee_coin_e8)} BNB" if record.fee_coin_e8 else _decimal(record.fee_e8)
+    return f"{decimal(record.fee_coin_e8)} BNB" if record.fee_coin_e8 else decimal(record.fee_e8)
 
 
 def _maker(record: Any) -> str:
@@ -166,7 +169,7 @@ def _rate(record: Any) -> str:
 
 
 def _price_age(record: Any) -> str:
-    return _span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
+    return span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
 
 
 def _drawdown(record: Any) -> str:
@@ -184,7 +187,7 @@ def _quantiles(record: Any) -> str:
 
 def _times(record: Any) -> str:
     found = record.time_to_fill_ns
-    return f"{_span(found[0.5])} / {_span(found[0.99])}"
+    return f"{span(found[0.5])} / {span(found[0.99])}"
 
 
 def _rejections(record: Any) -> str:

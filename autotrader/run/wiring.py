@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autotrader import config as configuration
 from autotrader import instruments as facts
 from autotrader.adapters.storage import run_folder
+from autotrader.adapters.storage.anchors import Anchors, new_copy
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
@@ -37,7 +38,10 @@ from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
-__all__ = ["expanded", "read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+__all__ = [
+    "anchors_of", "blocks_of", "expanded", "plan_of", "read_view", "render_report", "run_backtest", "run_bench",
+    "run_paper", "source_of", "verify_replay",
+]  # fmt: skip
 
 E8 = 10**8
 MAX_FOLDERS = 10_000
@@ -93,6 +97,7 @@ class _Run:
         self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
+        self.anchors: Anchors | None = None
         self.epochs: dict[str, list[facts.Epoch]] = {}
         self.off_tick: dict[str, int] = {}
         paths = expanded(data)
@@ -103,7 +108,7 @@ class _Run:
             self.source = self._recording(paths, Instruments(self.specs))
         self.plan = Plan(
             config=config,
-            config_values=configuration.as_dict(config),
+            config_values=_kept(config),
             specs=self.specs,
             mark_sources=self.marks,
             data=[
@@ -184,11 +189,14 @@ class _Run:
         run_id, folder = _folder(self.plan, out)
         folder.create(self.plan.manifest())
         try:
-            session = Session(self.plan, folder.journal_file)
+            self.anchors = anchors_of(self.plan, folder)
+            session = Session(self.plan, folder.journal_file, self.anchors)
             self._feed(session, speed)
             self._require_read(session)
             outcome = session.finish()
         except OperatorError:
+            if self.anchors is not None:
+                self.anchors.discard()
             folder.discard()
             raise
         except OSError as error:  # a full disk: what was written stays, marked incomplete
@@ -259,6 +267,8 @@ class _Run:
             yield from self._candle_warnings(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+        if self.anchors is not None and self.anchors.missed:
+            yield say("audit.missed", path=self.anchors.copy, count=self.anchors.missed)
 
     def _without_data(self, outcome: Outcome) -> Iterable[str]:
         for at, name in enumerate(self.config.run.symbols):
@@ -325,6 +335,14 @@ def _latency_note(venue: Venue) -> str:
 def _epoch_in_words(epoch: facts.Epoch) -> str:
     month = str(np.datetime64(epoch.first_ns, "ns").astype("datetime64[M]"))
     return say("run.epoch", tick=epoch.tick_e8 / E8, lot=epoch.lot_e8 / E8, month=month)
+
+
+def _kept(config: Config) -> dict[str, Any]:
+    # What the manifest keeps: a run's folder is not the configuration's, so that the place of the anchors stands whole.
+    values = configuration.as_dict(config)
+    if config.audit.anchor_dir:
+        values["audit"]["anchor_dir"] = str(config.resolve(config.audit.anchor_dir).resolve())
+    return values
 
 
 def _instruments_file(config: Config) -> Path:
@@ -404,7 +422,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
         If the folder is no run, its data have moved, or the journal is damaged.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     summary = folder.read_summary()
     try:
         torn = torn_bytes(str(folder.journal_file))
@@ -412,7 +430,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
             raise OperatorError(say("run.torn_journal", count=torn))
         hashes = _hashes(folder, plan)
         verifier: Verifier | None = None
-        for step in verify(plan, _source_of(plan), folder.journal_file):
+        for step in verify(plan, source_of(plan), folder.journal_file):
             if isinstance(step, float | int):
                 progress(float(step), say("run.progress_verify"))
             else:
@@ -432,7 +450,27 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _plan_of(folder: RunFolder) -> Plan:
+def anchors_of(plan: Plan, folder: RunFolder) -> Anchors:
+    """Begin the anchors of a run, beside its journal and, where the configuration says so, in a second place.
+
+    Raises
+    ------
+    OperatorError
+        If they cannot be written.
+    """
+    second = plan.config.audit.anchor_dir
+    copy = new_copy(plan.config.resolve(second), plan.fingerprint().hex()) if second else None
+    return Anchors(folder.anchors_file, copy)
+
+
+def plan_of(folder: RunFolder) -> Plan:
+    """Return the plan of a run from its manifest.
+
+    Raises
+    ------
+    OperatorError
+        If there is none, or it is not what its fingerprint says.
+    """
     manifest = folder.read_manifest()
     try:
         if manifest["format"] != FORMAT:
@@ -460,7 +498,14 @@ def _paths(plan: Plan) -> list[Path]:
     return [Path(item["path"]) for item in plan.data]
 
 
-def _source_of(plan: Plan) -> MarketSource:
+def source_of(plan: Plan) -> MarketSource:
+    """Return the market data of a run.
+
+    Raises
+    ------
+    OperatorError
+        If a file is not where it was, or not what it was.
+    """
     paths = _paths(plan)
     for path in paths:
         if not path.is_file():
@@ -537,11 +582,11 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         If the folder is no run, its journal is damaged, or its store cannot be used.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     progress(0.0, say("views.progress"))
     store = Store(folder.views_file, plan.instruments(), plan.start_e8, plan.fingerprint().hex(), rebuild=rebuild)
     try:
-        store.follow(lambda: _blocks(folder, plan))
+        store.follow(lambda: blocks_of(folder, plan))
         if view == "quality":
             quality = store.ledger.quality
             found: list[Any] = [quality.figures(name) for name in quality.symbols]
@@ -563,8 +608,16 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         store.close()
 
 
-def _blocks(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
-    # Of a journal that is this plan's.
+def blocks_of(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
+    """Yield the rows of a journal that is this plan's, some blocks at a time.
+
+    Raises
+    ------
+    OperatorError
+        If it is another plan's.
+    JournalDamaged
+        As `core_ext.journal.read_journal`.
+    """
     for at, block in enumerate(read_journal(str(folder.journal_file))):
         rows = block.array()
         if at == 0 and _words(rows[0]) != plan.fingerprint().hex():

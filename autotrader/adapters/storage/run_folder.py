@@ -102,6 +102,7 @@ class RunFolder:
         self.path = path
         self.manifest_file = path / "journal" / "manifest.json"
         self.journal_file = path / "journal" / "000000.seg"
+        self.anchors_file = path / "journal" / "anchors.jsonl"
         self.summary_file = path / "summary.json"
         self.views_file = path / "views.sqlite"
         self._made: list[Path] = []
