@@ -589,6 +589,22 @@ ENGLISH = {
     "stress.column.gap": "largest mark-last gap",
     "stress.survived": "survived",
     "stress.liquidated": "liquidated {time}",
+    # State of an instance on disk.
+    "state.no_folder": "{path}: no such state folder; check --state",
+    "state.bad_folder": "{path}: is no state folder ({reason}); name a folder of your own, not a link to one",
+    "state.no_file": "{path}: is no plain file; move it away",
+    "state.not_ours": "{path}: belongs to user {owner}, we are {we}; run as its owner, or name another state folder",
+    "state.open_to_others": "{path}: mode {found} lets others in; set it to {wanted} with chmod",
+    "state.too_large": "{path}: has more than {most} bytes, so it is not ours; move it away",
+    "state.unreadable": "{path}: cannot be read ({reason}); check the disk and the permissions",
+    "state.unwritable": "{path}: cannot be written ({reason}); check the space on the disk and the permissions",
+    "state.damaged": (
+        "{path}: is damaged ({reason}); put a copy back, or check by hand what it guarded and move it away"
+    ),
+    "state.epochs_used_up": "{path}: no epoch of order ids is left; trade with another account's state folder",
+    "state.locked": "{path}: process {pid} trades with this state folder; end it first, or name another folder",
+    "state.not_rearmed": "the kill switch stays latched ({reason}); to re-arm, confirm the stamp of this kill: {stamp}",
+    "state.absurd": "the risk state cannot be true ({reason}); halt, and compare with the exchange",
     # Views and their store.
     "store.cannot_write": "{path}: the views store cannot be used ({reason}); check the disk and the permissions",
     "store.damaged": "{path}: the views store is damaged ({reason}); make it anew with --rebuild",
@@ -1446,6 +1462,31 @@ KOREAN = {
     "stress.column.gap": "마크·체결가 최대 차이",
     "stress.survived": "생존",
     "stress.liquidated": "청산 {time}",
+    # 디스크에 있는 인스턴스의 상태.
+    "state.no_folder": "{path}: 상태 폴더가 없습니다. --state를 확인하십시오",
+    "state.bad_folder": "{path}: 상태 폴더가 아닙니다({reason}). 링크가 아닌 자신의 폴더를 지정하십시오",
+    "state.no_file": "{path}: 일반 파일이 아닙니다. 다른 곳으로 옮기십시오",
+    "state.not_ours": (
+        "{path}: 소유자는 사용자 {owner}, 현재 사용자는 {we}입니다. 소유자로 실행하거나 다른 상태 폴더를 지정하십시오"
+    ),
+    "state.open_to_others": (
+        "{path}: 권한 {found}은(는) 다른 사용자의 접근을 허용합니다. chmod로 {wanted}(으)로 바꾸십시오"
+    ),
+    "state.too_large": "{path}: {most}바이트를 넘으므로 이 프로그램의 파일이 아닙니다. 다른 곳으로 옮기십시오",
+    "state.unreadable": "{path}: 읽을 수 없습니다({reason}). 디스크와 권한을 확인하십시오",
+    "state.unwritable": "{path}: 쓸 수 없습니다({reason}). 디스크 공간과 권한을 확인하십시오",
+    "state.damaged": (
+        "{path}: 손상되었습니다({reason}). 사본을 되돌리거나, 이 파일이 지키던 것을 직접 확인한 뒤 다른 곳으로 "
+        "옮기십시오"
+    ),
+    "state.epochs_used_up": "{path}: 주문 ID의 에포크가 더 없습니다. 다른 계정의 상태 폴더로 거래하십시오",
+    "state.locked": (
+        "{path}: 프로세스 {pid}이(가) 이 상태 폴더로 거래하고 있습니다. 먼저 끝내거나 다른 폴더를 지정하십시오"
+    ),
+    "state.not_rearmed": (
+        "킬 스위치는 잠긴 채로 있습니다({reason}). 다시 무장하려면 이 킬의 시각을 확인 입력하십시오: {stamp}"
+    ),
+    "state.absurd": "리스크 상태가 참일 수 없습니다({reason}). 거래를 멈추고 거래소와 대조하십시오",
     # 조회 화면과 그 저장소.
     "store.cannot_write": "{path}: 조회 저장소를 사용할 수 없습니다({reason}). 디스크와 폴더 권한을 확인하십시오",
     "store.damaged": "{path}: 조회 저장소가 손상되었습니다({reason}). --rebuild로 다시 만드십시오",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from core_ext.driver import Feed
 
-__all__ = ["FileFacts", "MarketSource"]
+__all__ = ["Fence", "FileFacts", "MarketSource"]
 
 
 class FileFacts(Protocol):
@@ -55,3 +55,16 @@ class MarketSource(Protocol):
 
     def feed(self, into: Feed) -> Iterator[float]:
         """Feed everything; yields the share that is done now and then."""
+
+
+class Fence(Protocol):
+    """What keeps a second writer from an account: one holder at a time, each with a larger token than all before."""
+
+    def acquire(self) -> int:
+        """Become the holder and return the token; raises OperatorError if another is."""
+
+    def holds(self, token: int) -> bool:
+        """Whether the token is still the holder's: with False, nothing may be sent any more."""
+
+    def release(self) -> None:
+        """Let another become the holder."""
