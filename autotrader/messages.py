@@ -589,6 +589,17 @@ ENGLISH = {
     "stress.column.gap": "largest mark-last gap",
     "stress.survived": "survived",
     "stress.liquidated": "liquidated {time}",
+    # An instance that runs, and an operator who speaks to it.
+    "control.no_instance": "{path}: no instance runs with this state folder; check --state",
+    "control.silent": "{path}: the instance did not answer within {seconds} s; try again, or with a longer --timeout",
+    "control.gone": "{path}: the instance broke off without an answer; look at its log, then at `autotrader status`",
+    "control.garbage": "the instance's answer cannot be understood ({reason}); is it of this version?",
+    "control.no_socket": "{path}: the control socket cannot be opened ({reason}); check the folder",
+    "control.foreign": "only the user that runs the instance may command it; run the command as that user",
+    "control.busy": "{most} others command this instance already; try again",
+    "control.too_long": "a request has at most {most} bytes; send less",
+    "control.no_request": "is no request ({reason}); send one line of JSON with command and arguments",
+    "control.unknown": '"{found}" is no command of this instance; use {known}',
     # State of an instance on disk.
     "state.no_folder": "{path}: no such state folder; check --state",
     "state.bad_folder": "{path}: is no state folder ({reason}); name a folder of your own, not a link to one",
@@ -1462,6 +1473,21 @@ KOREAN = {
     "stress.column.gap": "마크·체결가 최대 차이",
     "stress.survived": "생존",
     "stress.liquidated": "청산 {time}",
+    # 실행 중인 인스턴스와 그에 명령하는 운영자.
+    "control.no_instance": "{path}: 이 상태 폴더로 실행 중인 인스턴스가 없습니다. --state를 확인하십시오",
+    "control.silent": (
+        "{path}: 인스턴스가 {seconds}초 안에 응답하지 않았습니다. 다시 시도하거나 --timeout을 늘리십시오"
+    ),
+    "control.gone": (
+        "{path}: 인스턴스가 응답 없이 연결을 끊었습니다. 로그를 확인한 뒤 `autotrader status`를 실행하십시오"
+    ),
+    "control.garbage": "인스턴스의 응답을 이해할 수 없습니다({reason}). 버전이 같은지 확인하십시오",
+    "control.no_socket": "{path}: 제어 소켓을 열 수 없습니다({reason}). 폴더를 확인하십시오",
+    "control.foreign": "인스턴스를 실행한 사용자만 명령할 수 있습니다. 그 사용자로 명령을 실행하십시오",
+    "control.busy": "이미 {most}개의 클라이언트가 이 인스턴스에 명령하고 있습니다. 다시 시도하십시오",
+    "control.too_long": "요청은 최대 {most}바이트입니다. 줄여서 보내십시오",
+    "control.no_request": "요청이 아닙니다({reason}). command와 arguments가 있는 JSON 한 줄을 보내십시오",
+    "control.unknown": '"{found}"은(는) 이 인스턴스의 명령이 아닙니다. {known} 중에서 고르십시오',
     # 디스크에 있는 인스턴스의 상태.
     "state.no_folder": "{path}: 상태 폴더가 없습니다. --state를 확인하십시오",
     "state.bad_folder": "{path}: 상태 폴더가 아닙니다({reason}). 링크가 아닌 자신의 폴더를 지정하십시오",
