@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from autotrader.cli.tables import laid_out, table
+from autotrader.cli.tables import VIEWS, laid_out, table
 from autotrader.messages import say
 
 __all__ = ["BAD_INPUT", "FAILED", "GOOD", "Screen"]
@@ -166,7 +166,7 @@ class Screen:
         )
         self._line(title)
         if found["records"]:
-            self._table(table(found["view"], found["records"]))
+            self._table(table(VIEWS[found["view"]], found["records"]))
         else:
             self._line(f"  {say('views.nothing')}")
         if not found["complete"]:

@@ -17,7 +17,7 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "laid_out", "table"]
+__all__ = ["VIEWS", "laid_out", "percent", "span", "table"]
 
 E8 = 10**8
 LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
@@ -26,17 +26,15 @@ UNITS = ((3_600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"),
 Write = Callable[[Any], str]
 
 
-def table(view: str, records: Sequence[Any]) -> Table:
-    """Return the records of a view as a table, headed in the operator's language.
+def table(columns: Mapping[str, Write], records: Sequence[Any]) -> Table:
+    """Return records as a table, headed in the operator's language.
 
     Parameters
     ----------
-    view : str
-        A key of `VIEWS`.
+    columns : mapping of str to callable
+        How a record's cell is written, by the key of its heading, such as those of `VIEWS`.
     records : sequence
-        Of that view.
     """
-    columns = VIEWS[view]
     heads = {say(f"views.{name}"): name in LEFT for name in columns}
     return laid_out(heads, ([write(record) for write in columns.values()] for record in records))
 
@@ -85,7 +83,8 @@ def _stamp(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{ns % 10**9 // 10**6:03}"
 
 
-def _span(ns: float | None) -> str:
+def span(ns: float | None) -> str:
+    """Return a time of so many nanoseconds in the largest unit that it fills; "-" for none."""
     if ns is None:
         return "-"
     for size, unit in UNITS:
@@ -95,10 +94,11 @@ def _span(ns: float | None) -> str:
 
 
 def _share(name: str) -> Write:
-    return lambda record: _percent(getattr(record, name))
+    return lambda record: percent(getattr(record, name))
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share as a percentage; "-" for none."""
     return "-" if value is None else f"{value:.2%}"
 
 
@@ -166,7 +166,7 @@ def _rate(record: Any) -> str:
 
 
 def _price_age(record: Any) -> str:
-    return _span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
+    return span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
 
 
 def _drawdown(record: Any) -> str:
@@ -184,7 +184,7 @@ def _quantiles(record: Any) -> str:
 
 def _times(record: Any) -> str:
     found = record.time_to_fill_ns
-    return f"{_span(found[0.5])} / {_span(found[0.99])}"
+    return f"{span(found[0.5])} / {span(found[0.99])}"
 
 
 def _rejections(record: Any) -> str:
