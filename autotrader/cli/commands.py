@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from autotrader import config as configuration
+from autotrader.cli.control import control
 from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
@@ -47,9 +48,10 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
         The group of commands; invoking it returns the exit code.
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
-    rest = (_replay(screen), _report(screen), _views(screen), _stress(screen), exchange(screen), _bench(screen))
+    rest = (_replay(screen), _report(screen), _views(screen), _stress(screen), exchange(screen))
     settings = {"help_option_names": ["-h", "--help"]}
-    return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
+    every = [*commands, *rest, *control(screen), _bench(screen)]
+    return Cover("autotrader", commands=every, help=say("help.autotrader"), context_settings=settings)
 
 
 def _init(screen: Screen) -> Page:

@@ -220,6 +220,30 @@ class Screen:
         for key, values in report.lines():
             self._line(say(key, **values))
 
+    def instance(self, answer: Mapping[str, Any], blocks: Sequence[Any], exit_code: int = GOOD) -> int:
+        """Show what a running instance answered, and return the exit code.
+
+        Parameters
+        ----------
+        answer : mapping
+            For a machine.
+        blocks : sequence
+            For a person: a line, a table, or rows of a name and a value.
+        exit_code : int, optional
+        """
+        if self.machine:
+            self._answer({"exit_code": exit_code, **answer})
+            return exit_code
+        for block in blocks:
+            match block:
+                case str():
+                    self._line(block)
+                case Table():
+                    self._table(block)
+                case rows:
+                    self._rows(rows)
+        return exit_code
+
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]
         self._rows([*_hashes(summary), *files])

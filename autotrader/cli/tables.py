@@ -17,10 +17,12 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "laid_out", "percent", "span", "table"]
+__all__ = ["INSTANCE", "VIEWS", "laid_out", "percent", "span", "table"]
 
 E8 = 10**8
-LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
+LEFT = frozenset(
+    {"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last", "book"}
+)
 UNITS = ((3_600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us"))
 
 Write = Callable[[Any], str]
@@ -69,6 +71,10 @@ def _decimal(value: int) -> str:
     whole, part = divmod(abs(value), E8)
     text = f"{whole:,}.{part:08}".rstrip("0").rstrip(".")
     return f"-{text}" if value < 0 else text
+
+
+def _price(name: str) -> Write:
+    return lambda record: _decimal(getattr(record, name)) if getattr(record, name) else "-"
 
 
 def _plain(name: str) -> Write:
@@ -195,6 +201,14 @@ def _rejections(record: Any) -> str:
     return ", ".join(f"{code}: {count:,}" for code, count in sorted(counts.items())) or "0"
 
 
+def _book(record: Any) -> str:
+    return say("views.usable" if record.book_usable else "views.unusable")
+
+
+def _age(record: Any) -> str:
+    return span(record.age_ns)
+
+
 def _topic(record: Any) -> str:
     return say(f"views.{record.topic}")
 
@@ -278,3 +292,44 @@ VIEWS: dict[str, dict[str, Write]] = {
     },
 }
 """The columns of each view: how a record's cell is written, by the key of its heading."""
+
+INSTANCE: dict[str, dict[str, Write]] = {
+    "symbols": {
+        "symbol": _plain("symbol"),
+        "bid": _price("bid_e8"),
+        "ask": _price("ask_e8"),
+        "age": _age,
+        "book": _book,
+        "position": _exact("quantity_e8"),
+    },
+    "positions": {
+        "symbol": _plain("symbol"),
+        "leg": _leg,
+        "quantity": _exact("quantity_e8"),
+        "entry": _exact("entry_e8"),
+        "price": _exact("price_e8"),
+        "liquidation": _price("liquidation_e8"),
+        "stop": _price("stop_e8"),
+        "unrealised": _amount("unrealised_e8"),
+        "leverage": _plain("leverage"),
+        "margin": _margin,
+    },
+    "orders": {
+        "time": _time("created_ns"),
+        "symbol": _plain("symbol"),
+        "side": _plain("side"),
+        "type": _type,
+        "price": _limit,
+        "quantity": _exact("quantity_e8"),
+        "filled": _exact("filled_e8"),
+        "state": _plain("state"),
+        "client_id": _plain("client_id"),
+    },
+    "balance": {
+        "asset": _plain("asset"),
+        "wallet": _exact("wallet_e8"),
+        "unrealised": _exact("unrealised_e8"),
+        "available": _exact("available_e8"),
+    },
+}
+"""The columns of what a running instance answers, as `VIEWS`."""
