@@ -131,6 +131,16 @@ def test_status_says_the_hardest_restraint(capsys, place, changed, key):
         assert ENGLISH[key].format(stamp=STAMP) in shown(capsys, "status")
 
 
+def test_status_names_a_kill_that_the_instance_does_not_heed(capsys, place):
+    with running(place) as instance:
+        assert answer(capsys, "status")["latched"] == ""
+        kill = instance.latch.close("fire alarm", NOW)
+        assert f"the kill of {kill.stamp} is latched on disk and the instance" in shown(capsys, "status")
+        assert answer(capsys, "status")["latched"] == kill.stamp
+        instance.answers["status"] = replace(STATUS, killed=kill.stamp)
+        assert "does not heed" not in shown(capsys, "status")
+
+
 def test_status_of_an_instance_that_has_nothing_yet(capsys, place):
     empty = replace(STATUS, gates=[], symbols=[], links={}, equity_e8=0)
     with running(place, status=empty):

@@ -22,7 +22,7 @@ from autotrader.ports import Fence
 
 NOW = 1_796_000_000_000_000_000
 SECOND = 10**9
-RECORD = SafetyRecord(day=20_786, day_start_e8=10**12, peak_e8=11 * 10**11, max_drawdown_e8=2_000_000)
+RECORD = SafetyRecord(as_of_ns=NOW, day=20_786, day_start_e8=10**12, peak_e8=11 * 10**11, max_drawdown_e8=2_000_000)
 
 
 def clock() -> int:
@@ -67,6 +67,12 @@ def test_a_folder_that_lets_others_in_is_refused_with_its_mode(place):
     place.chmod(0o750)
     with pytest.raises(OperatorError, match=r"state: mode 0750 .* 0700"):
         StateFolder(place)
+
+
+def test_a_folder_that_inherited_its_group_is_ours_alone(place):
+    place.mkdir()
+    place.chmod(0o2700)
+    StateFolder(place).close()
 
 
 def test_a_link_to_a_folder_is_refused(place, tmp_path):
@@ -275,7 +281,7 @@ folder = StateFolder(Path(sys.argv[1]))
 epochs, safety, latch = Epochs(folder, lambda: 0), Safety(folder), Latch(folder)
 for n in itertools.count():
     epoch = epochs.next()
-    safety.keep(SafetyRecord(epoch, epoch, epoch, 0), n)
+    safety.keep(SafetyRecord(n, epoch, epoch, epoch, 0), n)
     stamp = latch.close("operator", epoch).stamp
     print(epoch, flush=True)
     latch.rearm(stamp)
@@ -579,6 +585,7 @@ def test_an_unchanged_second_is_not_written_and_a_latched_change_is_at_once(fold
 INT64 = st.integers(-(2**63), 2**63 - 1)
 RECORDS = st.builds(
     SafetyRecord,
+    as_of_ns=INT64,
     day=INT64,
     day_start_e8=INT64,
     peak_e8=INT64,

@@ -96,8 +96,11 @@ def _symbols_option() -> click.Option:
 
 
 def _status(screen: Screen, instance: _Instance) -> int:
-    status = instance.ask("status")
-    return screen.instance({"status": asdict(status)}, [*_looks(status), table(INSTANCE["symbols"], status.symbols)])
+    status, kill = instance.ask("status"), _latched(instance.state)
+    blocks = [*_looks(status), table(INSTANCE["symbols"], status.symbols)]
+    if kill and not status.killed:
+        blocks.insert(1, say("control.not_heeded", stamp=kill.stamp))
+    return screen.instance({"status": asdict(status), "latched": kill.stamp if kill else ""}, blocks)
 
 
 def _list(name: str, screen: Screen, instance: _Instance) -> int:

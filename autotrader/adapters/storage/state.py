@@ -239,6 +239,8 @@ class SafetyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes
     ----------
+    as_of_ns : int
+        Time of the last event in it: transfers since then are not in the peak yet.
     day : int
         UTC day number.
     day_start_e8, peak_e8, max_drawdown_e8 : int
@@ -256,6 +258,7 @@ class SafetyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Symbols in which nothing is opened.
     """
 
+    as_of_ns: Whole
     day: Whole
     day_start_e8: Whole
     peak_e8: Whole

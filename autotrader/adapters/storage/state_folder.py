@@ -258,9 +258,9 @@ def _require_private(path: Path, facts: os.stat_result, mode: int) -> None:
         raise OperatorError(say("state.no_file", path=path))
     if facts.st_uid != os.geteuid():
         raise OperatorError(say("state.not_ours", path=path, owner=facts.st_uid, we=os.geteuid()))
-    if stat.S_IMODE(facts.st_mode) & ~mode:
-        raise OperatorError(say("state.open_to_others", path=path, found=f"{stat.S_IMODE(facts.st_mode):04o}",
-                                wanted=f"{mode:04o}"))  # fmt: skip
+    found = facts.st_mode & 0o777  # a folder may inherit its group
+    if found & ~mode:
+        raise OperatorError(say("state.open_to_others", path=path, found=f"{found:04o}", wanted=f"{mode:04o}"))
 
 
 def _whole(fd: int, path: Path) -> bytes:
