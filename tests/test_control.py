@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import stat
 import struct
@@ -15,7 +16,8 @@ import uvloop
 from instances import BALANCE, ORDERS, POSITIONS, STATUS, running, stuck
 
 from autotrader.adapters import control
-from autotrader.adapters.control import ControlServer, Done, NoInstanceError, ask
+from autotrader.adapters.control import ANSWERS, ControlServer, Done, NoInstanceError, ask
+from autotrader.adapters.storage.state import SLOTS
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 
@@ -371,3 +373,26 @@ def test_an_instance_may_close_from_within_a_command(place):
         return answer
 
     assert asyncio.run(main()) == {"stopped": True}
+
+
+# The page.
+
+
+def test_the_page_shows_what_the_socket_says(place, root):
+    page = (root / "docs/control.md").read_text("utf-8")
+    lines = re.search(r"```text\n(.*?)```", page, re.DOTALL).group(1).splitlines()
+
+    async def flatten(_arguments):
+        return Done(True, "", [], 0, 0, [])
+
+    with running(place, flatten=flatten) as instance:
+        heard = exchanged(place, f"{lines[0]}\n{lines[2]}\n".encode()).decode().splitlines()
+    assert json.loads(heard[0]) == json.loads(lines[1]) and instance.asked == [("flatten", {"symbols": ["BTCUSDT"]})]
+    assert heard[1].replace('":"', '": "').startswith(lines[3].partition("...")[0])
+
+
+def test_the_page_lists_every_command_and_every_file(root):
+    page = (root / "docs/control.md").read_text("utf-8")
+    rows = [re.findall(r"`([\w.]+)`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in row}
+    assert named == {*ANSWERS, "lock", "epoch", "kill", "starts", *SLOTS, control.SOCKET}
