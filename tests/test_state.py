@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -556,6 +557,13 @@ def test_of_many_processes_that_kill_at_once_one_kill_holds(place):
     told = {killer.communicate()[0].strip() for killer in killers}
     assert len(told) == 1 and told != {""}
     assert [path.name for path in place.iterdir()] == ["kill"]
+
+
+def test_of_many_threads_that_kill_at_once_one_kill_holds(folder):
+    with ThreadPoolExecutor(4) as pool:
+        told = set(pool.map(lambda n: Latch(folder).close("k", n), range(1, 21)))
+    assert told == {Latch(folder).read()}
+    assert [path.name for path in folder.path.iterdir()] == ["kill"]
 
 
 # The safety record.

@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from autotrader.messages import say
 if TYPE_CHECKING:
     from autotrader.adapters.control import Done, Status
     from autotrader.adapters.storage.state import Latched
+    from autotrader.adapters.storage.state_folder import StateFolder
 
 __all__ = ["control"]
 
@@ -120,19 +122,17 @@ def _resume(screen: Screen, instance: _Instance, confirm: str | None) -> int:
 
 
 def _kill(screen: Screen, instance: _Instance, reason: str | None) -> int:
-    from autotrader.adapters.control import NoInstanceError
-
     why = _plain(reason or say("control.operator"))
-    done, refusal = None, ""
+    _open(instance.state).close()
+    # At once: a disk that hangs does not hold up the instance, nor an instance that hangs, and is started anew by a
+    # supervisor, the latch. Leaving waits for the latch, also when the operator gives up waiting.
+    with ThreadPoolExecutor(1) as pool:
+        latching = pool.submit(_latch, instance.state, why)
+        done, refusal = _ask_to_kill(instance, why)
     try:
-        done = instance.ask("kill", reason=why)
-        refusal = "" if done.killed else say("control.not_killed")
-    except NoInstanceError:
-        pass
-    except AutotraderError as error:
-        refusal = str(error)
-    finally:  # whatever the instance does, and if the operator gives up waiting, the next start is killed
-        kill = _latch(instance.state, why, done is not None)
+        kill = latching.result()
+    except OperatorError as error:
+        raise AutotraderError(say(f"control.not_latched.{'killed' if done else 'unknown'}", reason=error)) from None
     if refusal:
         raise AutotraderError(say("control.latched_alone", reason=refusal, stamp=kill.stamp))
     if done is None:
@@ -141,24 +141,39 @@ def _kill(screen: Screen, instance: _Instance, reason: str | None) -> int:
     return _told(screen, "kill", done)
 
 
-def _latch(state: Path, reason: str, done: bool) -> Latched:
-    from autotrader.adapters.storage.state import Latch
+def _ask_to_kill(instance: _Instance, reason: str) -> tuple[Done | None, str]:
+    # What it did, or why it is not known to be killed; neither where there is no instance.
+    from autotrader.adapters.control import NoInstanceError
+
+    try:
+        done: Done = instance.ask("kill", reason=reason)
+    except NoInstanceError:
+        return None, ""
+    except AutotraderError as error:
+        return None, str(error)
+    return (done, "") if done.killed else (None, say("control.not_killed"))
+
+
+def _open(state: Path) -> StateFolder:
     from autotrader.adapters.storage.state_folder import StateFolder
 
-    folder = StateFolder(state, create=False)
+    return StateFolder(state, create=False)
+
+
+def _latch(state: Path, reason: str) -> Latched:
+    from autotrader.adapters.storage.state import Latch
+
+    folder = _open(state)
     try:
         return Latch(folder).close(reason, time.time_ns())
-    except OperatorError as error:
-        raise AutotraderError(say(f"control.not_latched.{'killed' if done else 'unknown'}", reason=error)) from None
     finally:
         folder.close()
 
 
 def _latched(state: Path) -> Latched | None:
     from autotrader.adapters.storage.state import Latch
-    from autotrader.adapters.storage.state_folder import StateFolder
 
-    folder = StateFolder(state, create=False)
+    folder = _open(state)
     try:
         return Latch(folder).read()
     finally:

@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import get_ident
 from typing import TypeVar
 
 import msgspec
@@ -126,14 +127,14 @@ class StateFolder:
     def create(self, name: str, data: bytes) -> bool:
         """Write a file as `replace` does, but only if there is none; tell whether there was none.
 
-        Of several processes that create one file at once, one succeeds.
+        Of several processes or threads that create one file at once, one succeeds.
 
         Raises
         ------
         OperatorError
             If it cannot be written.
         """
-        fresh = f".{name}.{os.getpid()}.part"
+        fresh = f".{name}.{os.getpid()}.{get_ident()}.part"
         try:
             self._write(fresh, data)
             created = self._link(fresh, name)
