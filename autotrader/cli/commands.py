@@ -16,6 +16,7 @@ import click
 
 from autotrader import config as configuration
 from autotrader.cli.audit import audit
+from autotrader.cli.control import control
 from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
@@ -50,9 +51,10 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
     kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
-    rest = (*kept, _stress(screen), exchange(screen), _bench(screen))
+    rest = (*kept, _stress(screen), exchange(screen))
     settings = {"help_option_names": ["-h", "--help"]}
-    return Cover("autotrader", commands=[*commands, *rest], help=say("help.autotrader"), context_settings=settings)
+    every = [*commands, *rest, *control(screen), _bench(screen)]
+    return Cover("autotrader", commands=every, help=say("help.autotrader"), context_settings=settings)
 
 
 def _init(screen: Screen) -> Page:

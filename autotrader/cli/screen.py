@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autotrader.cli.explained import explained, sentence, title
-from autotrader.cli.tables import laid_out, table
+from autotrader.cli.tables import VIEWS, laid_out, table
 from autotrader.messages import say
 from autotrader.secret import redacted
 
@@ -168,7 +168,7 @@ class Screen:
         )
         self._line(title)
         if found["records"]:
-            self._table(table(found["view"], found["records"]))
+            self._table(table(VIEWS[found["view"]], found["records"]))
         else:
             self._line(f"  {say('views.nothing')}")
         if not found["complete"]:
@@ -252,6 +252,30 @@ class Screen:
                 self._table(part)
             else:
                 self._rows(part)
+
+    def instance(self, answer: Mapping[str, Any], blocks: Sequence[Any], exit_code: int = GOOD) -> int:
+        """Show what a running instance answered, and return the exit code.
+
+        Parameters
+        ----------
+        answer : mapping
+            For a machine.
+        blocks : sequence
+            For a person: a line, a table, or rows of a name and a value.
+        exit_code : int, optional
+        """
+        if self.machine:
+            self._answer({"exit_code": exit_code, **answer})
+            return exit_code
+        for block in blocks:
+            match block:
+                case str():
+                    self._line(block)
+                case Table():
+                    self._table(block)
+                case rows:
+                    self._rows(rows)
+        return exit_code
 
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]

@@ -17,26 +17,26 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "decimal", "laid_out", "span", "stamp", "table"]
+__all__ = ["INSTANCE", "VIEWS", "decimal", "laid_out", "percent", "span", "stamp", "table"]
 
 E8 = 10**8
-LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
+LEFT = frozenset(
+    {"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last", "book"}
+)
 UNITS = ((3_600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us"))
 
 Write = Callable[[Any], str]
 
 
-def table(view: str, records: Sequence[Any]) -> Table:
-    """Return the records of a view as a table, headed in the operator's language.
+def table(columns: Mapping[str, Write], records: Sequence[Any]) -> Table:
+    """Return records as a table, headed in the operator's language.
 
     Parameters
     ----------
-    view : str
-        A key of `VIEWS`.
+    columns : mapping of str to callable
+        How a record's cell is written, by the key of its heading, such as those of `VIEWS`.
     records : sequence
-        Of that view.
     """
-    columns = VIEWS[view]
     heads = {say(f"views.{name}"): name in LEFT for name in columns}
     return laid_out(heads, ([write(record) for write in columns.values()] for record in records))
 
@@ -74,6 +74,10 @@ def decimal(value: int) -> str:
     return f"-{text}" if value < 0 else text
 
 
+def _price(name: str) -> Write:
+    return lambda record: decimal(getattr(record, name)) if getattr(record, name) else "-"
+
+
 def _plain(name: str) -> Write:
     return lambda record: str(getattr(record, name))
 
@@ -88,7 +92,7 @@ def stamp(ns: int) -> str:
 
 
 def span(ns: float | None) -> str:
-    """Return a length of time (ns), "-" for none."""
+    """Return a time of so many nanoseconds in the largest unit that it fills; "-" for none."""
     if ns is None:
         return "-"
     for size, unit in UNITS:
@@ -98,10 +102,11 @@ def span(ns: float | None) -> str:
 
 
 def _share(name: str) -> Write:
-    return lambda record: _percent(getattr(record, name))
+    return lambda record: percent(getattr(record, name))
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share as a percentage; "-" for none."""
     return "-" if value is None else f"{value:.2%}"
 
 
@@ -198,6 +203,14 @@ def _rejections(record: Any) -> str:
     return ", ".join(f"{code}: {count:,}" for code, count in sorted(counts.items())) or "0"
 
 
+def _book(record: Any) -> str:
+    return say("views.usable" if record.book_usable else "views.unusable")
+
+
+def _age(record: Any) -> str:
+    return span(record.age_ns)
+
+
 def _topic(record: Any) -> str:
     return say(f"views.{record.topic}")
 
@@ -281,3 +294,44 @@ VIEWS: dict[str, dict[str, Write]] = {
     },
 }
 """The columns of each view: how a record's cell is written, by the key of its heading."""
+
+INSTANCE: dict[str, dict[str, Write]] = {
+    "symbols": {
+        "symbol": _plain("symbol"),
+        "bid": _price("bid_e8"),
+        "ask": _price("ask_e8"),
+        "age": _age,
+        "book": _book,
+        "position": _exact("quantity_e8"),
+    },
+    "positions": {
+        "symbol": _plain("symbol"),
+        "leg": _leg,
+        "quantity": _exact("quantity_e8"),
+        "entry": _exact("entry_e8"),
+        "price": _exact("price_e8"),
+        "liquidation": _price("liquidation_e8"),
+        "stop": _price("stop_e8"),
+        "unrealised": _amount("unrealised_e8"),
+        "leverage": _plain("leverage"),
+        "margin": _margin,
+    },
+    "orders": {
+        "time": _time("created_ns"),
+        "symbol": _plain("symbol"),
+        "side": _plain("side"),
+        "type": _type,
+        "price": _limit,
+        "quantity": _exact("quantity_e8"),
+        "filled": _exact("filled_e8"),
+        "state": _plain("state"),
+        "client_id": _plain("client_id"),
+    },
+    "balance": {
+        "asset": _plain("asset"),
+        "wallet": _exact("wallet_e8"),
+        "unrealised": _exact("unrealised_e8"),
+        "available": _exact("available_e8"),
+    },
+}
+"""The columns of what a running instance answers, as `VIEWS`."""
