@@ -339,6 +339,25 @@ ENGLISH = {
     "recording.overlap": "{path}: it starts before the file ahead of it ends; give the day files of one recording",
     "recording.symbols": "{path}: holds {found}, the run trades {wanted}; give a recording of the run's symbols",
     "recording.no_offset": "no depth line tells the recorder's clock offset; it is taken as zero",
+    # The market feed, the recorder and the exchange's clock.
+    "clock.step": "the exchange's clock and ours moved apart by {ms} ms since the last measurement",
+    "clock.jump": "this machine's clock jumped by {ms} ms (set, or the machine slept); the exchange is asked again",
+    "clock.skew": "the exchange's time is known to no better than {ms} ms; check the connection",
+    "clock.unknown": "the exchange does not say its time ({reason}); check the connection",
+    "clock.safe": "the exchange's time is known again",
+    "clock.no_time": "GET /fapi/v1/time: the answer holds no time; check the address of the profile",
+    "feed.silent": (
+        "SUBSCRIBE_FAILED: nothing came within {seconds} s from {streams};"
+        " check the addresses of the profile and the symbols"
+    ),
+    "feed.unreachable": "{url}: no connection within {seconds} s ({reason}); check the address and the network",
+    "feed.refused": "the exchange refused a subscription: {reason}",
+    "feed.no_answer": "the exchange did not answer a subscription within {seconds} s",
+    "feed.lost": "the connection ended",
+    "feed.no_snapshot": "{symbol}: the answer is no snapshot of the book",
+    "recorder.stopped": "{path}: cannot be written ({reason}); the recording stops here, make room and start again",
+    "recorder.behind": "{path}: the disk is slower than the market; the recording stops here, use a faster disk",
+    "recorder.folder": "{path}: cannot be written ({reason}); name a folder that can",
     # Runs.
     "run.book_needs": '{path}: sources.book is "{book}", which this file cannot give; give {needed}',
     "run.empty_folder": "{path}: there is no file in this folder; name one that holds market data",
@@ -1524,6 +1543,25 @@ KOREAN = {
         "{path}: {found}이(가) 들어 있으나 거래 대상은 {wanted}입니다. 거래 심볼의 녹화 파일을 지정하십시오"
     ),
     "recording.no_offset": "호가 메시지가 없어 녹화기의 시계 오차를 추정할 수 없으므로 0으로 둡니다",
+    # 시세 수신, 녹화, 거래소 시각.
+    "clock.step": "지난 측정 이후 거래소 시각과 이 시스템 시각의 차이가 {ms}ms 변했습니다",
+    "clock.jump": "이 시스템의 시각이 {ms}ms 건너뛰었습니다(시각 변경 또는 절전). 거래소 시각을 다시 확인합니다",
+    "clock.skew": "거래소 시각의 오차가 최대 {ms}ms입니다. 네트워크 연결을 확인하십시오",
+    "clock.unknown": "거래소 시각을 확인할 수 없습니다({reason}). 네트워크 연결을 확인하십시오",
+    "clock.safe": "거래소 시각을 다시 확인했습니다",
+    "clock.no_time": "GET /fapi/v1/time: 응답에 시각이 없습니다. 프로필의 주소를 확인하십시오",
+    "feed.silent": (
+        "SUBSCRIBE_FAILED: {streams} 스트림에서 {seconds}초 동안 수신된 데이터가 없습니다."
+        " 프로필의 주소와 심볼을 확인하십시오"
+    ),
+    "feed.unreachable": "{url}: {seconds}초 안에 연결하지 못했습니다({reason}). 주소와 네트워크를 확인하십시오",
+    "feed.refused": "거래소가 구독을 거부했습니다: {reason}",
+    "feed.no_answer": "거래소가 {seconds}초 동안 구독 요청에 응답하지 않았습니다",
+    "feed.lost": "연결이 끊어졌습니다",
+    "feed.no_snapshot": "{symbol}: 응답이 호가 스냅숏이 아닙니다",
+    "recorder.stopped": "{path}: 쓸 수 없어({reason}) 녹화를 중단합니다. 공간을 확보한 뒤 다시 시작하십시오",
+    "recorder.behind": "{path}: 디스크가 시세보다 느려 녹화를 중단합니다. 더 빠른 디스크를 사용하십시오",
+    "recorder.folder": "{path}: 쓸 수 없습니다({reason}). 쓸 수 있는 폴더를 지정하십시오",
     # 실행.
     "run.book_needs": '{path}: sources.book이 "{book}"인데 이 파일에는 없습니다. {needed}을(를) 지정하십시오',
     "run.empty_folder": "{path}: 폴더에 파일이 없습니다. 시장 데이터가 있는 폴더를 지정하십시오",
