@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from autotrader.adapters.binance.evidence import AlgoReport, Evidence, Report, Trade, put
 from autotrader.adapters.binance.reading import (
     ASSETS,
+    FEE_ASSETS,
+    LATEST_MS,
     LEGS,
     SIDES,
     UnreadableError,
@@ -32,11 +34,7 @@ from core_ext.types import Cause, Flag, Instruments, Kind, Setting
 
 __all__ = ["AccountEvents"]
 
-LATEST_MS = (1 << 62) // 1_000_000
-"""Stamps beyond are absurd."""
 MOST_REASON = 99
-FEE_ASSETS = {"USDT": False, "BNB": True}
-"""Whether a fee in this asset is one in the fee coin."""
 FORCED = {
     "autoclose-": Cause.LIQUIDATION_ORDER,
     "adl_autoclose": Cause.DELEVERAGED,

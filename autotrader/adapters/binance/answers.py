@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from autotrader.adapters.binance.evidence import AlgoReport, Evidence, Report, Trade
 from autotrader.adapters.binance.reading import (
+    FEE_ASSETS,
+    LATEST_MS,
     LEGS,
     SIDES,
     Grid,
@@ -33,8 +35,6 @@ __all__ = ["Answers", "algo_report", "order_report"]
 
 ABSENT = -2013
 """The exchange's code for an order that it does not have."""
-LATEST_MS = (1 << 62) // 1_000_000
-FEE_ASSETS = {"USDT": False, "BNB": True}
 
 Body = Mapping[str, Any]
 

@@ -14,6 +14,8 @@ from core_ext.types import Asset, Instruments
 
 __all__ = [
     "ASSETS",
+    "FEE_ASSETS",
+    "LATEST_MS",
     "LEGS",
     "MOST_E8",
     "MOST_STEPS",
@@ -38,6 +40,10 @@ MOST_ID = (1 << 63) - 1
 SIDES = {"BUY": 0, "SELL": 1}
 LEGS = {"BOTH": 0, "LONG": 0, "SHORT": 1}
 """The leg of a position by its side: the long one is also that of one-way mode."""
+LATEST_MS = (1 << 62) // 1_000_000
+"""Stamps beyond are absurd."""
+FEE_ASSETS = {"USDT": False, "BNB": True}
+"""Whether a fee in this asset is one in the fee coin."""
 ASSETS = {asset.name: int(asset) for asset in Asset}
 
 _DECIMAL = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,24}))?")
