@@ -133,6 +133,11 @@ class _Line:
         self.reason = ""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether the next connection has brought every stream with a timetable that anybody brings."""
+        return all(stream.is_shared or stream.is_stale for stream in self.timed)
+
+    @property
     def is_passed(self) -> bool:
         """Whether every stream has passed to the next connection."""
         return all(stream.handover is None or stream.handover.is_done for stream in self.streams)
@@ -417,7 +422,7 @@ class MarketFeed:
         end = self._loop.time() + self.timing.overlap_s
         while self._loop.time() < end and not (old.gone.is_set() or new.gone.is_set()) and not line.is_passed:
             await asyncio.sleep(0.02)
-        if new.gone.is_set() or not (old.gone.is_set() or all(stream.is_shared for stream in line.timed)):
+        if new.gone.is_set() or not (old.gone.is_set() or line.is_shared):
             new.end()
             self._unshare(line, old)
             return
