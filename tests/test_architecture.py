@@ -24,7 +24,7 @@ ROWS = [
     {"quality"},
     {"book"},
     {"wire"},
-    {"fixed", "sha256"},
+    {"fixed", "sha256", "text"},
     {"types"},
 ]
 BELOW = {name: set().union(*ROWS[i + 1 :]) for i, row in enumerate(ROWS) for name in row}
