@@ -40,6 +40,7 @@ MAY_KNOW = {
     "latency": {"chance", "fixed"},
     "chance": set(),
     "journal": {"types"},
+    "payload": {"text", "types"},
     "quoter": BELOW["strategy"] | {"strategy"},
 }
 
