@@ -131,6 +131,7 @@ class _Price:
         self.rate = 0
         self.funding_ms = 0
         self.at_ms = 0
+        self.settling = 0, 0, 0  # rate and mark as last told, and the stamp at which they are settled, ns
         self.marks, self.indexes = _Mean(MARKS), _Mean(INDEXES)
         self.candles = {"mark": Candles(), "index": Candles(), "premium": Candles()}
 
@@ -394,6 +395,11 @@ class Market:
         price = self._prices[symbol]
         price.mark, price.index, price.rate = mark, index, rate
         price.funding_ms, price.at_ms = due // MS, stamp // MS
+        if mark:
+            # The next funding stamp is named: the one before has been settled, at the rate that stood until then.
+            if 0 < price.settling[2] < due:
+                self.on_funding(symbol, *price.settling)
+            price.settling = rate, mark, due
 
     def _on_asset_index(self, row: Row) -> None:
         self._assets[row[5]] = row[6]

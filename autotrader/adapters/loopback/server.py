@@ -49,7 +49,6 @@ FUND_E8 = 10**9 * 10**8
 IDLE_S = 0.01
 WARM_UP_NS = 60 * SECOND
 BREATH = 64
-MARK = int(Kind.MARK)  # a whole number: NumPy takes ten microseconds to compare with a member of an enumeration
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class Server:
         self.market = Market(self.exchange, self.events, [_facts(symbol) for symbol in self.symbols])
         names = [setup.name for setup in options.accounts]
         self.venue = Venue(
-            self.exchange, self.symbols, names, self.history, self._tell, self._on_world, self._on_forced
+            self.exchange, self.symbols, names, self.history, self._tell, self.market.on_array, self._on_forced
         )
         limits = Limits(options.weight_limit, max(300, options.order_limit // 4), options.order_limit)
         gate = Gate([setup.key for setup in options.accounts], limits)
@@ -162,7 +161,6 @@ class Server:
         self._crowd: Crowd | None = None
         self._own_marks = self.replay is not None and "own" in self._mark_sources
         self._failed: list[str] = []
-        self._marks: dict[int, tuple[int, int, int]] = {}
 
     # ------------------------------------------------------------------ the world
 
@@ -219,20 +217,6 @@ class Server:
         symbol = body["o"]["s"] if "o" in body else body.get("s")
         self.events.tell(key, self.venue.ledgers[account].name, event, symbol, payload)
 
-    def _on_world(self, rows: NDArray[np.void]) -> None:
-        # What the venue itself says to everybody: the synthetic market, and marks of its own.
-        self.market.on_array(rows)
-        self._note_marks(rows)
-
-    def _note_marks(self, rows: NDArray[np.void]) -> None:
-        # The next funding stamp is named: the one before has been settled, at the rate that stood until then.
-        for row in rows[rows["kind"] == int(Kind.MARK)].tolist():
-            if row[5]:
-                rate, mark, due = self._marks.get(row[2], (0, 0, 0))
-                if 0 < due < row[8]:
-                    self.market.on_funding(row[2], rate, mark, due)
-                self._marks[row[2]] = (row[7], row[5], row[8])
-
     def _on_forced(self, symbol: int, side: int, lots: int, price_e8: int, now_ms: int) -> None:
         self.market.on_forced(symbol, side, lots, price_e8, price_e8, now_ms)
 
@@ -244,8 +228,6 @@ class Server:
         self.advance(stamp)
         self.venue.feed(rows)
         self.market.on_array(rows)
-        if rows["kind"][0] == MARK:
-            self._note_marks(rows)
 
     def advance(self, now: int) -> None:
         """Let time pass: everything that is due, second by second."""
@@ -266,7 +248,7 @@ class Server:
         self.market.advance(now)
         if self._own_marks:
             self._sample_index(now)
-        if self.options.crowd:                 # a market that stands still is priced by whoever drives it
+        if self.options.crowd:  # a market that stands still is priced by whoever drives it
             self._price_coins(now)
         wall = self.clock.wall_ms()
         for account, key in self.keys.due(wall):
