@@ -54,6 +54,14 @@ class Feed:
         """Feed whole recorder lines (``<local stamp> <json>``); return the rows that they gave."""
 
 @final
+class Collector(Feed):
+    """Collects the rows that it is fed."""
+
+    def __init__(self, scanner: Scanner) -> None: ...
+    def take(self) -> NDArray[np.void]:
+        """Return the rows since the last call, as an array of EVENT_DTYPE that is the caller's to change."""
+
+@final
 class Driver(Feed):
     """A run through history: engine, venue, journal."""
 
