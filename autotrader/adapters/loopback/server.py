@@ -47,6 +47,8 @@ __all__ = ["Options", "Server"]
 PARTICIPANTS = 3
 FUND_E8 = 10**9 * 10**8
 IDLE_S = 0.01
+NAP_S = 0.001
+"""The least that a replay sleeps: what has become due in the meantime leaves together."""
 WARM_UP_NS = 60 * SECOND
 BREATH = 64
 
@@ -157,7 +159,7 @@ class Server:
         self._let_run(not options.hold)
         self.ended = False
         self._stop: asyncio.Event | None = None
-        self._second = 0
+        self._next_second = 0  # ns; 0: before the first
         self._crowd: Crowd | None = None
         self._own_marks = self.replay is not None and "own" in self._mark_sources
         self._failed: list[str] = []
@@ -231,17 +233,21 @@ class Server:
 
     def advance(self, now: int) -> None:
         """Let time pass: everything that is due, second by second."""
-        first = self._second or now // SECOND
-        last = now // SECOND
-        for second in range(max(first, last - 10) + 1, last + 1):
-            self._second = second
-            self._each_second(second * SECOND)
-        self._second = last
+        if now >= self._next_second:
+            self._pass_seconds(now // SECOND)
         self._move_crowd(now)
         self.market.advance(now)
         self.venue.advance(now)
-        for deed in self.faults.due(now):
-            self._do(now, deed)
+        if self.faults.timed:
+            for deed in self.faults.due(now):
+                self._do(now, deed)
+
+    def _pass_seconds(self, last: int) -> None:
+        first = self._next_second // SECOND or last + 1
+        for second in range(max(first, last - 9), last + 1):
+            self._next_second = (second + 1) * SECOND
+            self._each_second(second * SECOND)
+        self._next_second = (last + 1) * SECOND
 
     def _each_second(self, now: int) -> None:
         self._move_crowd(now)
@@ -428,21 +434,28 @@ class Server:
             self.step(stamp, rows)
             if stamp > opening or all(book.is_usable for book in self.exchange.books):
                 break
+        now = 0  # the clock as last read: what lies behind it needs no further look
         for count, (stamp, rows) in enumerate(steps):
-            while not self.running:
-                await asyncio.sleep(IDLE_S)
-            while self.clock.speed and self.clock.now() < stamp:
-                self.advance(self.clock.now())
-                await asyncio.sleep(min(IDLE_S, self.clock.wait_s(stamp)))
-            if not self.clock.speed:
-                await self.hub.relieved()
-            self.clock.reach(stamp)
+            if stamp > now or not self.running:
+                now = await self._wait(stamp)
             self.step(stamp, rows)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         self.ended = True
         self.clock.run(1.0)
         await self._tick()
+
+    async def _wait(self, stamp: int) -> int:
+        # Until the market runs and a stamp has come; return the clock then.
+        while not self.running:
+            await asyncio.sleep(IDLE_S)
+        if not self.clock.speed:
+            await self.hub.relieved()
+            self.clock.reach(stamp)
+        while (now := self.clock.now()) < stamp:
+            self.advance(now)
+            await asyncio.sleep(min(IDLE_S, max(NAP_S, self.clock.wait_s(stamp))))
+        return now
 
     # ------------------------------------------------------------------ control and status
 
