@@ -37,6 +37,7 @@ MAY_KNOW = {
     "request": {"fixed", "types"},
     "queue": {"fixed"},
     "fault": {"chance", "types"},
+    "frames": set(),
     "latency": {"chance", "fixed"},
     "chance": set(),
     "journal": {"types"},

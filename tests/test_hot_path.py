@@ -27,6 +27,7 @@ HOT = [
         "risk",
         "headroom",
         "payload",
+        "frames",
     ]
     if (path := ROOT / "core_ext" / f"{name}.pyx").exists()
 ]
