@@ -38,7 +38,9 @@ cdef class Rows:
         cdef Py_buffer raw
         if rows is None:
             return
-        PyObject_GetBuffer(np.ascontiguousarray(rows, dtype=EVENT_DTYPE), &raw, PyBUF_SIMPLE)
+        if getattr(rows, "dtype", None) is not EVENT_DTYPE or not rows.flags.c_contiguous:
+            rows = np.ascontiguousarray(rows, dtype=EVENT_DTYPE)
+        PyObject_GetBuffer(rows, &raw, PyBUF_SIMPLE)
         try:
             if raw.len:
                 self.reserve(raw.len // sizeof(event_t))
