@@ -160,6 +160,7 @@ class Server:
         self.ended = False
         self._stop: asyncio.Event | None = None
         self._next_second = 0  # ns; 0: before the first
+        self._due = 0  # the stamp before which only the market's own windows end, ns
         self._crowd: Crowd | None = None
         self._own_marks = self.replay is not None and "own" in self._mark_sources
         self._failed: list[str] = []
@@ -227,7 +228,10 @@ class Server:
 
     def step(self, stamp: int, rows: NDArray[np.void]) -> None:
         """Let the recorded market move: time passes up to the stamp, then come its rows."""
-        self.advance(stamp)
+        if stamp >= self._due:
+            self.advance(stamp)
+        else:
+            self.market.advance(stamp)
         self.venue.feed(rows)
         self.market.on_array(rows)
 
@@ -238,9 +242,9 @@ class Server:
         self._move_crowd(now)
         self.market.advance(now)
         self.venue.advance(now)
-        if self.faults.timed:
-            for deed in self.faults.due(now):
-                self._do(now, deed)
+        for deed in self.faults.due(now):
+            self._do(now, deed)
+        self._due = 0 if self.venue.timers or self.faults.timed else self._next_second
 
     def _pass_seconds(self, last: int) -> None:
         first = self._next_second // SECOND or last + 1
@@ -292,8 +296,9 @@ class Server:
                 pass
 
     def _catch_up(self) -> int:
-        # A request finds the market as it is at its stamp, and nothing happens before it any more.
-        now = self.clock.now()
+        # A request finds the market as it is at its stamp, and nothing happens before it any more. What it makes due is
+        # looked for at the next stamp.
+        now, self._due = self.clock.now(), 0
         if self.clock.speed and self.running and (self.replay is None or self.ended):
             self.advance(now)
         return now
@@ -476,6 +481,7 @@ class Server:
             case "GET", ["faults"]:
                 return self.faults.listed()
             case "POST", ["faults"]:
+                self._due = 0
                 return self.faults.add(_table(request.body)).to_dict()
             case "DELETE", ["faults", name]:
                 return {"removed": self.faults.remove(name)}
