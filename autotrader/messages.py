@@ -1200,6 +1200,20 @@ ENGLISH = {
     "keys.no_age": '{file}: keys = "age" needs pyrage; install the extra: pip install "autotrader[age]"',
     "keys.not_decrypted": "{file}: cannot be decrypted; check the identity or passphrase, and that age encrypted it",
     "keys.no_identity": "{file}: holds no age identity; it has a line that begins with AGE-SECRET-KEY-",
+    # Requests over HTTP.
+    "rest.held": "{method} {path}: not asked; the exchange's limits are used up, or it wants to be left alone",
+    "rest.pages": "{method} {path}: the list does not end; ask for less at a time",
+    "rest.refused": "{method} {path}: the exchange refused, HTTP {status}",
+    "rest.shape": "{method} {path}: the answer is not what the exchange describes, HTTP {status}",
+    "rest.silent": "{method} {path}: no answer that proves anything within {seconds} s",
+    "rest.unsent": "{method} {path}: no connection to the exchange; check the network",
+    # The account's event stream, and the dead man's switch.
+    "user.connected": "the account's events come",
+    "user.key": "there is a new listen key; the account is compared with the exchange's lists",
+    "user.unreachable": "the account's event stream did not open within {seconds} s ({reason}); check keys and network",
+    "user.younger": "a younger connection has taken over the account's events",
+    "dead_man.failed": "{symbol}: the exchange did not take the order to cancel all if we fall silent ({reason})",
+    "dead_man.works": "{symbol}: the exchange cancels all again if we fall silent",
     # The wire: which addresses may be reached.
     "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
     "wire.path": "{path}: this run has no business there (profile {profile}); PAPER reads public market data only",
@@ -2451,6 +2465,20 @@ KOREAN = {
     "keys.no_age": '{file}: keys = "age"에는 pyrage가 필요합니다. 설치: pip install "autotrader[age]"',
     "keys.not_decrypted": "{file}: 복호화할 수 없습니다. identity나 암호, 그리고 age로 암호화한 파일인지 확인하십시오",
     "keys.no_identity": "{file}: age identity가 없습니다. AGE-SECRET-KEY-로 시작하는 줄이 필요합니다",
+    # HTTP 요청.
+    "rest.held": "{method} {path}: 요청하지 않았습니다. 거래소 한도를 다 썼거나 거래소가 대기를 요구합니다",
+    "rest.pages": "{method} {path}: 목록이 끝나지 않습니다. 더 짧은 구간으로 나누어 요청하십시오",
+    "rest.refused": "{method} {path}: 거래소가 거부했습니다(HTTP {status})",
+    "rest.shape": "{method} {path}: 응답이 거래소 문서의 형식과 다릅니다(HTTP {status})",
+    "rest.silent": "{method} {path}: {seconds}초 안에 결과를 증명하는 응답이 없습니다",
+    "rest.unsent": "{method} {path}: 거래소에 연결하지 못했습니다. 네트워크를 확인하십시오",
+    # 계정 이벤트 스트림과 데드맨 스위치.
+    "user.connected": "계정 이벤트를 수신합니다",
+    "user.key": "새 listenKey가 발급되었습니다. 계정을 거래소의 목록과 대조합니다",
+    "user.unreachable": "계정 이벤트 스트림이 {seconds}초 안에 열리지 않았습니다({reason}). 키와 연결을 확인하십시오",
+    "user.younger": "새 연결이 계정 이벤트를 이어받았습니다",
+    "dead_man.failed": "{symbol}: 연결이 끊기면 모든 주문을 취소하라는 예약을 거래소가 받지 않았습니다({reason})",
+    "dead_man.works": "{symbol}: 연결이 끊기면 거래소가 모든 주문을 취소하도록 다시 예약했습니다",
     # 통신: 연결해도 되는 주소.
     "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
     "wire.path": "{path}: 이 실행이 쓸 수 없는 경로입니다({profile} 프로필). PAPER는 공개 시장 데이터만 읽습니다",
