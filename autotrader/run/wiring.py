@@ -121,13 +121,16 @@ class Run:
             self.source = self._candles(paths)
         else:
             self.source = self._recording(paths, Instruments(self.specs))
+        return self._plan(files_of(self.source), self.source.facts)
+
+    def _plan(self, data: list[dict[str, Any]], source: dict[str, Any]) -> Plan:
         return Plan(
-            config=config,
-            config_values=_kept(config),
+            config=self.config,
+            config_values=_kept(self.config),
             specs=self.specs,
             mark_sources=self.marks,
-            data=files_of(self.source),
-            source=self.source.facts,
+            data=data,
+            source=source,
         )
 
     def _recording(self, paths: Sequence[Path], instruments: Instruments) -> Recording:
@@ -206,6 +209,7 @@ class Run:
             For data or a configuration that cannot be used; then nothing is left behind.
         """
         run_id, folder = _folder(self.plan, out)
+        self.folder = folder
         folder.create(self.plan.manifest())
         try:
             self.anchors = anchors_of(self.plan, folder)
@@ -535,8 +539,9 @@ def source_of(plan: Plan) -> MarketSource:
         if not path.is_file():
             raise OperatorError(say("run.moved", path=path))
     source: MarketSource
-    if plan.source["kind"] == "recording":
-        source = Recording(paths, plan.instruments(), plan.source["offset_ns"], plan.source["ticks"])
+    if plan.source["kind"] in ("recording", "wire"):
+        facts = plan.source
+        source = Recording(paths, plan.instruments(), facts["offset_ns"], facts["ticks"], facts["kind"] == "wire")
     else:
         sources = plan.config.sources
         source = Candles(
