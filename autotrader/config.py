@@ -463,6 +463,13 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Say where a run's anchors are copied to; it decides nothing of the run."""
+
+    anchor_dir: Annotated[str, _Path(may_be_empty=True)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Hold one validated configuration; build it with `load` or `from_dict`, which check every value."""
 
@@ -474,6 +481,7 @@ class Config:
     quality: Quality
     venue: Venue
     live: Live | None = None  # of the modes that reach an exchange
+    audit: Audit = field(default_factory=Audit)
     folder: Path = field(default=Path(), compare=False)  # where relative paths start; not part of the hash
 
     def resolve(self, name: str) -> Path:
@@ -491,6 +499,7 @@ _SECTIONS: Mapping[str, type] = MappingProxyType(
         "quality": Quality,
         "venue": Venue,
         "live": Live,
+        "audit": Audit,
     }
 )
 # A quoter enters again and again by design: its orders are bounded by their rate (R11), not by R14; minutes of a book

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from autotrader.secret import Credentials
 from core_ext.driver import Feed
 
-__all__ = ["FileFacts", "KeyManager", "MarketSource"]
+__all__ = ["Fence", "FileFacts", "KeyManager", "MarketSource"]
 
 
 class FileFacts(Protocol):
@@ -63,3 +63,16 @@ class KeyManager(Protocol):
 
     def key(self) -> Credentials:
         """Return the keys, or raise an `OperatorError` that says what to do and shows nothing of them."""
+
+
+class Fence(Protocol):
+    """What keeps a second writer from an account: one holder at a time, each with a larger token than all before."""
+
+    def acquire(self) -> int:
+        """Become the holder and return the token; raises OperatorError if another is."""
+
+    def holds(self, token: int) -> bool:
+        """Whether the token is still the holder's: with False, nothing may be sent any more."""
+
+    def release(self) -> None:
+        """Let another become the holder."""

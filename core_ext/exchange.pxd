@@ -146,6 +146,7 @@ cdef class Exchange:
     cdef double impact
     cdef int64_t grace_ns              # an order this soon after the open still gets that open
     cdef int64_t recovery_ns           # what we took from a level comes back after it, 0: when the level changes
+    cdef int64_t first_due             # no symbol's funding stamp comes before, 0: none is known
     cdef int queue_model
     cdef bint stream_funding           # settle what the mark stream announces
     cdef int64_t next_venue_id
@@ -200,6 +201,8 @@ cdef class Exchange:
     cdef int take(self, resting_t* taker, int64_t now) except -1
     cdef int take_book(self, resting_t* taker, int64_t now) except -1
     cdef int take_orders(self, resting_t* taker, int64_t now) except -1
+    cdef int trade(self, resting_t* maker, resting_t* taker, int64_t lots, int64_t touch, bint behind,
+                   int64_t now) except -1
     cdef int take_open(self, resting_t* taker, int64_t now) except -1
     cdef bint out_of_reach(self, const resting_t* taker, int64_t ticks) except -1
     cdef int own_order(self, const resting_t* taker) noexcept
@@ -241,7 +244,10 @@ cdef class Exchange:
     cdef int settle_batch(self, int64_t now) except -1
     cdef int set_mark(self, int symbol, int64_t mark_e8, int64_t now) except -1
     cdef int pass_stamp(self, int symbol, int64_t now) except -1
-    cdef int settle_funding(self, int symbol, int64_t rate_e8, int64_t mark_e8, int64_t now) except -1
+    cdef int expect_stamp(self, int symbol, int64_t stamp) noexcept
+    cdef int settle_due(self, int64_t now) except -1
+    cdef int settle_stamp(self, int symbol, int64_t now) except -1
+    cdef int settle_funding(self, int symbol, int64_t rate_e8, int64_t mark_e8, int64_t stamp, int64_t now) except -1
     cdef int publish(self, int symbol, int64_t now) except -1
     cdef int publish_trade(self, const resting_t* taker, int64_t ticks, int64_t lots, int64_t now) except -1
     cdef int level_changed(self, int symbol, int side, int64_t ticks, int64_t now) except -1

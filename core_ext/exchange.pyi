@@ -68,6 +68,9 @@ class Exchange:
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Let the market move; return what the venue says, as an array."""
 
+    def settle(self, now: int) -> NDArray[np.void]:
+        """Settle every funding stamp up to now that no row has led to; return what the venue says."""
+
     def resting(self, symbol: int) -> list[dict[str, Any]]:
         """Return the open orders of a symbol, oldest first."""
 

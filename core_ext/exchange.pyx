@@ -18,7 +18,7 @@ from core_ext.request cimport (
 )
 from core_ext.types cimport (
     AlgoStatus, Asset, Cause, Flag, Instruments, Kind, OrderType, PriceMatch, Rows, SelfTrade, Side, Term,
-    TimeInForce, approved_t, event_t, instrument_t, is_conditional, leg_of, set_filters,
+    TimeInForce, approved_t, event_t, instrument_t, is_conditional, leg_of, level_run, set_filters,
 )
 
 from core_ext.queue import QUEUE_MODELS
@@ -26,6 +26,7 @@ from core_ext.queue import QUEUE_MODELS
 cdef double DECAY = 0.95       # of a bar's variance and volume: half-life 13.5 bars
 cdef int64_t MOST_E8 = 1 << 60     # money beyond this is absurd
 cdef int MAX_AMENDS = 9999     # of one order
+cdef int HALVINGS = 63         # of a difference of 64 bits, until nothing is left of it
 cdef int FUND = -2             # the insurance fund as a taker
 cdef int LEVEL_OF[9]           # of the book, by PriceMatch
 LEVEL_OF = [0, 1, 5, 10, 20, 1, 5, 10, 20]
@@ -54,6 +55,18 @@ cdef bint better(const resting_t* a, const resting_t* b) noexcept nogil:
     if a.order.side == Side.BUY:
         return a.order.price_ticks > b.order.price_ticks
     return a.order.price_ticks < b.order.price_ticks
+
+
+cdef bint one_leg(const resting_t* a, const resting_t* b) noexcept nogil:
+    # Whether what one of them opens is there for the other to close.
+    return a.account == b.account and leg_of(a.order.position_side) == leg_of(b.order.position_side)
+
+
+cdef bint settled(const resting_t* maker, int rounds) noexcept nogil:
+    # Whether nothing is realised any more where two orders of one leg meet, the closing one larger than the position:
+    # all of that has cost what they meet at. A maker that closes comes first and does so in one round; behind one that
+    # opens each round closes half of what is there.
+    return rounds > (1 if only_closes(&maker.order) else HALVINGS)
 
 
 MARK_SOURCES = ("stream", "file", "proxy", "own")
@@ -807,8 +820,8 @@ cdef class Exchange:
         cdef int symbol = taker.order.symbol
         cdef place_t* place = &self.places[symbol]
         cdef resting_t* maker
-        cdef int64_t touch = 0, ticks, lots, theirs
-        cdef int k = 0
+        cdef int64_t touch = 0, ticks, lots, theirs, whole
+        cdef int k = 0, rounds = 0             # with this maker, each as large as what there is to close
         while taker.leaves > 0 and k < place.resting_count:
             maker = &place.resting[k]
             ticks = maker.order.price_ticks
@@ -821,7 +834,8 @@ cdef class Exchange:
             if k == self.own_order(taker):
                 self.self_trade(taker, k, now)
                 continue
-            lots = self.may_fill(taker, min(taker.leaves, maker.leaves))
+            whole = min(taker.leaves, maker.leaves)
+            lots = self.may_fill(taker, whole)
             if lots < 0:
                 self.expire(taker, REDUCED_AWAY, now)
                 taker.leaves = -1
@@ -830,16 +844,32 @@ cdef class Exchange:
             if theirs < 0:
                 self.expire(maker, REDUCED_AWAY, now)
                 self.remove(symbol, k, now)
+                rounds = 0
                 continue
             lots = min(lots, theirs)
-            self.fill(maker, lots, ticks, True, ticks, now)
-            self.next_trade_id -= 1            # one trade, two sides
-            self.fill(taker, lots, ticks, False, touch, now)
-            self.publish_trade(taker, ticks, lots, now)
-            self.level_changed(symbol, maker.order.side, ticks, now)
+            if lots < whole and one_leg(maker, taker):
+                rounds += 1
+            if settled(maker, rounds):
+                lots = whole
+            self.trade(maker, taker, lots, touch, only_closes(&maker.order) and theirs < lots, now)
             if maker.leaves == 0:
                 self.remove(symbol, k, now)
+                rounds = 0
         return 0
+
+    cdef int trade(self, resting_t* maker, resting_t* taker, int64_t lots, int64_t touch, bint behind,
+                   int64_t now) except -1:
+        # One trade, two sides: the maker's first, but behind the taker's when that opens what it is to close.
+        cdef int64_t ticks = maker.order.price_ticks
+        if not behind:
+            self.fill(maker, lots, ticks, True, ticks, now)
+            self.next_trade_id -= 1
+        self.fill(taker, lots, ticks, False, touch, now)
+        if behind:
+            self.next_trade_id -= 1
+            self.fill(maker, lots, ticks, True, ticks, now)
+        self.publish_trade(taker, ticks, lots, now)
+        return self.level_changed(taker.order.symbol, maker.order.side, ticks, now)
 
     cdef int take_open(self, resting_t* taker, int64_t now) except -1:
         cdef place_t* place = &self.places[taker.order.symbol]
@@ -1226,7 +1256,7 @@ cdef class Exchange:
                 if row.flags & Flag.F_END:
                     self.settle_batch(row.ts)
         elif row.kind == Kind.FUNDING:
-            self.settle_funding(row.symbol, row.a, row.b if row.b else place.mark_e8, row.ts)
+            self.settle_funding(row.symbol, row.a, row.b if row.b else place.mark_e8, row.ts, row.ts)
         elif row.kind == Kind.ASSET_INDEX:
             for n in range(len(self.accounts)):
                 (<Account> self.accounts[n]).set_index(row.a, row.b)
@@ -1475,7 +1505,7 @@ cdef class Exchange:
             self.pass_stamp(row.symbol, place.funding_due)
         place.rate_e8 = row.c
         if self.stream_funding and row.d > row.ts and row.d > place.funding_settled:
-            place.funding_due = row.d
+            self.expect_stamp(row.symbol, row.d)
         if place.mark_source == 0:
             self.set_mark(row.symbol, row.a, row.ts)
             self.check_liquidation(row.ts)
@@ -1490,7 +1520,7 @@ cdef class Exchange:
             return 0
         own.sample(<Book> self.books[row.symbol], row.b, row.ts)
         place.rate_e8 = own.rate_e8
-        place.funding_due = own.next_stamp
+        self.expect_stamp(row.symbol, own.next_stamp)
         self.set_mark(row.symbol, own.mark_e8(place.last_e8, row.ts), row.ts)
         said = self.say(Kind.MARK, row.symbol, EVERYBODY, row.ts)
         said.a = place.mark_e8
@@ -1515,23 +1545,59 @@ cdef class Exchange:
         return 0
 
     cdef int pass_stamp(self, int symbol, int64_t now) except -1:
-        # Settle a funding stamp that the stream named once it has passed, at the rate and mark that stood then.
+        # What time has made due before anything happens to a symbol.
         cdef place_t* place = &self.places[symbol]
         if place.first_end and now >= place.first_end:
             self.expire_due(symbol, now)
-        if place.funding_due and now >= place.funding_due:
-            place.funding_settled = place.funding_due
-            place.funding_due = 0
-            self.settle_funding(symbol, place.rate_e8, place.mark_e8, now)
-            if self.perpetuals:
-                (<Perpetual> self.perpetuals[symbol]).settle(place.funding_settled)
+        if self.first_due and now >= self.first_due:
+            self.settle_due(now)
         return 0
 
-    cdef int settle_funding(self, int symbol, int64_t rate, int64_t mark, int64_t now) except -1:
+    cdef int expect_stamp(self, int symbol, int64_t stamp) noexcept:
+        self.places[symbol].funding_due = stamp
+        if self.first_due == 0 or stamp < self.first_due:
+            self.first_due = stamp
+        return 0
+
+    cdef int settle_due(self, int64_t now) except -1:
+        # Every funding stamp that has passed, in the order of time over all symbols.
+        cdef int k, first
+        while True:
+            first = -1
+            for k in range(self.instruments.size):
+                if self.places[k].funding_due and (
+                        first < 0 or self.places[k].funding_due < self.places[first].funding_due):
+                    first = k
+            self.first_due = self.places[first].funding_due if first >= 0 else 0
+            if self.first_due == 0 or self.first_due > now:
+                return 0
+            self.settle_stamp(first, now)
+
+    cdef int settle_stamp(self, int symbol, int64_t now) except -1:
+        # At the rate and mark that stood then. Where both are the venue's own the next stamp is known at once, so that
+        # time may have jumped over many; a stream names it with its next row, and its stamp is booked when a row shows
+        # that it has passed.
+        cdef place_t* place = &self.places[symbol]
+        cdef Perpetual own = <Perpetual> self.perpetuals[symbol] if self.perpetuals else None
+        cdef int64_t stamp = place.funding_due
+        place.funding_settled = stamp
+        place.funding_due = 0
+        if own is None or own.next_stamp != stamp:
+            return self.settle_funding(symbol, place.rate_e8, place.mark_e8, stamp, now)
+        self.settle_funding(symbol, place.rate_e8, place.mark_e8, stamp, stamp)
+        own.settle(stamp)
+        place.rate_e8 = own.rate_e8
+        place.funding_due = own.next_stamp
+        return 0
+
+    cdef int settle_funding(self, int symbol, int64_t rate, int64_t mark, int64_t stamp, int64_t now) except -1:
         cdef Account a
         cdef event_t* row
         cdef int64_t amount
         cdef int n, leg
+        row = self.say(Kind.FUNDING, symbol, EVERYBODY, stamp)
+        row.a = rate
+        row.b = mark
         for n in range(len(self.accounts)):
             a = <Account> self.accounts[n]
             for leg in range(2):
@@ -1933,12 +1999,27 @@ cdef class Exchange:
     def feed(self, rows):
         """Let the market move; return what the venue says, as an array."""
         cdef Rows source = Rows(rows)
-        cdef Py_ssize_t i
+        cdef const event_t* row = source.data
+        cdef const event_t* end = row + source.size
+        cdef Py_ssize_t n
         self.out.size = self.to.size = 0
-        for i in range(source.size):
-            if source.data[i].symbol >= self.instruments.size:
-                raise IndexError(source.data[i].symbol)
-            self.on_row(source.data + i)
+        while row < end:
+            if row.symbol >= self.instruments.size:
+                raise IndexError(row.symbol)
+            n = level_run(row, end - row)
+            if n:
+                self.on_levels(row, n)
+            else:
+                n = 1
+                self.on_row(row)
+            row += n
+        return self.out.array()
+
+    def settle(self, int64_t now):
+        """Settle every funding stamp up to now that no row has led to; return what the venue says."""
+        self.out.size = self.to.size = 0
+        if self.first_due and now >= self.first_due:
+            self.settle_due(now)
         return self.out.array()
 
     def place_order(self, int64_t now, uint64_t client_id, int symbol, int side, int64_t lots=0,

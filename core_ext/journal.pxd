@@ -13,7 +13,9 @@ from core_ext.types cimport Rows, event_t
 cdef class JournalWriter:
     cdef Rows pending
     cdef object file
-    cdef object chain              # SHA-256 of the block before, 32 bytes
+    cdef readonly bytes chain      # SHA-256 of the block before, 32 bytes
+    cdef object anchor             # told (rows, chain) of every so many blocks that the disk has, and of the last
+    cdef readonly uint64_t anchored    # rows of the last time
     cdef object rows_hash          # over every row so far
     cdef object outbox_hash        # over the outbox rows among them
     cdef readonly uint64_t rows

@@ -1,7 +1,7 @@
 """Append rows to a journal, read them back."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import BinaryIO, final
 
@@ -25,9 +25,20 @@ class JournalWriter:
     def rows(self) -> int:
         """Rows written so far, without those that are pending."""
 
-    def __init__(self, path: str) -> None: ...
+    @property
+    def chain(self) -> bytes:
+        """SHA-256 of the last block written and all before it, 32 bytes."""
+
+    @property
+    def anchored(self) -> int:
+        """Rows of the last anchor."""
+
+    def __init__(self, path: str, anchor: Callable[[int, bytes], object] | None = None) -> None: ...
     def flush(self) -> None:
         """Write what is pending as one block."""
+
+    def tell_anchor(self) -> None:
+        """Tell the anchor of every row that is written, once the disk has them."""
 
     def add(self, rows: NDArray[np.void]) -> None:
         """Append an array of rows."""

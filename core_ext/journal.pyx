@@ -13,6 +13,7 @@ MAGIC = 0x314A5441                     # "ATJ1"
 HEADER = struct.Struct("<IIQI32s8xI")  # magic, rows, first row, crc of the rows, chain, padding, crc of the header
 ROW_BYTES = 64
 cdef Py_ssize_t BLOCK_ROWS = 1024
+cdef uint64_t ANCHOR_ROWS = 64 * 1024
 
 
 class JournalDamaged(ValueError):
@@ -27,13 +28,17 @@ cdef class JournalWriter:
     ----------
     path : str
         A file that must not exist yet; it is created readable by its owner only.
+    anchor : callable, optional
+        Told how many rows there are and their chain, 32 bytes, at every 65,536 rows and at the end, once the disk has
+        them: whoever keeps that elsewhere can tell later whether the file is what was written.
     """
 
-    def __init__(self, str path not None):
+    def __init__(self, str path not None, anchor=None):
         place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self.file = os.fdopen(place, "wb", buffering=0)
         self.pending = Rows()
         self.chain = bytes(32)
+        self.anchor = anchor
         self.rows_hash = hashlib.sha256()
         self.outbox_hash = hashlib.sha256()
         self.rows = 0
@@ -72,6 +77,16 @@ cdef class JournalWriter:
         self.failed = False
         self.rows += n
         self.pending.size = 0
+        if self.rows - self.anchored >= ANCHOR_ROWS:
+            self.tell_anchor()
+
+    def tell_anchor(self):
+        """Tell the anchor of every row that is written, once the disk has them."""
+        if self.anchor is None or self.rows == self.anchored:
+            return
+        os.fdatasync(self.file.fileno())
+        self.anchor(self.rows, self.chain)
+        self.anchored = self.rows
 
     def add(self, rows not None):
         """Append an array of rows."""
@@ -92,6 +107,7 @@ cdef class JournalWriter:
     def close(self):
         """Flush, sync and close; return (journal, orders) SHA-256 as hexadecimal."""
         self.sync()
+        self.tell_anchor()
         self.file.close()
         return self.rows_hash.hexdigest(), self.outbox_hash.hexdigest()
 

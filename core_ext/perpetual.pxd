@@ -1,7 +1,8 @@
 """Mark price and funding rate of a perpetual, from its index and its book.
 
 Knows the exchange's formulas: the median mark, the premium of the impact prices, the funding rate with its dead zone
-and caps, and when the funding interval changes. Refuses to know accounts; whoever settles asks for the rate.
+and caps, when the funding interval changes, and that a rate or an interval may be announced against all of them.
+Refuses to know accounts; whoever settles asks for the rate.
 
 The premium is sampled every five seconds and weighs more the later it is (hourly contracts: the plain mean), the basis
 every second over half a minute. Sums restart at each funding stamp.
@@ -28,6 +29,7 @@ cdef class Perpetual:
     cdef int64_t premium_stamp             # five seconds of the last sample
     cdef readonly int64_t index_e8
     cdef readonly int64_t rate_e8          # of the interval under way, from the samples so far
+    cdef readonly bint is_announced        # the rate of the next stamp: samples do not move it
     cdef readonly int64_t last_rate_e8     # that was settled
     cdef readonly int64_t next_stamp       # of funding, ns; 0 before the first sample
     cdef readonly int64_t hours            # between stamps: 8, 4 or 1

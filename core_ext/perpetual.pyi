@@ -17,6 +17,10 @@ class Perpetual:
         """Funding rate of the interval under way, from the samples so far."""
 
     @property
+    def is_announced(self) -> bool:
+        """Whether the rate of the next stamp was announced: samples do not move it."""
+
+    @property
     def last_rate_e8(self) -> int:
         """Funding rate that was settled last."""
 
@@ -43,6 +47,8 @@ class Perpetual:
     def __init__(
         self, instruments: Instruments, symbol: int, hours: int = 8, interest_e8: int = 10_000, cap_e8: int = 0
     ) -> None: ...
+    def announce(self, now: int, rate_e8: int | None = None, hours: int = 0) -> None:
+        """Set the rate of the next stamp, the funding interval, or both, against the formulas."""
 
 def next_interval(hours: int, rate_e8: int, cap_e8: int, calm: int) -> tuple[int, int]:
     """Return the funding interval after a settlement, and the count of calm ones."""

@@ -98,8 +98,9 @@ cdef class Perpetual:
         impact = 1 if self.hours == 1 else self.premium_count
         self.premium_sum += impact * premium
         self.premium_weight += impact
-        self.rate_e8 = rate_of(mul_div(self.premium_sum, 1, self.premium_weight), self.hours, self.interest_e8,
-                               self.cap_e8)
+        if not self.is_announced:
+            self.rate_e8 = rate_of(mul_div(self.premium_sum, 1, self.premium_weight), self.hours, self.interest_e8,
+                                   self.cap_e8)
         return 0
 
     cdef int64_t mark_e8(self, int64_t last, int64_t now) noexcept:
@@ -120,7 +121,40 @@ cdef class Perpetual:
         self.hours, self.calm = next_interval(self.hours, self.rate_e8, self.cap_e8, self.calm)
         self.next_stamp = (stamp // (self.hours * HOUR) + 1) * self.hours * HOUR
         self.premium_sum = self.premium_weight = self.premium_count = 0
+        if self.is_announced:
+            self.is_announced = False
+            self.rate_e8 = rate_of(0, self.hours, self.interest_e8, self.cap_e8)
         return 0
+
+    def announce(self, int64_t now, rate_e8=None, int64_t hours=0):
+        """Set the rate of the next stamp, the funding interval, or both, against the formulas.
+
+        Parameters
+        ----------
+        now : int
+            Exchange time, ns.
+        rate_e8 : int, optional
+            Rate that the next stamp settles, at most 100 % either way; beyond the cap if need be. None: the samples'.
+        hours : int, optional
+            Funding interval from now on: 8, 4 or 1. 0: as it is. The next stamp never comes later by it.
+
+        Raises
+        ------
+        ValueError
+            If the rate or the interval is none of these.
+        """
+        if rate_e8 is not None and not -E8 <= rate_e8 <= E8:
+            raise ValueError(f"a funding rate is at most 100 %, not {rate_e8}")
+        if hours not in (0, 1, 4, 8):
+            raise ValueError(f"funding comes every 8, 4 or 1 hours, not every {hours}")
+        if rate_e8 is not None:
+            self.rate_e8 = rate_e8
+            self.is_announced = True
+        if hours:
+            self.hours = hours
+            self.calm = 0
+            if self.next_stamp > now:
+                self.next_stamp -= (self.next_stamp - now - 1) // (hours * HOUR) * hours * HOUR
 
 
 def next_interval(int64_t hours, int64_t rate_e8, int64_t cap_e8, int64_t calm):

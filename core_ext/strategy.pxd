@@ -32,6 +32,7 @@ cdef class Desk:
     cdef Rows outbox                   # what this step asks for, in order
     cdef approved_t* approvals         # the approved orders among it, in order
     cdef int n_approvals
+    cdef public object witness         # told of every size and every order before it is judged; None outside of replays
 
     cdef event_t* post(self, uint8_t kind, int symbol) except NULL
     cdef void refresh_depth(self, int symbol, int side, int64_t lots) noexcept

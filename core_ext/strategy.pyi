@@ -46,6 +46,9 @@ class Desk:
     def last_reason(self) -> int:
         """Reason of the last order that was asked for."""
 
+    witness: Any
+    """Told of every size (``sized``) and of every order before it is judged (``asked``); None outside of replays."""
+
     def __init__(
         self,
         instruments: Instruments,

@@ -200,6 +200,8 @@ cdef class Desk:
         self.refresh_depth(r.symbol, Side.SELL if r.side == Side.BUY else Side.BUY, r.lots)
         if self.n_approvals == MAX_APPROVALS:
             raise RuntimeError(f"a step may ask for {MAX_APPROVALS} orders")
+        if self.witness is not None:
+            self.witness.asked(r[0])
         reason = self.gate.approve(r, self.now, &self.approvals[self.n_approvals])
         self.last_reason = reason
         if reason == Reason.APPROVED and r.reduce_only and not is_conditional(r.type):
@@ -420,6 +422,8 @@ cdef class Desk:
         s.gross_room = equity * self.gate.limits.max_gross_e8 * 1e-8 - (self.account.gross_e8 * 1e-8 - own)
         s.margin_room = self.margin_room(symbol, signal >= 0) + own
         lots = size_lots(&s, &self.instruments.data[symbol], m.mark_e8, &factor)
+        if self.witness is not None:
+            self.witness.sized(symbol, s, lots, factor)
         return (lots if signal >= 0 else -lots, factor)
 
     cdef double margin_room(self, int symbol, bint buys) noexcept:

@@ -13,7 +13,9 @@ from autotrader.cli import main
 from autotrader.config import load, template
 from autotrader.errors import OperatorError, StateError, VenueError
 
-COMMANDS = ["init", "backtest", "paper", "replay", "report", "views", "stress", "exchange", "bench"]
+CONTROL = ["status", "positions", "orders", "balance", "halt", "reduce", "resume", "flatten", "kill"]
+READING = ["replay", "report", "views", "why", "audit"]
+COMMANDS = ["init", "backtest", "paper", "run", *READING, "stress", "exchange", *CONTROL, "bench"]
 SUMMARY = {
     "run_id": "20250504-abc",
     "mode": "backtest",

@@ -110,7 +110,8 @@ def copied(run, tmp_path) -> Finished:
 def test_the_run_folder_is_complete(run):
     names = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
     tables = {f"{name}.parquet" for name in TABLES}
-    assert names == {"summary.json", "report.html", "journal/000000.seg", "journal/manifest.json"} | tables
+    journal = {f"journal/{name}" for name in ("000000.seg", "anchors.jsonl", "manifest.json")}
+    assert names == {"summary.json", "report.html"} | journal | tables
 
 
 def test_the_summary_has_every_key_and_no_number_that_is_none(run):

@@ -729,3 +729,43 @@ def test_a_quoter_without_an_engine_and_lines_without_a_scanner_are_errors_and_n
     driver = Driver(machine, exchange, None, JournalWriter(str(tmp_path / "journal")), 0, 0, SECOND)
     with pytest.raises(TypeError, match="scanner"):
         driver.feed_lines(b"1700000000000 {}\n", 0, 0, 1_000_000, 0, 1)
+
+
+# ---------------------------------------------------------------------------------- who watches what is asked for
+
+
+class Witness:
+    """Takes down what is asked for, and what was held at that moment."""
+
+    def __init__(self, engine):
+        self.engine, self.requests, self.sizes = engine, [], []
+        engine.desk.witness = self
+
+    def asked(self, request):
+        held = self.engine.orders.open_orders
+        self.requests.append((request["side"], request["lots"], request["price_ticks"], held))
+
+    def sized(self, symbol, inputs, lots, factor):
+        self.sizes.append((symbol, inputs["signal"], inputs["equity"], lots, factor))
+
+
+def test_a_witness_sees_every_order_and_every_refusal_before_it_is_held_and_changes_nothing():
+    tape = Tape()
+    rows = np.concatenate([tape.opening, *(tape.touch() for _ in range(3))])
+
+    def plan():
+        return Plan(order(BUY, 2, MIDDLE - 5), order(SELL, 3, MIDDLE + 5), order(BUY, 10**6, MIDDLE - 6))
+
+    plain, watched = engine(plan()), engine(plan())
+    witness = Witness(watched)
+    assert watched.feed(rows).tobytes() == plain.feed(rows).tobytes() and watched.digest() == plain.digest()
+    assert witness.requests == [(BUY, 2, MIDDLE - 5, 0), (SELL, 3, MIDDLE + 5, 1), (BUY, 10**6, MIDDLE - 6, 2)]
+
+
+def test_a_witness_hears_what_a_size_was_made_of():
+    found = []
+    watched = engine(Plan(lambda desk: found.append(desk.size(0, -0.5, 0.6, 0.1, 0.5, 0.5))))
+    witness = Witness(watched)
+    watched.feed(Tape().opening)
+    ((symbol, signal, equity, lots, factor),) = witness.sizes
+    assert (symbol, signal, equity) == (0, -0.5, EQUITY / E8) and found == [(-lots, factor)] and lots > 0

@@ -5,6 +5,8 @@ from random import Random
 import numpy as np
 import pytest
 from builders import E8, depth, row, snapshot, spec
+from plain.account import Account as PlainAccount
+from plain.market import HALVINGS
 from plain.matching import FOK, GTC, GTX, IOC, Crowd, Order
 
 from core_ext.account import Account
@@ -450,6 +452,73 @@ def test_an_index_of_nothing_is_no_index():
     town.send(1, SELL, 10**4, 1002)
     assert len(town.index(0)) == 0
     assert len(town.index(100 * E8)) > 0
+
+
+FEES = COIN | {"maker_fee_e8": 20_000, "taker_fee_e8": 50_000}  # of a lot at a whole tick nothing is rounded
+
+
+def lot_by_lot(twin, leg, sign, lots, closer_takes):
+    """Let an opening and a closing order of one account meet at 100 USDT in steps of what there is to close."""
+    while lots:
+        step = min(lots, abs(twin.leg(0, leg).lots))
+        for takes in (False, True):
+            way = -sign if takes == closer_takes else sign
+            twin.fill(0, way * step, 1_000, step * 1_000 * (5 if takes else 2), leg)
+        lots -= step
+    return twin
+
+
+def agree(account, twin, leg=0):
+    """Compare a leg and the wallet; halves that no unit is left of are rounded, and so is isolated margin."""
+    position, plain = account.position(0, leg), twin.leg(0, leg)
+    assert (position["lots"], account.fees_e8) == (plain.lots, plain.fees)
+    assert account.wallet_e8 - position["cost_e8"] == twin.wallet - plain.cost
+    assert abs(account.realised_e8 - plain.realised) <= 1
+    assert abs(position["isolated_e8"] - plain.isolated) <= 2
+    assert account.reconcile() == 0
+
+
+@pytest.mark.parametrize("closer_takes,trades", [(False, 2), (True, HALVINGS + 1)], ids=["rests", "takes"])
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize("isolated", [0, 1], ids=["cross", "isolated"])
+def test_an_accounts_closing_order_meets_its_opening_one_in_few_trades(closer_takes, trades, side, isolated):
+    """What one opens the other may close: soon nothing is realised by it, and the rest is one trade."""
+    town, sign, lots = Town([10**6] * 2, FEES), 1 - 2 * side, 5_003
+    town.venue.set(town.now, 0, Setting.ISOLATED, isolated, 0)
+    town.send(1, 1 - side, 7, 990)
+    town.send(0, side, 7, 990)
+    twin = PlainAccount([FEES], 10**6 * E8)
+    twin.isolated[0] = bool(isolated)
+    twin.fill(0, sign * 7, 990, 7 * 990 * 5)
+    lot_by_lot(twin, 0, sign, lots, closer_takes)
+    orders = [(1 - side, {"reduce_only": True}), (side, {})]
+    for way, given in reversed(orders) if closer_takes else orders:
+        rows = town.send(0, way, lots, 1_000, **given)
+    fills = rows[rows["kind"] == Kind.FILL]
+    assert len(fills) == 2 * len(rows[rows["kind"] == Kind.TRADE]) == 2 * trades
+    assert int(fills["d"].sum()) == 2 * lots and int(fills["e"].sum()) == lots * 7_000
+    assert town.venue.resting(0) == []
+    agree(town.accounts[0], twin)
+
+
+def test_a_hedged_leg_that_shrank_under_its_closing_order_meets_the_next_opening_one_in_two_trades():
+    town, lots = Town([10**6] * 2, FEES), 5_003
+    town.venue.set(town.now, 0, Setting.HEDGE_MODE, 1, 0)
+    twin = PlainAccount([FEES], 10**6 * E8, hedge=True)
+    for side, many in ((SELL, lots), (BUY, lots - 7)):
+        town.send(1, 1 - side, many, 990)
+        town.send(0, side, many, 990, position_side=2)
+        twin.fill(0, (1 - 2 * side) * many, 990, many * 990 * 5, 1)
+        if side == SELL:
+            town.send(0, BUY, lots, 980, position_side=2)
+    rows = town.send(0, SELL, lots, 980, position_side=2)
+    assert len(rows[rows["kind"] == Kind.TRADE]) == 2
+    while lots:
+        step = min(lots, 7)
+        twin.fill(0, step, 980, step * 980 * 2, 1)
+        twin.fill(0, -step, 980, step * 980 * 5, 1)
+        lots -= step
+    agree(town.accounts[0], twin, 1)
 
 
 def test_a_synthetic_market_has_a_mark_and_a_funding_rate_of_its_own():

@@ -335,3 +335,46 @@ def test_another_market_than_the_runs_is_found_out(path):
     verifier = Verifier(engine(), None, read_journal(str(path)))
     verifier.feed_rows(market, 0, 0)
     assert verifier.finish() is not None
+
+
+# --- anchors
+
+
+def test_a_long_journal_is_anchored_on_the_way(path):
+    told = []
+    writer = JournalWriter(str(path), lambda rows, chain: told.append((rows, chain, writer.chain)))
+    writer.add(rows_of(150_000))
+    assert [rows for rows, *_ in told] == [65_536, 131_072] and all(chain == own for _, chain, own in told)
+    writer.close()
+    assert told[-1][0] == writer.anchored == 150_000
+
+
+def test_a_writer_without_an_anchor_tells_nobody(path):
+    writer = JournalWriter(str(path))
+    writer.add(rows_of(3))
+    writer.close()
+    assert writer.anchored == 0 and writer.chain != bytes(32)
+
+
+def test_an_anchor_is_told_of_rows_that_the_file_holds_and_of_none_twice(path):
+    told = []
+    writer = JournalWriter(str(path), lambda rows, chain: told.append((rows, path.stat().st_size)))
+    writer.tell_anchor()
+    for _ in range(2):
+        writer.add(rows_of(5))
+        writer.flush()
+        writer.tell_anchor()
+        writer.tell_anchor()
+    writer.close()
+    assert told == [(5, sizes(5)[-1]), (10, sizes(5, 5)[-1])]
+
+
+def test_an_anchor_that_cannot_be_kept_is_said_and_the_rows_are_there(path):
+    def refuse(rows, chain):
+        raise OSError("no space")
+
+    writer = JournalWriter(str(path), refuse)
+    writer.add(rows_of(7))
+    with pytest.raises(OSError, match="no space"):
+        writer.close()
+    assert read(path) == rows_of(7).tobytes()

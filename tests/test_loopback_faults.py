@@ -337,6 +337,8 @@ TIMED = [
     ({"do": "liquidate", "account": "alice"}, {}),
     ({"do": "settle", "symbol": "BTCUSDT", "price": 0.1}, {"price": 10**7}),
     ({"do": "funding", "symbol": "BTCUSDT", "rate": -0.02}, {"rate": -2 * 10**6}),
+    ({"do": "next_funding", "symbol": "BTCUSDT", "rate": "0.02"}, {"rate": 2 * 10**6}),
+    ({"do": "next_funding", "symbol": "BTCUSDT", "hours": 4}, {"hours": 4}),
     ({"do": "deposit", "account": "alice", "asset": "USDT", "amount": "12.34567891"}, {"amount": 1_234_567_891}),
     ({"do": "withdraw", "account": "alice", "asset": "BNB", "amount": 1}, {"amount": 10**8}),
     ({"do": "leverage", "account": "alice", "symbol": "BTCUSDT", "value": 25}, {}),
@@ -405,6 +407,10 @@ def test_a_bad_table_names_its_place_its_key_and_what_is_allowed():
     assert refusal({"do": "lose_answer", "share": 2}).endswith("share = 2 is not allowed; use: number, 0 to 1")
     assert refusal({"do": "lose_answer", "count": 0}).endswith("use: whole number, 1 to 1000000000")
     assert refusal({"do": "empty_200", "done": 1}).endswith("done = 1 is not allowed; use: one of true, false")
+    assert refusal({"do": "next_funding", "symbol": "B", "hours": 2}).endswith("use: one of 8, 4, 1")
+    assert refusal({"do": "next_funding", "symbol": "B"}) == (
+        "control port: fault: next_funding needs one of rate, hours; add it"
+    )
     assert "[floor, cap" in refusal({"do": "brackets", "symbol": "B", "rows": [[1, 2, 0.1, 3]]})
 
 
@@ -430,6 +436,7 @@ def test_a_bad_table_is_refused_in_korean_too():
     set_language("ko")
     try:
         assert "허용되지 않습니다" in refusal({"do": "sing"})
+        assert "rate, hours 중 하나" in refusal({"do": "next_funding", "symbol": "B"})
     finally:
         set_language("en")
 

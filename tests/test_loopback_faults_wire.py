@@ -6,6 +6,7 @@ The ids of the tests name the rows of the catalogue of faults (A1 to H16) that b
 import http.client
 import importlib.util
 import json
+import math
 import socket as sockets
 import ssl
 import threading
@@ -14,16 +15,20 @@ from itertools import pairwise
 from urllib.request import urlopen
 
 import pytest
+from builders import E8, SAMPLES, spec
 from loopback_world import World, text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from autotrader.adapters.loopback import faults
+from autotrader.adapters.loopback.deeds import market_row
 from autotrader.adapters.loopback.faults import CATALOGUE, ENTRIES
 from autotrader.adapters.loopback.orders import Asked
 from autotrader.adapters.loopback.proof import check
 from autotrader.run.exchange import certificate
+from core_ext.types import Kind
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
+HOUR_MS = 3_600_000
 ORDER = "/fapi/v1/order"
 LIMIT = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 0.01, "price": 49_000}
 
@@ -652,6 +657,106 @@ def test_an_extreme_funding_is_settled(world, rate):
     assert world.wallet() == pytest.approx(before - 5_000 * rate)
     (record,) = [row for row in world.records("funding") if row["account"] == 0]
     assert record["rate_e8"] == round(rate * 10**8)
+
+
+def pass_s(world, seconds, price=50_000):
+    """Let time pass as it does for a market that makes its own mark of an index, which then is told."""
+
+    def act():
+        server = world.server
+        server.clock.reach(server.clock.now() + round(seconds * 10**9))
+        server.advance(server.clock.now())
+        server.venue.feed(market_row(Kind.MARK, 0, server.clock.now(), 0, price * E8))
+
+    world.do(act)
+
+
+def funding(world):
+    """Return rate, hours to the next stamp, and hours between stamps, as REST shows them."""
+    shown, (info, _) = world.ok("GET", "premiumIndex", symbol=BTC), world.ok("GET", "fundingInfo")
+    return float(shown["lastFundingRate"]), (shown["nextFundingTime"] - world.now_ms) / HOUR_MS, \
+        info["fundingIntervalHours"]  # fmt: skip
+
+
+def to_stamp(world, hours=8):
+    """Let time pass to a second behind the next stamp of an interval."""
+    pass_s(world, hours * 3600 - world.now_ms / 1000 % (hours * 3600) + 1)
+
+
+def test_the_next_funding_is_seen_before_it_is_settled_next_funding_A19(world):
+    world.hold("BUY", 0.1)
+    to_stamp(world)
+    ear = world.hear("/market/ws/btcusdt@markPrice@1s")
+    pass_s(world, 10)
+    assert funding(world) == (0.0001, pytest.approx(8, abs=0.01), 8)
+    world.fault("next_funding", symbol=BTC, rate=-0.02, hours=4)
+    assert funding(world) == (-0.02, pytest.approx(4, abs=0.01), 4)
+    pass_s(world, 1)
+    told = ear.heard()[-1]
+    assert (told["r"], told["T"]) == ("-0.02000000", world.ok("GET", "premiumIndex", symbol=BTC)["nextFundingTime"])
+    before = world.wallet()
+    to_stamp(world, 4)
+    assert world.wallet() == pytest.approx(before + 5_000 * 0.02)
+    assert float(world.ok("GET", "fundingRate", symbol=BTC)[-1]["fundingRate"]) == -0.02
+    # A rate beyond the cap has made the contract hourly, and the rate is the samples' again.
+    assert funding(world) == (0.0000125, pytest.approx(1, abs=0.01), 1)
+    world.fault("next_funding", symbol=BTC, hours=8)
+    assert funding(world)[1:] == (pytest.approx(1, abs=0.01), 8)  # no stamp comes later by it
+
+
+def test_a_recording_shows_the_next_funding_too_next_funding_A19(tmp_path):
+    history = tmp_path / "history.jsonl"
+    with World(specs=[spec(BTC, leverage=20)], replay=[SAMPLES / "btcusdt_l2_20230404.gz"], history=history) as world:
+        start = world.now_ms * 10**6
+
+        def tell(hours):
+            """Let a mark say what a recording would: 0.01 % every eight hours, the first stamp three hours away."""
+            server, now = world.server, start + round(hours * HOUR_MS) * 10**6
+            server.clock.reach(now)
+            named = start + (3 + 8 * max(0, math.floor((hours - 3) / 8 + 1))) * HOUR_MS * 10**6
+            server.step(now, market_row(Kind.MARK, 0, now, 28_000 * E8, 28_000 * E8, 10_000, named))
+            return [row["fundingTime"] for row in server.market.funding_rate(0)]
+
+        def told(hours):
+            return [(at - start // 10**6) / HOUR_MS for at in world.do(lambda: tell(hours))]
+
+        def shown():
+            (info,) = world.ok("GET", "fundingInfo")
+            row = world.ok("GET", "premiumIndex", symbol=BTC)
+            return float(row["lastFundingRate"]), (row["nextFundingTime"] - start // 10**6) / HOUR_MS, \
+                info["fundingIntervalHours"]  # fmt: skip
+
+        told(0.1)
+        assert shown() == (0.0001, 3, 8)
+        world.fault("next_funding", symbol=BTC, rate=0.02)
+        told(0.2)
+        assert shown() == (0.02, 3, 8)
+        world.fault("next_funding", symbol=BTC, hours=1)
+        told(0.3)
+        assert shown() == (0.02, 1, 1)
+        assert told(1.01) == [1] and shown() == (0.0001, 2, 1)
+        assert told(2.01) == [1, 2] and told(3.01) == [1, 2, 3] and shown() == (0.0001, 4, 1)
+        world.fault("next_funding", symbol=BTC, hours=8)
+        assert told(3.5) == [1, 2, 3] and shown() == (0.0001, 4, 8)
+        assert told(4.01) == [1, 2, 3, 4] and shown() == (0.0001, 12, 8)
+        rates = [float(row["fundingRate"]) for row in world.ok("GET", "fundingRate", symbol=BTC)]
+        assert rates == [0.02, 0.0001, 0.0001, 0.0001]
+
+
+def test_every_stamp_of_a_jump_is_settled_told_and_listed(world):
+    world.hold("BUY", 0.1)
+    pass_s(world, 1)
+    ear, first = world.listen(), world.now_ms
+    pass_s(world, 25 * 3600, 60_000)
+    stamps = list(range((first // HOUR_MS // 8 + 1) * 8 * HOUR_MS, world.now_ms + 1, 8 * HOUR_MS))
+    assert len(stamps) >= 3
+    events = [event for event in ear.heard() if event["e"] == "ACCOUNT_UPDATE"]
+    assert [(event["a"]["m"], event["T"]) for event in events] == [("FUNDING_FEE", stamp) for stamp in stamps]
+    rows = world.ok("GET", "income", incomeType="FUNDING_FEE")
+    assert [(row["time"], float(row["income"])) for row in rows] == [(stamp, -0.5) for stamp in stamps]
+    listed = world.ok("GET", "fundingRate", symbol=BTC)
+    assert [(row["fundingTime"], float(row["markPrice"])) for row in listed] == [(stamp, 50_000) for stamp in stamps]
+    assert [row["t"] // 10**6 for row in world.records("funding") if row["account"] == 0] == stamps
 
 
 @pytest.mark.parametrize("do,asset,sign,why", [

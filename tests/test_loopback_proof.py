@@ -249,7 +249,7 @@ class Scribe:
 
 def story(path):
     """Write a short history of a synthetic world in which everything happens that the proof looks at."""
-    town = Scribe(path, [1_000, 1_000, 11])
+    town = Scribe(path, [1_000, 1_000, 11, 1_000])
     town.write("fault", text="nothing")
     town.mark(1000)
     town.deposit(1, E8, Asset.BNB)
@@ -280,6 +280,13 @@ def story(path):
     town.mark(895)  # account 2 is closed by force, in part to the fund
     town.send(1, SELL, 5, 905, reduce_only=True)
     town.send(0, BUY, 5, 904, tif=1)
+    town.set(3, Setting.ISOLATED, 1)
+    town.send(3, SELL, 20, 905)
+    town.send(1, BUY, 20, 905)
+    town.checkpoint()
+    town.add_margin(3, E8)
+    town.feed(row(Kind.FUNDING, town.now, a=30_000, f=8 * HOUR))
+    town.checkpoint()
     town.close()
 
 
@@ -414,6 +421,11 @@ def bump(name, by=1):
     return change
 
 
+def isolated(records, account=3):
+    """Return the only leg of an account at the last checkpoint."""
+    return find(records, "state", -1)["accounts"][account]["positions"][0]
+
+
 CHANGES = {
     # an order id twice; ids that fall; a client id twice
     "order twice": (Invariant.ORDER_ONCE, lambda r: repeat(r, find(r, "order"), client="x")),
@@ -491,6 +503,10 @@ CHANGES = {
     "coin at a checkpoint": (Invariant.COIN_ADDS, lambda r: find(r, "state")["accounts"][1]["coins"].clear()),
     "equity": (Invariant.EQUITY_ADDS, lambda r: bump("equity_e8")(find(r, "state")["accounts"][0])),
     "cross equity": (Invariant.EQUITY_ADDS, lambda r: bump("cross_equity_e8")(find(r, "state")["accounts"][0])),
+    "isolated wallet": (Invariant.ISOLATED_MOVES, lambda r: isolated(r).__setitem__(4, isolated(r)[4] + 1)),
+    "isolated margin": (Invariant.ISOLATED_MOVES, lambda r: bump("amount_e8")(find(r, "margin", -1))),
+    "isolated funding": (Invariant.ISOLATED_MOVES, lambda r: r.remove(find(r, "funding", -1, account=3))),
+    "a wallet behind a cross leg": (Invariant.ISOLATED_MOVES, lambda r: isolated(r, 1).__setitem__(4, 1)),
     "mark": (Invariant.EQUITY_ADDS, lambda r: bump("mark_e8", E8)(find(r, "mark"))),
     "money from nowhere": (Invariant.MONEY_KEPT, lambda r: bump("wallet_e8")(find(r, "state")["fund"])),
     "lots from nowhere": (Invariant.LOTS_KEPT, lambda r: find(r, "state")["fund"]["positions"].append([0, 1, 0])),

@@ -13,6 +13,10 @@ HOUR = 3600 * 10**9
 BTC_CAP = 300_000  # 0.75 of 0.4 %
 
 
+SECOND = 10**9
+START = 1_700_000_000 * SECOND // (8 * HOUR) * 8 * HOUR + HOUR
+
+
 @pytest.mark.parametrize(
     ("premium", "hours", "rate"),
     [
@@ -89,3 +93,94 @@ def test_a_synthetic_market_settles_the_rate_that_its_premiums_weighted_by_time_
     assert int(paid["a"].sum()) == 0
     assert int(paid["a"].min()) < 0
     assert (perpetual.last_rate_e8, perpetual.next_stamp) == (rate, stamp + 8 * HOUR)
+
+
+# Time that jumps, and funding that is announced.
+
+
+def towns(symbols=2):
+    """Return a synthetic market of two accounts, who hold the same lots of every symbol against each other."""
+    specs = [spec(name, min_notional_e8=1, leverage=10) for name in ("BTCUSDT", "ETHUSDT")[:symbols]]
+    instruments = Instruments(specs)
+    accounts = [Account(instruments, 10**7 * E8) for _ in range(2)]
+    venue = Exchange(instruments, accounts, ["stream"] * symbols, 0.0, 0.0, 0, synthetic=True)
+    for symbol in range(symbols):
+        venue.feed(row(Kind.MARK, START, symbol, a=1_000 * E8))
+        venue.place_order(START, 10 + symbol, symbol, 1, 1_000, 10_000, 1)
+        venue.place_order(START, 20 + symbol, symbol, 0, 1_000, 10_000, 0)
+        venue.feed(row(Kind.MARK, START, symbol, b=1_000 * E8))
+    return venue
+
+
+def settled(rows):
+    """Return what everybody hears of settlements: (hours since the stamp before the start, symbol, rate)."""
+    found = rows[rows["kind"] == Kind.FUNDING]
+    return [((int(one["ts"]) - START) / HOUR + 1, int(one["symbol"]), int(one["a"])) for one in found]
+
+
+def test_every_stamp_that_time_has_jumped_over_is_settled_at_its_own_time_over_all_symbols():
+    venue = towns()
+    rows = venue.feed(row(Kind.MARK, START + 24 * HOUR, 1, b=2_000 * E8))
+    assert settled(rows) == [(hour, symbol, 10_000) for hour in (8, 16, 24) for symbol in (0, 1)]
+    kinds = rows["kind"].tolist()
+    assert kinds == [Kind.FUNDING, Kind.FUNDING_PAID, Kind.FUNDING_PAID] * 6 + [Kind.MARK]
+    paid = rows[rows["kind"] == Kind.FUNDING_PAID]
+    assert paid["ts"].tolist() == np.repeat([START + hour * HOUR for hour in (7, 15, 23)], 4).tolist()
+    assert set(paid["c"].tolist()) == {1_000 * E8}  # the row that came behind them has moved the mark of none
+    assert [venue.perpetuals[k].next_stamp for k in (0, 1)] == [START + 31 * HOUR] * 2
+    assert settled(venue.feed(row(Kind.MARK, START + 24 * HOUR, 0, b=1_000 * E8))) == []
+
+
+def test_a_rate_at_the_cap_makes_the_stamps_that_are_jumped_over_hourly_ones():
+    venue = towns(1)
+    venue.perpetuals[0].announce(START, BTC_CAP)
+    venue.feed(row(Kind.MARK, START + SECOND, b=1_000 * E8))
+    rows = venue.feed(row(Kind.MARK, START + 10 * HOUR, b=1_000 * E8))
+    assert settled(rows) == [(8, 0, BTC_CAP), (9, 0, 1_250), (10, 0, 1_250), (11, 0, 1_250)]
+
+
+def test_a_stamp_is_settled_without_a_row_too():
+    venue = towns(1)
+    assert len(venue.settle(START + 7 * HOUR - 1)) == 0
+    assert settled(venue.settle(START + 7 * HOUR)) == [(8, 0, 10_000)]
+    assert len(venue.settle(START + 7 * HOUR)) == 0
+
+
+def test_a_stamp_of_a_stream_is_settled_once_and_the_next_one_when_it_is_named():
+    instruments = Instruments([spec()])
+    venue = Exchange(instruments, [Account(instruments, E8)], ["stream"], 0.0, 0.0, 0)
+    venue.feed(row(Kind.MARK, START, a=E8, c=7, d=START + HOUR))
+    assert settled(venue.feed(row(Kind.MARK, START + 9 * HOUR, a=E8, c=8, d=START + 10 * HOUR))) == [(2, 0, 7)]
+    assert settled(venue.settle(START + 30 * HOUR)) == [(11, 0, 8)]
+
+
+def test_an_announced_rate_stands_until_its_stamp_whatever_the_book_says():
+    venue = towns(1)
+    own = venue.perpetuals[0]
+    for account, side, ticks in ((0, 0, 10_000), (1, 1, 10_010)):
+        venue.place_order(START, 30 + account, 0, side, 10**6, ticks, account)
+    own.announce(START, -2_000_000)
+    (mark,) = [one for one in venue.feed(row(Kind.MARK, START + 5 * SECOND, b=990 * E8)) if one["kind"] == Kind.MARK]
+    assert int(mark["c"]) == own.rate_e8 == -2_000_000 and own.is_announced
+    assert settled(venue.settle(START + 7 * HOUR)) == [(8, 0, -2_000_000)]
+    assert (own.last_rate_e8, own.rate_e8, own.is_announced) == (-2_000_000, 1_250, False)
+    venue.feed(row(Kind.MARK, START + 7 * HOUR + 5 * SECOND, b=990 * E8))
+    assert own.rate_e8 == funding_rate(1_010_101, 1)  # the samples' again: 1,000.00 is 1.01 % above the index
+
+
+@pytest.mark.parametrize("hours,stamps", [(1, (2, 3)), (4, (4, 8)), (8, (8, 16))])
+def test_an_announced_interval_leads_to_a_stamp_that_comes_no_later(hours, stamps):
+    venue = towns(1)
+    venue.perpetuals[0].announce(START, None, hours)
+    (mark,) = venue.feed(row(Kind.MARK, START + SECOND, b=1_000 * E8))
+    assert int(mark["d"]) == START + (stamps[0] - 1) * HOUR
+    rows = venue.feed(row(Kind.MARK, START + (stamps[1] - 1) * HOUR, b=1_000 * E8))
+    assert [hour for hour, _, _ in settled(rows)] == list(stamps)
+
+
+@pytest.mark.parametrize("rate,hours", [(E8 + 1, 0), (-E8 - 1, 0), (0, 2), (None, -1)])
+def test_no_absurd_funding_is_announced(rate, hours):
+    own = Perpetual(Instruments([spec()]), 0)
+    with pytest.raises(ValueError, match="funding"):
+        own.announce(START, rate, hours)
+    assert (own.rate_e8, own.hours, own.is_announced) == (10_000, 8, False)

@@ -12,6 +12,7 @@ import pytest
 from autotrader.cli import main
 
 READMES = ("README.md", "README.ko.md")
+GROUPS = ("exchange", "audit")
 LANGUAGES = {"en": "README.md", "ko": "README.ko.md"}
 TYPED = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 SHOWN = re.compile(r"```text\n(\$ .*?)```", re.DOTALL)
@@ -88,11 +89,12 @@ def test_every_command_and_option_is_one_that_the_program_knows(root, capsys, te
     commands = [shlex.split(line, comments=True) for line in lines(texts[name]) + quoted(texts[name])]
     ours = [words for words in commands if words and words[0] == "autotrader"]
     for words in ours:
-        command = [word for word in words[1 : 2 + (words[1] == "exchange")] if not word.startswith("-")]
+        command = [word for word in words[1 : 2 + (words[1] in GROUPS)] if not word.startswith("-")]
         assert main([*command, "--help"]) == 0, words
         page = capsys.readouterr().out
         assert not [option for option in options(words) if not re.search(rf"{option}\b", page)], words
-    known = {"init", "backtest", "paper", "replay", "report", "views", "stress", "exchange", "bench"}
+    known = {"init", "backtest", "paper", "run", "replay", "report", "views", "why", "audit", "stress", "exchange"}
+    known |= {"bench", "status", "positions", "orders", "balance", "halt", "reduce", "resume", "flatten", "kill"}
     assert {words[1] for words in ours} >= known
     made = {words[1] for words in commands if words and words[0] == "make"}
     assert {"demo", "test", "bench", "peers", "fuzz"} <= made <= targets(root)

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from autotrader.cli.tables import laid_out, table
+from autotrader.cli.explained import explained, sentence, title
+from autotrader.cli.tables import VIEWS, laid_out, table
 from autotrader.messages import say
 from autotrader.secret import redacted
 
@@ -167,7 +168,7 @@ class Screen:
         )
         self._line(title)
         if found["records"]:
-            self._table(table(found["view"], found["records"]))
+            self._table(table(VIEWS[found["view"]], found["records"]))
         else:
             self._line(f"  {say('views.nothing')}")
         if not found["complete"]:
@@ -220,6 +221,61 @@ class Screen:
             return
         for key, values in report.lines():
             self._line(say(key, **values))
+
+    def audit(self, found: Sequence[tuple[str, Any]]) -> None:
+        """Show whether the journals of runs are what was written."""
+        if self.machine:
+            runs = [{"run_dir": run, "ok": audit.holds, **asdict(audit)} for run, audit in found]
+            good = all(audit.holds for _, audit in found)
+            self._answer({"exit_code": GOOD if good else FAILED, "runs": runs})
+            return
+        for run, audit in found:
+            self._line(say("audit.holds" if audit.holds else "audit.broken", run=run))
+            if audit.finding is not None:
+                wrong = {"row": _count(audit.finding.row), "detail": audit.finding.detail}
+                self._line(f"  {say(f'audit.found.{audit.finding.what}', **wrong)}")
+            words = {"rows": _count(audit.rows), "blocks": _count(audit.blocks), "anchored": _count(audit.anchored)}
+            self._line(f"  {say('audit.read', anchors=_count(audit.anchors), **words)}")
+            if audit.holds and audit.torn:
+                self._line(f"  {say('audit.torn', count=_count(audit.torn))}")
+
+    def why(self, found: Mapping[str, Any]) -> None:
+        """Show why an order was sent or refused, and what became of it."""
+        said = sentence(found["verdict"]["reason"])
+        if self.machine:
+            self._answer({"exit_code": GOOD, **found, "sentence": said})
+            return
+        self._line(title(found))
+        for head, part in explained(found):
+            self._line(head)
+            if isinstance(part, Table):
+                self._table(part)
+            else:
+                self._rows(part)
+
+    def instance(self, answer: Mapping[str, Any], blocks: Sequence[Any], exit_code: int = GOOD) -> int:
+        """Show what a running instance answered, and return the exit code.
+
+        Parameters
+        ----------
+        answer : mapping
+            For a machine.
+        blocks : sequence
+            For a person: a line, a table, or rows of a name and a value.
+        exit_code : int, optional
+        """
+        if self.machine:
+            self._answer({"exit_code": exit_code, **answer})
+            return exit_code
+        for block in blocks:
+            match block:
+                case str():
+                    self._line(block)
+                case Table():
+                    self._table(block)
+                case rows:
+                    self._rows(rows)
+        return exit_code
 
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]

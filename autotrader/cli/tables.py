@@ -17,26 +17,26 @@ from rich.text import Text
 from autotrader.messages import say
 from core_ext.types import Cause, Reason
 
-__all__ = ["VIEWS", "laid_out", "table"]
+__all__ = ["INSTANCE", "VIEWS", "decimal", "laid_out", "percent", "span", "stamp", "table"]
 
 E8 = 10**8
-LEFT = frozenset({"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last"})
+LEFT = frozenset(
+    {"time", "symbol", "leg", "side", "type", "state", "code", "kind", "asset", "topic", "name", "last", "book"}
+)
 UNITS = ((3_600 * 10**9, "h"), (60 * 10**9, "min"), (10**9, "s"), (10**6, "ms"), (10**3, "us"))
 
 Write = Callable[[Any], str]
 
 
-def table(view: str, records: Sequence[Any]) -> Table:
-    """Return the records of a view as a table, headed in the operator's language.
+def table(columns: Mapping[str, Write], records: Sequence[Any]) -> Table:
+    """Return records as a table, headed in the operator's language.
 
     Parameters
     ----------
-    view : str
-        A key of `VIEWS`.
+    columns : mapping of str to callable
+        How a record's cell is written, by the key of its heading, such as those of `VIEWS`.
     records : sequence
-        Of that view.
     """
-    columns = VIEWS[view]
     heads = {say(f"views.{name}"): name in LEFT for name in columns}
     return laid_out(heads, ([write(record) for write in columns.values()] for record in records))
 
@@ -64,13 +64,18 @@ def _amount(name: str, decimals: int = 2) -> Write:
 
 def _exact(name: str) -> Write:
     # All eight decimals but for the zeros at the end: prices, quantities and coins.
-    return lambda record: _decimal(getattr(record, name))
+    return lambda record: decimal(getattr(record, name))
 
 
-def _decimal(value: int) -> str:
+def decimal(value: int) -> str:
+    """Return what has eight decimals, without the zeros at its end."""
     whole, part = divmod(abs(value), E8)
     text = f"{whole:,}.{part:08}".rstrip("0").rstrip(".")
     return f"-{text}" if value < 0 else text
+
+
+def _price(name: str) -> Write:
+    return lambda record: decimal(getattr(record, name)) if getattr(record, name) else "-"
 
 
 def _plain(name: str) -> Write:
@@ -78,14 +83,16 @@ def _plain(name: str) -> Write:
 
 
 def _time(name: str) -> Write:
-    return lambda record: _stamp(getattr(record, name))
+    return lambda record: stamp(getattr(record, name))
 
 
-def _stamp(ns: int) -> str:
+def stamp(ns: int) -> str:
+    """Return a time (ns UTC), to the millisecond."""
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{ns % 10**9 // 10**6:03}"
 
 
-def _span(ns: float | None) -> str:
+def span(ns: float | None) -> str:
+    """Return a time of so many nanoseconds in the largest unit that it fills; "-" for none."""
     if ns is None:
         return "-"
     for size, unit in UNITS:
@@ -95,10 +102,11 @@ def _span(ns: float | None) -> str:
 
 
 def _share(name: str) -> Write:
-    return lambda record: _percent(getattr(record, name))
+    return lambda record: percent(getattr(record, name))
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """Return a share as a percentage; "-" for none."""
     return "-" if value is None else f"{value:.2%}"
 
 
@@ -113,7 +121,7 @@ def _leg(record: Any) -> str:
 
 
 def _margin(record: Any) -> str:
-    return say("views.isolated", amount=_decimal(record.isolated_e8)) if record.isolated else say("views.cross")
+    return say("views.isolated", amount=decimal(record.isolated_e8)) if record.isolated else say("views.cross")
 
 
 def _forced(record: Any) -> str:
@@ -128,7 +136,7 @@ def _type(record: Any) -> str:
 
 def _limit(record: Any) -> str:
     price = record.price_e8 or record.trigger_e8
-    return _decimal(price) if price else "-"
+    return decimal(price) if price else "-"
 
 
 def _average(record: Any) -> str:
@@ -148,7 +156,7 @@ def _client_id(record: Any) -> str:
 
 
 def _fee(record: Any) -> str:
-    return f"{_decimal(record.fee_coin_e8)} BNB" if record.fee_coin_e8 else _decimal(record.fee_e8)
+    return f"{decimal(record.fee_coin_e8)} BNB" if record.fee_coin_e8 else decimal(record.fee_e8)
 
 
 def _maker(record: Any) -> str:
@@ -166,7 +174,7 @@ def _rate(record: Any) -> str:
 
 
 def _price_age(record: Any) -> str:
-    return _span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
+    return span(record.ts_ns - record.priced_ns) if record.priced_ns else "-"
 
 
 def _drawdown(record: Any) -> str:
@@ -184,7 +192,7 @@ def _quantiles(record: Any) -> str:
 
 def _times(record: Any) -> str:
     found = record.time_to_fill_ns
-    return f"{_span(found[0.5])} / {_span(found[0.99])}"
+    return f"{span(found[0.5])} / {span(found[0.99])}"
 
 
 def _rejections(record: Any) -> str:
@@ -193,6 +201,14 @@ def _rejections(record: Any) -> str:
         for code, count in by_code.items():
             counts[code] = counts.get(code, 0) + count
     return ", ".join(f"{code}: {count:,}" for code, count in sorted(counts.items())) or "0"
+
+
+def _book(record: Any) -> str:
+    return say("views.usable" if record.book_usable else "views.unusable")
+
+
+def _age(record: Any) -> str:
+    return span(record.age_ns)
 
 
 def _topic(record: Any) -> str:
@@ -278,3 +294,44 @@ VIEWS: dict[str, dict[str, Write]] = {
     },
 }
 """The columns of each view: how a record's cell is written, by the key of its heading."""
+
+INSTANCE: dict[str, dict[str, Write]] = {
+    "symbols": {
+        "symbol": _plain("symbol"),
+        "bid": _price("bid_e8"),
+        "ask": _price("ask_e8"),
+        "age": _age,
+        "book": _book,
+        "position": _exact("quantity_e8"),
+    },
+    "positions": {
+        "symbol": _plain("symbol"),
+        "leg": _leg,
+        "quantity": _exact("quantity_e8"),
+        "entry": _exact("entry_e8"),
+        "price": _exact("price_e8"),
+        "liquidation": _price("liquidation_e8"),
+        "stop": _price("stop_e8"),
+        "unrealised": _amount("unrealised_e8"),
+        "leverage": _plain("leverage"),
+        "margin": _margin,
+    },
+    "orders": {
+        "time": _time("created_ns"),
+        "symbol": _plain("symbol"),
+        "side": _plain("side"),
+        "type": _type,
+        "price": _limit,
+        "quantity": _exact("quantity_e8"),
+        "filled": _exact("filled_e8"),
+        "state": _plain("state"),
+        "client_id": _plain("client_id"),
+    },
+    "balance": {
+        "asset": _plain("asset"),
+        "wallet": _exact("wallet_e8"),
+        "unrealised": _exact("unrealised_e8"),
+        "available": _exact("available_e8"),
+    },
+}
+"""The columns of what a running instance answers, as `VIEWS`."""

@@ -36,7 +36,7 @@ from core_ext.strategy import Strategy
 from core_ext.types import Instruments, Kind, Setting
 from core_ext.wire import Scanner
 
-__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verify"]
+__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verifier_of", "verify"]
 
 E8 = 10**8
 FORMAT = 1
@@ -80,17 +80,18 @@ class Plan:
     source: dict[str, Any]
 
     def fingerprint(self) -> bytes:
-        """Return the SHA-256 of what decides the run; not files' places, the language or the exchange."""
+        """Return the SHA-256 of what decides the run; not places of files and anchors, the language or the exchange."""
         values = {section: dict(fields) for section, fields in self.config_values.items()}
         values["data"].pop("paths", None)
         values["run"].pop("language", None)
+        values.pop("audit", None)
         _forget_the_way(values)
         decides = {
             "format": FORMAT,
             "config": values,
             "specs": self.specs,
             "mark_sources": self.mark_sources,
-            "data": [item["sha256"] for item in self.data],
+            "data": [] if self.source["kind"] == "wire" else [item["sha256"] for item in self.data],
             "source": self.source,
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).digest()
@@ -316,9 +317,11 @@ class Session:
     plan : Plan
     journal : Path
         The journal's file; it must not exist.
+    anchor : callable, optional
+        Told now and then how many rows it has and their chain (`core_ext.journal.JournalWriter`).
     """
 
-    def __init__(self, plan: Plan, journal: Path):
+    def __init__(self, plan: Plan, journal: Path, anchor: Callable[[int, bytes], object] | None = None):
         config = plan.config
         self.plan = plan
         self.engine = plan.engine()
@@ -334,7 +337,7 @@ class Session:
             faults=faults(config),
         )
         self.scanner = Scanner(self.engine.instruments)
-        self.journal = JournalWriter(str(journal))
+        self.journal = JournalWriter(str(journal), anchor)
         self.driver = Driver(
             self.engine,
             self.venue,
@@ -444,11 +447,16 @@ def _grace_ns(config: Config) -> int:
     return min(round(2 * delay * 1e6) + SECOND_NS, config.data.interval_ns // 2)
 
 
-def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:
-    """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
-    engine = plan.engine()
+def verifier_of(plan: Plan, engine: Engine, journal: Path) -> Verifier:
+    """Return what re-runs a journal on a fresh engine, once it is fed the run's data."""
     verifier = Verifier(engine, Scanner(engine.instruments), read_journal(str(journal)))
     verifier.candles = candles(plan, engine)
+    return verifier
+
+
+def verify(plan: Plan, source: MarketSource, journal: Path) -> Iterator[float | Verifier]:
+    """Re-run a journal; yields the share that is done, and at the end the verifier, finished."""
+    verifier = verifier_of(plan, plan.engine(), journal)
     yield from source.feed(verifier)
     verifier.finish()
     yield verifier

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from autotrader import config as configuration
 from autotrader import instruments as facts
 from autotrader.adapters.storage import run_folder
+from autotrader.adapters.storage.anchors import Anchors, new_copy
 from autotrader.adapters.storage.candles import Candles
 from autotrader.adapters.storage.recordings import Recording, is_recording
 from autotrader.adapters.storage.run_folder import RunFolder, RunTables
@@ -37,7 +38,10 @@ from core_ext.driver import Verifier
 from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
-__all__ = ["expanded", "read_view", "render_report", "run_backtest", "run_bench", "run_paper", "verify_replay"]
+__all__ = [
+    "Run", "anchors_of", "blocks_of", "expanded", "files_of", "plan_of", "read_view", "render_report", "run_backtest",
+    "run_bench", "run_paper", "source_of", "verify_replay",
+]  # fmt: skip
 
 E8 = 10**8
 MAX_FOLDERS = 10_000
@@ -67,16 +71,26 @@ def run_backtest(config: Config, data: list[Path], out: Path | None, progress: P
     OperatorError
         For data or a configuration that cannot be used; then nothing is left behind.
     """
-    return _Run(config, data, progress).go(out, "max")
+    return Run(config, data, progress).go(out, "max")
 
 
 def run_paper(config: Config, files: list[Path], speed: str, out: Path | None, progress: Progress) -> dict[str, Any]:
     """Run PAPER mode on a recording, as fast as it goes or at its own pace ("max", "1x")."""
-    return _Run(config, files, progress).go(out, speed)
+    return Run(config, files, progress).go(out, speed)
 
 
-class _Run:
-    # One run from its files to its folder.
+class Run:
+    """One run from its market data to its folder.
+
+    Parameters
+    ----------
+    config : Config
+    data : list of Path
+        Files of market data.
+    progress : callable
+        Told the share that is done and what is being done.
+    """
+
     def __init__(self, config: Config, data: list[Path], progress: Progress):
         self.config = config
         self.progress = progress
@@ -93,24 +107,30 @@ class _Run:
         self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
         ]
+        self.anchors: Anchors | None = None
         self.epochs: dict[str, list[facts.Epoch]] = {}
         self.off_tick: dict[str, int] = {}
-        paths = expanded(data)
         self.source: MarketSource
+        self.marks: list[str]
+        self.mark_words: dict[str, str]
+        self.plan = self._planned(data)
+
+    def _planned(self, data: list[Path]) -> Plan:
+        config, paths = self.config, expanded(data)
         if config.sources.book == "candle" and not all(is_recording(path) for path in paths):
             self.source = self._candles(paths)
         else:
             self.source = self._recording(paths, Instruments(self.specs))
-        self.plan = Plan(
-            config=config,
-            config_values=configuration.as_dict(config),
+        return self._plan(files_of(self.source), self.source.facts)
+
+    def _plan(self, data: list[dict[str, Any]], source: dict[str, Any]) -> Plan:
+        return Plan(
+            config=self.config,
+            config_values=_kept(self.config),
             specs=self.specs,
             mark_sources=self.marks,
-            data=[
-                {"path": str(f.path.resolve()), "sha256": f.sha256, "rows": f.rows, "kind": f.kind}
-                for f in self.source.files
-            ],
-            source=self.source.facts,
+            data=data,
+            source=source,
         )
 
     def _recording(self, paths: Sequence[Path], instruments: Instruments) -> Recording:
@@ -122,7 +142,7 @@ class _Run:
             raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
         if self.config.sources.funding == "file":
             raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
-        self.marks: list[str] = [mark] * len(instruments)
+        self.marks = [mark] * len(instruments)
         as_candles = self.config.sources.book == "candle"
         proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
         text = say("run.mark_stream") if mark == "stream" else proxy
@@ -181,14 +201,25 @@ class _Run:
     # ------------------------------------------------------------------ running
 
     def go(self, out: Path | None, speed: str) -> dict[str, Any]:
+        """Run, and leave the run's folder; return the summary.
+
+        Raises
+        ------
+        OperatorError
+            For data or a configuration that cannot be used; then nothing is left behind.
+        """
         run_id, folder = _folder(self.plan, out)
+        self.folder = folder
         folder.create(self.plan.manifest())
         try:
-            session = Session(self.plan, folder.journal_file)
+            self.anchors = anchors_of(self.plan, folder)
+            session = Session(self.plan, folder.journal_file, self.anchors)
             self._feed(session, speed)
             self._require_read(session)
             outcome = session.finish()
         except OperatorError:
+            if self.anchors is not None:
+                self.anchors.discard()
             folder.discard()
             raise
         except OSError as error:  # a full disk: what was written stays, marked incomplete
@@ -259,6 +290,8 @@ class _Run:
             yield from self._candle_warnings(self.source)
         if outcome.engine.failed:
             yield say("run.strategy_failed", error=repr(outcome.engine.failure))
+        if self.anchors is not None and self.anchors.missed:
+            yield say("audit.missed", path=self.anchors.copy, count=self.anchors.missed)
 
     def _without_data(self, outcome: Outcome) -> Iterable[str]:
         for at, name in enumerate(self.config.run.symbols):
@@ -322,9 +355,22 @@ def _latency_note(venue: Venue) -> str:
     return say("run.note_feed") if venue.latency == "feed" else say("run.note_latency", **medians)
 
 
+def files_of(source: MarketSource) -> list[dict[str, Any]]:
+    """Return what a plan says of its files."""
+    return [{"path": str(f.path.resolve()), "sha256": f.sha256, "rows": f.rows, "kind": f.kind} for f in source.files]
+
+
 def _epoch_in_words(epoch: facts.Epoch) -> str:
     month = str(np.datetime64(epoch.first_ns, "ns").astype("datetime64[M]"))
     return say("run.epoch", tick=epoch.tick_e8 / E8, lot=epoch.lot_e8 / E8, month=month)
+
+
+def _kept(config: Config) -> dict[str, Any]:
+    # What the manifest keeps: a run's folder is not the configuration's, so that the place of the anchors stands whole.
+    values = configuration.as_dict(config)
+    if config.audit.anchor_dir:
+        values["audit"]["anchor_dir"] = str(config.resolve(config.audit.anchor_dir).resolve())
+    return values
 
 
 def _instruments_file(config: Config) -> Path:
@@ -404,7 +450,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
         If the folder is no run, its data have moved, or the journal is damaged.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     summary = folder.read_summary()
     try:
         torn = torn_bytes(str(folder.journal_file))
@@ -412,7 +458,7 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
             raise OperatorError(say("run.torn_journal", count=torn))
         hashes = _hashes(folder, plan)
         verifier: Verifier | None = None
-        for step in verify(plan, _source_of(plan), folder.journal_file):
+        for step in verify(plan, source_of(plan), folder.journal_file):
             if isinstance(step, float | int):
                 progress(float(step), say("run.progress_verify"))
             else:
@@ -432,7 +478,27 @@ def verify_replay(run_dir: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _plan_of(folder: RunFolder) -> Plan:
+def anchors_of(plan: Plan, folder: RunFolder) -> Anchors:
+    """Begin the anchors of a run, beside its journal and, where the configuration says so, in a second place.
+
+    Raises
+    ------
+    OperatorError
+        If they cannot be written.
+    """
+    second = plan.config.audit.anchor_dir
+    copy = new_copy(plan.config.resolve(second), plan.fingerprint().hex()) if second else None
+    return Anchors(folder.anchors_file, copy)
+
+
+def plan_of(folder: RunFolder) -> Plan:
+    """Return the plan of a run from its manifest.
+
+    Raises
+    ------
+    OperatorError
+        If there is none, or it is not what its fingerprint says.
+    """
     manifest = folder.read_manifest()
     try:
         if manifest["format"] != FORMAT:
@@ -460,14 +526,22 @@ def _paths(plan: Plan) -> list[Path]:
     return [Path(item["path"]) for item in plan.data]
 
 
-def _source_of(plan: Plan) -> MarketSource:
+def source_of(plan: Plan) -> MarketSource:
+    """Return the market data of a run.
+
+    Raises
+    ------
+    OperatorError
+        If a file is not where it was, or not what it was.
+    """
     paths = _paths(plan)
     for path in paths:
         if not path.is_file():
             raise OperatorError(say("run.moved", path=path))
     source: MarketSource
-    if plan.source["kind"] == "recording":
-        source = Recording(paths, plan.instruments(), plan.source["offset_ns"], plan.source["ticks"])
+    if plan.source["kind"] in ("recording", "wire"):
+        facts = plan.source
+        source = Recording(paths, plan.instruments(), facts["offset_ns"], facts["ticks"], facts["kind"] == "wire")
     else:
         sources = plan.config.sources
         source = Candles(
@@ -537,11 +611,11 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         If the folder is no run, its journal is damaged, or its store cannot be used.
     """
     folder = RunFolder(run_dir)
-    plan = _plan_of(folder)
+    plan = plan_of(folder)
     progress(0.0, say("views.progress"))
     store = Store(folder.views_file, plan.instruments(), plan.start_e8, plan.fingerprint().hex(), rebuild=rebuild)
     try:
-        store.follow(lambda: _blocks(folder, plan))
+        store.follow(lambda: blocks_of(folder, plan))
         if view == "quality":
             quality = store.ledger.quality
             found: list[Any] = [quality.figures(name) for name in quality.symbols]
@@ -563,8 +637,16 @@ def read_view(run_dir: Path, view: str, last: int, rebuild: bool, progress: Prog
         store.close()
 
 
-def _blocks(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
-    # Of a journal that is this plan's.
+def blocks_of(folder: RunFolder, plan: Plan) -> Iterator[NDArray[np.void]]:
+    """Yield the rows of a journal that is this plan's, some blocks at a time.
+
+    Raises
+    ------
+    OperatorError
+        If it is another plan's.
+    JournalDamaged
+        As `core_ext.journal.read_journal`.
+    """
     for at, block in enumerate(read_journal(str(folder.journal_file))):
         rows = block.array()
         if at == 0 and _words(rows[0]) != plan.fingerprint().hex():

@@ -11,6 +11,7 @@ from plain.account import E8, share
 from plain.matching import FOK, GTX, IOC, Crowd, Order, Resting
 
 REDUCED_AWAY, IOC_REST, MARKET_REST = 4, 2, 9
+HALVINGS = 63  # of a difference of 64 bits, until nothing is left of it
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,15 @@ class Market(Crowd):
     def take(self, account, one):
         order = one.order
         for whose, maker in self.best(order):
+            rounds = 0
             while one.leaves and maker.leaves:
                 if order.ticks == 0 and self.is_beyond(maker.order.ticks):
                     return
-                self.meet(account, one, whose, maker)
+                self.meet(account, one, whose, maker, rounds)
+                rounds += 1
 
-    def meet(self, account, one, whose, maker):
-        """Let a taker and the best maker that it reaches end, or trade."""
+    def meet(self, account, one, whose, maker, rounds):
+        """Let a taker and the best maker that it reaches end, or trade, having done so in rounds before."""
         order = one.order
         if whose == account and order.stp and order.tif not in (FOK, GTX):
             self.self_trade(account, one, maker)
@@ -70,9 +73,15 @@ class Market(Crowd):
         elif not self.room(whose, maker.order):
             self.expire(maker, REDUCED_AWAY, whose)
         else:
-            lots = min(one.leaves, maker.leaves, self.room(account, order), self.room(whose, maker.order))
-            self.trade(whose, maker, lots, maker.order.ticks, True)
-            self.trade(account, one, lots, maker.order.ticks, False)
+            whole = min(one.leaves, maker.leaves)
+            lots = min(whole, self.room(account, order), self.room(whose, maker.order))
+            sides = [(whose, maker, True), (account, one, False)]
+            is_own = (whose, maker.order.leg) == (account, order.leg)
+            if lots < whole and is_own and rounds >= (1 if maker.order.only_closes else HALVINGS):
+                lots = whole  # whoever opens goes first, so that the other one may close as much
+                sides = sides[::-1] if maker.order.only_closes else sides
+            for who, side, is_maker in sides:
+                self.trade(who, side, lots, maker.order.ticks, is_maker)
 
     def trade(self, account, one, lots, ticks, is_maker):
         self.book(account, one, lots)

@@ -48,6 +48,9 @@ fired, `DELETE /_control/faults/NAME` lifts one.
   frame there: the connection is cut.
 * The fees of `fee_tier` are everybody's. `mark_jump` in a recording moves the mark alone; in a synthetic market the
   index that the mark is made of.
+* `funding` settles at once. `next_funding` is seen first, in `premiumIndex`, the mark price streams and `fundingInfo`
+  (in a recording from its next mark on), and settled at its stamp; a rate at or beyond the cap then makes a contract
+  whose mark is the exchange's own an hourly one.
 * What a plan did, and what of it could not be done, stands in the history (`fault` records).
 
 The last column names rows of the project's catalogue of faults: A market data, B orders, C user stream and account,
@@ -69,6 +72,9 @@ KOREAN = """\
 * `count`가 없으면 한 번만 발생합니다. `mute`, `hold`, `maintenance`, `weight`, `skew`는 `until_s`까지 또는 해제할
   때까지 계속됩니다.
 * 처음으로 일치하는 장애가 적용되며, `weight`와 `skew`는 합산됩니다.
+* `funding`은 즉시 정산합니다. `next_funding`은 먼저 `premiumIndex`, 마크 가격 스트림, `fundingInfo`에 나타나고
+  (녹화에서는 다음 마크부터) 정산 시각에 정산됩니다. 마크를 거래소가 직접 계산하는 계약은 펀딩비가 한도
+  이상이면 그 뒤 1시간 간격이 됩니다.
 * 실행한 내용과 실행하지 못한 내용은 이력의 `fault` 기록에 남습니다.
 """
 

@@ -379,7 +379,8 @@ def _funding_rate(api: Api, call: Call) -> Any:
 
 @_route("GET", "/fapi/v1/fundingInfo", 0, pool="funding")
 def _funding_info(api: Api, call: Call) -> Any:
-    return api.market.funding_info()
+    rows = api.market.funding_info()
+    return [row | {"fundingIntervalHours": api.venue.funding_hours(k)} for k, row in enumerate(rows)]
 
 
 @_route("GET", "/fapi/v1/openInterest")

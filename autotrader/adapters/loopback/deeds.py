@@ -7,6 +7,7 @@ events and sockets: `faults` and `server` see to those.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,41 @@ from core_ext.types import EVENT_DTYPE, Cause, Flag, Kind, OrderType, Setting
 
 __all__ = ["Deeds", "market_row"]
 
+HOUR = 3600 * SECOND
+
 
 def market_row(kind: Kind, symbol: int, now: int, *words: int) -> np.ndarray[Any, np.dtype[np.void]]:
     """Return one row of the market's."""
     padded = (*words, *(0,) * (6 - len(words)))
     return np.array([(int(kind), int(Flag.F_END), symbol, 0, now, *padded)], dtype=EVENT_DTYPE)
+
+
+@dataclass
+class _Announced:
+    # What a recording is made to say of a symbol's funding: the rate of the next stamp, and the hours between stamps.
+    rate_e8: int | None = None
+    hours: int = 0
+    stamp: int = 0  # the next one, ns; 0: no mark has named it
+
+    def shorten(self, now: int) -> None:
+        """Let the new interval lead to the next stamp, which never comes later by it."""
+        step = self.hours * HOUR
+        if step and self.stamp > now:
+            self.stamp -= (self.stamp - now - 1) // step * step
+
+    def bend(self, row: np.void) -> None:
+        """Let a mark say what was announced, instead of what was recorded."""
+        now = int(row["ts"])
+        if self.stamp == 0:
+            self.stamp = int(row["d"])
+            self.shorten(now)
+        if now >= self.stamp:
+            self.rate_e8, step = None, self.hours * HOUR
+            self.stamp += ((now - self.stamp) // step + 1) * step if step else int(row["d"]) - self.stamp
+        if self.rate_e8 is not None:
+            row["c"] = self.rate_e8
+        if self.hours:
+            row["d"] = self.stamp
 
 
 class Deeds:
@@ -46,6 +77,7 @@ class Deeds:
         self._accounts = {ledger.name: n for n, ledger in enumerate(venue.ledgers[: venue.clients])}
         self._jumps: dict[int, tuple[int, float]] = {}
         self._moves: dict[int, tuple[int, float]] = {}
+        self._announced: dict[int, _Announced] = {}
         self._table: Mapping[str, Callable[[int, Mapping[str, Any]], None]] = {
             "status": self._status,
             "filters": self._filters,
@@ -54,6 +86,7 @@ class Deeds:
             "liquidate": self._liquidate,
             "settle": self._settle,
             "funding": self._funding,
+            "next_funding": self._announce,
             "deposit": self._deposit,
             "withdraw": self._withdraw,
             "leverage": self._leverage,
@@ -80,7 +113,7 @@ class Deeds:
         return ""
 
     def bend(self, rows: np.ndarray[Any, np.dtype[np.void]]) -> None:
-        """Multiply the marks among rows of the market whose symbols jump."""
+        """Multiply the marks among rows of the market whose symbols jump, and let them say what funding is to come."""
         for symbol, (until, factor) in list(self._jumps.items()):
             here = (rows["kind"] == int(Kind.MARK)) & (rows["symbol"] == symbol)
             # Of a recording the mark alone jumps; where the venue makes its own mark, what it is made of.
@@ -88,6 +121,9 @@ class Deeds:
                 rows[word][there] = (rows[word][there] * factor).astype(np.int64)
             if len(rows) and rows["ts"][-1] >= until:
                 del self._jumps[symbol]
+        for symbol, announced in self._announced.items():
+            for k in np.flatnonzero((rows["kind"] == int(Kind.MARK)) & (rows["symbol"] == symbol) & (rows["d"] > 0)):
+                announced.bend(rows[k])
 
     def move_prices(self, crowd: Crowd | None, now: int) -> None:
         """Let a synthetic market's prices jump, and come back."""
@@ -155,10 +191,22 @@ class Deeds:
         self._status(now, {"symbol": symbol.name, "value": "CLOSE"})
 
     def _funding(self, now: int, args: Mapping[str, Any]) -> None:
-        symbol = self._symbol(args)
-        mark = self._venue.account(0).position(symbol.index)["mark_e8"]
-        self._venue.feed(market_row(Kind.FUNDING, symbol.index, now, args["rate"]))
-        self._market.on_funding(symbol.index, args["rate"], mark, now)
+        self._venue.feed(market_row(Kind.FUNDING, self._symbol(args).index, now, args["rate"]))
+
+    def _announce(self, now: int, args: Mapping[str, Any]) -> None:
+        # Where the venue makes its own marks it says so at once; a recording says so with its next mark.
+        symbol, rate, hours = self._symbol(args).index, args.get("rate"), args.get("hours", 0)
+        if self._venue.exchange.perpetuals:
+            own = self._venue.exchange.perpetuals[symbol]
+            own.announce(now, rate, hours)
+            if own.index_e8:
+                self._venue.feed_unbent(market_row(Kind.MARK, symbol, now, 0, own.index_e8))
+            return
+        announced = self._announced.setdefault(symbol, _Announced())
+        announced.rate_e8 = announced.rate_e8 if rate is None else rate
+        if hours:
+            self._venue.intervals[symbol] = announced.hours = hours
+            announced.shorten(now)
 
     def _deposit(self, now: int, args: Mapping[str, Any]) -> None:
         self._venue.deposit(now, self._account(args), COINS.index(args["asset"]), args["amount"])

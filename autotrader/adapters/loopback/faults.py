@@ -259,6 +259,8 @@ class Entry:
         Rules of the deed's own keys.
     lasts : bool, optional
         Whether it goes on without a count.
+    one_of : tuple of str, optional
+        Keys of which a table must have one.
     """
 
     do: str
@@ -267,6 +269,7 @@ class Entry:
     serves: str = ""
     keys: Mapping[str, _Rule] = field(default_factory=dict)
     lasts: bool = False
+    one_of: tuple[str, ...] = ()
 
     @property
     def rules(self) -> dict[str, _Rule]:
@@ -357,6 +360,10 @@ ENTRIES: tuple[Entry, ...] = (
     _time("settle", "A symbol is settled and delisted.", "B23 C11", symbol=_NEEDED_TEXT, price=_PRICE),
     _time("funding", "Funding is settled at once, at this rate.", "A19", symbol=_NEEDED_TEXT,
           rate=_decimal(-0.03, 0.03, required=True)),
+    Entry("next_funding", "time", "The next funding rate, the interval, or both are others: shown at once, settled at "
+          "the stamp. The next stamp never comes later by it.", "A19",
+          {"symbol": _NEEDED_TEXT, "rate": _decimal(-0.03, 0.03), "hours": _choice("8", "4", "1", required=False)},
+          one_of=("rate", "hours")),
     _time("deposit", "Money comes into the futures wallet.", "C13", account=_NEEDED_TEXT, asset=_ASSET, amount=_AMOUNT),
     _time("withdraw", "Money leaves the futures wallet.", "C13", account=_NEEDED_TEXT, asset=_ASSET, amount=_AMOUNT),
     _time("leverage", "Somebody else sets the leverage.", "C12", account=_NEEDED_TEXT, symbol=_NEEDED_TEXT,
@@ -687,6 +694,9 @@ class _Table:
                 raise OperatorError(
                     say("loopback.fault_key", place=self.place, key=_short(key), deed=entry.do, allowed=known)
                 )
+        if entry.one_of and not any(key in self.table for key in entry.one_of):
+            keys = ", ".join(entry.one_of)
+            raise OperatorError(say("loopback.fault_none_of", place=self.place, deed=entry.do, keys=keys))
         return {key: self.value(key, rule) for key, rule in rules.items()}
 
     def value(self, key: str, rule: _Rule) -> object:
@@ -924,6 +934,11 @@ class Faults:
                 self._sort_if_spent("connection")
                 return _deed(live.fault)
         return None
+
+    @property
+    def timed(self) -> bool:
+        """Whether a deed waits for its time."""
+        return bool(self._by_group["time"])
 
     def due(self, now_ns: int) -> list[Deed]:
         """Return the deeds whose time has come since the last question, in order of time and then of the plan."""

@@ -30,6 +30,7 @@ from autotrader.adapters.loopback.history import (
     Funding,
     Holdings,
     Instrument,
+    Margin,
     Mark,
     Open,
     Order,
@@ -79,6 +80,7 @@ class Invariant(StrEnum):
     FUNDING_DUE = "funding_due"
     STATE_AGREES = "state_agrees"
     EQUITY_ADDS = "equity_adds"
+    ISOLATED_MOVES = "isolated_moves"
     MARGIN_KEPT = "margin_kept"
     MONEY_KEPT = "money_kept"
     LOTS_KEPT = "lots_kept"
@@ -493,6 +495,7 @@ class _Purse:
     coin_fees: Counter[int] = field(default_factory=Counter)
     fees_e8: int = 0
     legs: dict[tuple[int, int], _Leg] = field(default_factory=lambda: defaultdict(_Leg))
+    isolated: dict[tuple[int, int], int] = field(default_factory=dict)  # of legs that nothing has traded since
     multi_assets: bool = False
     forced: bool = False  # since the last checkpoint
     traded: bool = False
@@ -516,6 +519,7 @@ class _Accounts:
             Funding: self.funded,
             Transfer: self.transferred,
             Setting: self.set,
+            Margin: self.moved,
             Mark: self.marked,
             State: self.stated,
         }
@@ -548,6 +552,7 @@ class _Accounts:
         said = {"account": purse.name, "before": leg.cost_e8, "found": record.cost_e8, "value": value}
         self.report.expect(record, Invariant.COST_MOVES, fits, **said)
         purse.fees_e8 += fee
+        purse.isolated.pop((record.symbol, record.leg), None)
         self.add(record, purse.wallet_e8 - value + record.cost_e8 - leg.cost_e8 - fee)
         leg.lots, leg.cost_e8 = record.position, record.cost_e8
 
@@ -567,6 +572,7 @@ class _Accounts:
             funding, Invariant.FUNDING_DUE, right, account=purse.name, found=funding.amount_e8, expected=due
         )
         self.money.fundings += 1
+        self.moved(funding)
         self.add(funding, purse.wallet_e8 + funding.amount_e8)
 
     def transferred(self, transfer: Transfer) -> None:
@@ -580,6 +586,12 @@ class _Accounts:
         self.report.expect(
             transfer, Invariant.COIN_ADDS, found == expected, account=purse.name, found=found, expected=expected
         )
+
+    def moved(self, record: Margin | Funding) -> None:
+        # What an isolated leg is given or pays; how much of it a trade takes depends on leverage, which nobody tells.
+        isolated, key = self.purses[record.account].isolated, (record.symbol, record.leg)
+        if key in isolated:
+            isolated[key] += record.amount_e8
 
     def set(self, setting: Setting) -> None:
         if setting.setting == MULTI_ASSETS:
@@ -596,6 +608,7 @@ class _Accounts:
             self.agrees(state, purse, found)
             self.adds(state, purse, found)
             self.stands(state, purse, found)
+            self.stays_apart(state, purse, found)
         if self.world.synthetic and whole:
             self.money.kept(state)
 
@@ -626,6 +639,16 @@ class _Accounts:
         self.report.expect(
             state, Invariant.EQUITY_ADDS, right, account=purse.name, found=found.equity_e8, expected=equity
         )
+
+    def stays_apart(self, state: State, purse: _Purse, found: Holdings) -> None:
+        # Behind a cross leg nothing stands of its own.
+        for one in found.positions:
+            expected = purse.isolated.get((one.symbol, one.leg), one.isolated_e8) if one.isolated else 0
+            self.report.expect(
+                state, Invariant.ISOLATED_MOVES, one.isolated_e8 == expected, account=purse.name,
+                scope=f"{one.symbol}/{one.leg}", found=one.isolated_e8, expected=expected,
+            )  # fmt: skip
+        purse.isolated = {(one.symbol, one.leg): one.isolated_e8 for one in found.positions if one.isolated}
 
     def worth(self, state: State, symbol: int, lots: int, otherwise: int, cost_e8: int) -> int:
         # Unrealised profit at the mark of this checkpoint, if there is one.

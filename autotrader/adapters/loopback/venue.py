@@ -44,6 +44,7 @@ Row = tuple[int, ...]
 Tell = Callable[[int, str, dict[str, Any]], None]
 
 EVERYBODY = -1
+FUNDING_HOURS = 8
 _SELF_TRADE = (1, 3)
 _CLOSE_POSITION = 1
 _LATEST_NS = 2**63 - 1  # the exchange takes dates to the year 9999, the venue's stamps end in 2262
@@ -88,6 +89,7 @@ class Venue:
         self.history = history
         self.timers: dict[tuple[int, int], int] = {}
         self.statuses = ["TRADING"] * len(self.symbols)
+        self.intervals = [FUNDING_HOURS] * len(self.symbols)
         self.bend: Callable[[NDArray[np.void]], None] = lambda rows: None
         self._tell = tell
         self._publish = publish
@@ -132,11 +134,24 @@ class Venue:
     def feed(self, rows: NDArray[np.void]) -> NDArray[np.void]:
         """Let the market move; return what the venue said."""
         self.bend(rows)
+        return self.feed_unbent(rows)
+
+    def feed_unbent(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Let the market move as the rows say, whatever fault bends it; return what the venue said."""
         said = self.exchange.feed(rows)
         self._digest(said)
         if self._unarmed and len(rows):
             self._note_armed(int(rows["ts"][-1]) // MS)
         return said
+
+    def settle(self, now: int) -> None:
+        """Settle the funding stamps that have passed and that no row has led to."""
+        self._digest(self.exchange.settle(now))
+
+    def funding_hours(self, symbol: int) -> int:
+        """Return the hours between a symbol's funding stamps: the venue's own, or those that it was told."""
+        own = self.exchange.perpetuals
+        return own[symbol].hours if own else self.intervals[symbol]
 
     def place(self, now: int, account: int, asked: Asked) -> Order | Algo:
         """Place an order.

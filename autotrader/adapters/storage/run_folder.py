@@ -102,6 +102,7 @@ class RunFolder:
         self.path = path
         self.manifest_file = path / "journal" / "manifest.json"
         self.journal_file = path / "journal" / "000000.seg"
+        self.anchors_file = path / "journal" / "anchors.jsonl"
         self.summary_file = path / "summary.json"
         self.views_file = path / "views.sqlite"
         self._made: list[Path] = []
@@ -122,6 +123,16 @@ class RunFolder:
         except OSError as error:
             self._unmake()
             raise OperatorError(say("run.cannot_write", path=self.path, reason=error.strerror)) from None
+        self._write(self.manifest_file, json.dumps(manifest, indent=1, sort_keys=True))
+
+    def retell(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest again, whole or not at all: a run on a wire has its data at its end.
+
+        Raises
+        ------
+        OperatorError
+            If it cannot be written.
+        """
         self._write(self.manifest_file, json.dumps(manifest, indent=1, sort_keys=True))
 
     def discard(self) -> None:
