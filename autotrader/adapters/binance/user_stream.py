@@ -81,7 +81,7 @@ class Timing:
     beat_s: float = 5.0
     dead_s: float = 5.0
     first_s: float = 0.5
-    cap_s: float = 30.0
+    cap_s: float = 5.0
     good_s: float = 10.0
     connects: tuple[tuple[int, float], ...] = ((5, 1.0), (250, 300.0))
 
