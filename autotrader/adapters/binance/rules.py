@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrader import instruments as facts
+from autotrader.adapters.binance.rows import Row, packed, row
 from autotrader.errors import OperatorError, VenueError
 from autotrader.instruments import Language, Spec
 from autotrader.messages import say
-from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
+from core_ext.types import Instruments, Kind
 from core_ext.wire import Refused, rate_value, scaled, whole
 
 __all__ = ["Changes", "Rules", "specs"]
@@ -104,7 +105,7 @@ def _row(body: Body, ladder: Body | None) -> dict[str, object]:
     prices, lots, market, band = (
         filters.get(kind, {}) for kind in ("PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE", "PERCENT_PRICE")
     )
-    row = {
+    fields = {
         "tick": prices.get("tickSize"),
         "lot": lots.get("stepSize"),
         "min_price": _bound(prices.get("minPrice")),
@@ -120,7 +121,7 @@ def _row(body: Body, ladder: Body | None) -> dict[str, object]:
         "max_orders": filters.get("MAX_NUM_ORDERS", {}).get("limit"),
         "brackets": None if ladder is None else [_bracket(one) for one in _ordered(ladder["brackets"])],
     }
-    return {field: value for field, value in row.items() if value is not None}
+    return {field: value for field, value in fields.items() if value is not None}
 
 
 def _bound(value: object) -> object:
@@ -236,23 +237,19 @@ class Rules:
         except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
             raise VenueError(say("rules.unreadable", reason=str(error) or type(error).__name__)) from None
         self._told |= {name: standing for name, _, _, standing in found if standing is not None}
-        rows = [row for _, row, _, _ in found]
-        made = np.array([(kind, Flag.F_END, index, 0, now_ns, *words) for kind, index, words in rows], EVENT_DTYPE)
+        made = packed((made for _, made, _, _ in found), now_ns)
         return Changes(made, [(name, sentence) for name, _, sentence, _ in found])
 
-    def _of(
-        self, index: int, name: str, body: Body | None
-    ) -> Iterator[tuple[str, tuple[int, int, Words], str, _Standing | None]]:
+    def _of(self, index: int, name: str, body: Body | None) -> Iterator[tuple[str, Row, str, _Standing | None]]:
         spec = self._instruments.spec(index)
         words = None if body is None else _words(body, spec)
         standing = _standing(name, body, words, spec)
         if standing != self._told.get(name):
-            row = (int(Kind.STATUS), index, (int(standing.trades), standing.delist_ns, 0, 0, 0, 0))
-            yield name, row, standing.why, standing
+            yield name, row(Kind.STATUS, index, int(standing.trades), standing.delist_ns), standing.why, standing
         before = tuple(spec[field] for field in FIELDS)
         if words is not None and words != before:
             sentence = say("rules.filters", symbol=name, before=_shown(before), now=_shown(words))
-            yield name, (int(Kind.FILTERS), index, words), sentence, None
+            yield name, row(Kind.FILTERS, index, *words), sentence, None
 
 
 def _standing(name: str, body: Body | None, words: Words | None, spec: Mapping[str, Any]) -> _Standing:
