@@ -1,12 +1,14 @@
 """Requests over HTTP: what the calls bring from the exchange on loopback, and what becomes of every failure."""
 
 import asyncio
+import gzip
 import http.server
 import logging
 import ssl
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -377,6 +379,52 @@ def test_e1_e5_a_request_bears_the_stamp_of_its_moment(world):
 
     error = run(main())
     assert error.code == -1021 and error.verdict.alert is Alert.CLOCK_SKEW
+
+
+BOMB = gzip.compress(bytes(64 << 20), 9)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+JUNK = {
+    "nothing": b"",
+    "zeros": bytes(1000),
+    "no status": b"HTTP/1.1 \r\n\r\n",
+    "a strange status": b"HTTP/1.1 99999 OK\r\n\r\n",
+    "a status alone": b"HTTP/1.1 418 I'm a teapot\r\n",
+    "headers without an end": HEAD + b"X: " + b"y" * 100_000,
+    "many headers": HEAD + b"X: y\r\n" * 10_000 + b"\r\n",
+    "a strange length": HEAD + b"Content-Length: -5\r\n\r\n{}",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a length that lies": HEAD + b"Content-Length: 500\r\n\r\n{}",
+    "a strange chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+    "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}",
+    "a strange coding": HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+    "a bomb": HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
+    "not UTF-8": HEAD + b"Content-Length: 9\r\n\r\n{\"a\":\"\xff\"}",
+    "deep nesting": HEAD + b"Content-Length: 200000\r\n\r\n" + b"[" * 200_000,
+    "a request": b"GET / HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
+def test_a14_whatever_comes_back_is_an_answer_that_proves_nothing(junk):
+    async def main():
+        async def peer(reader, writer):
+            with suppress(ConnectionError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(junk)
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(peer, "127.0.0.1", 0)
+        rest = MarketRest(publicly(server.sockets[0].getsockname()[1]), Budget(), Time())
+        try:
+            return await rest.carry(Ask("GET", "/fapi/v1/time", call=Call.PLACE, seconds=5.0))
+        finally:
+            await rest.close()
+            server.close()
+
+    answer = run(main())
+    assert (answer.verdict.outcome, answer.verdict.again, answer.sent) == (Outcome.UNKNOWN, False, True)
+    assert len(answer.body) <= module.BODY_BYTES
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):
