@@ -59,10 +59,12 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _body(value: str) -> str:
-    # The first and the last line of a PEM are the same in every key: only what stands between them is secret.
+    # The first and the last line of a PEM are the same in every key: only what stands between them is secret. So little
+    # that it could be a word of the language is no key, and taken out it would spoil every text.
     if not value.startswith("-----BEGIN "):
         return value
-    return "".join(line for line in value.splitlines() if not line.startswith("-----"))
+    body = "".join(line for line in value.splitlines() if not line.startswith("-----"))
+    return body if len(body) >= SHORTEST else value
 
 
 def _lower_escapes(encoded: str) -> str:
