@@ -621,6 +621,34 @@ def test_rest_that_does_not_answer_leaves_an_order_unknown(world, tmp_path):
     with_desk(world, tmp_path, test, buy(), connect=False)
 
 
+def test_after_the_end_what_was_under_way_is_lost_and_nothing_leaves_any_more(world, tmp_path):
+    async def test(desk):
+        world.fault("delay", path=ORDER, method="POST", delay_s=30)
+        desk.step()
+        await desk.until(lambda: placed(world))
+        await desk.session.close()
+        await desk.running
+        assert desk.kinds() == ["LOST"] and desk.state() == OrderState.UNKNOWN and desk.links == [True, False]
+        await desk.answered(desk.wake)
+        assert desk.told[-1][::2] == (Kind.LOST, Kind.QUERY) and desk.state() == OrderState.UNKNOWN
+        assert desk.rest.asked == []
+
+    with_desk(world, tmp_path, test, buy())
+
+
+def test_b7_a_half_answer_of_rest_leaves_an_order_unknown_until_it_is_found(world, tmp_path):
+    async def test(desk):
+        world.fault("reset", path=ORDER, method="POST", done=True, cut=40)
+        await desk.steps()
+        assert desk.state() == OrderState.UNKNOWN
+        await desk.resolve()
+        assert desk.state() == OrderState.LIVE and len(placed(world)) == 1
+        assert {path for _, path in desk.rest.asked} == {ORDER}
+
+    world.fault("refuse", path="/ws-fapi/v1", count=1000)
+    with_desk(world, tmp_path, test, buy(), connect=False)
+
+
 def test_d8_a_connection_that_says_nothing_at_all_is_replaced(world, tmp_path):
     async def test(desk):
         await desk.until(lambda: desk.links == [True, False, True])
