@@ -224,6 +224,29 @@ def load(path: str | Path | None = None) -> dict[str, Facts]:
     return table if path is None else table | _table(_bytes(Path(path)), str(path))
 
 
+def table_of(rows: Mapping[str, object], where: str) -> dict[str, Facts]:
+    """Return the facts by symbol that rows of the shape of the shipped table hold, as strictly as those of a file.
+
+    Parameters
+    ----------
+    rows : mapping of str to object
+        Decoded JSON, by symbol.
+    where : str
+        What the message of an error calls them.
+
+    Raises
+    ------
+    OperatorError
+        If a row is malformed; the message names where, symbol and field.
+
+    Examples
+    --------
+    >>> table_of({"X": {"tick": "0.1", "lot": "1"}}, "mine")["X"].known["tick"]
+    10000000
+    """
+    return {symbol: _facts(symbol, row, where) for symbol, row in rows.items()}
+
+
 def specs(
     symbols: Sequence[str],
     *,
@@ -479,7 +502,7 @@ def _table(content: bytes, where: str) -> dict[str, Facts]:
         raise OperatorError(say("instruments.not_json", where=where, reason=error)) from error
     if not isinstance(rows, dict) or not rows:
         raise OperatorError(say("instruments.no_rows", where=where))
-    return {symbol: _facts(symbol, row, where) for symbol, row in rows.items()}
+    return table_of(rows, where)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -512,17 +512,15 @@ cdef class Book:
     def levels(self, int side, Py_ssize_t limit=1 << 30):
         """Return [(ticks, lots), ...] of one side (0 bids, 1 asks) from the touch outwards."""
         cdef ladder_t* s = &self.sides[side & 1]
-        cdef int64_t key
+        cdef int64_t sign = -1 if side & 1 else 1
+        cdef int64_t key = s.best
+        cdef Py_ssize_t left = limit
         found = []
-        key = s.base + s.size - 1
-        while s.count:
-            key = window_below(s, key)
-            if key == NO_KEY:
-                break
-            found.append((-key if side else key, s.lots[key & (s.size - 1)]))
-            if key == s.base:
-                break
-            key -= 1
-        far = [(-s.far[i].key if side else s.far[i].key, s.far[i].lots) for i in range(s.far_room) if s.far[i].lots]
-        found = sorted(found + far, reverse=not side) if far else found
-        return found[:limit]
+        while left > 0 and key != NO_KEY:
+            found.append((sign * key, s.lots[key & (s.size - 1)]))
+            key = window_below(s, key - 1) if key > s.base else NO_KEY
+            left -= 1
+        if left > 0 and s.far_count:         # all of them are behind the window, which the best level never leaves
+            far = sorted([(s.far[i].key, s.far[i].lots) for i in range(s.far_room) if s.far[i].lots], reverse=True)
+            found += [(sign * key, lots) for key, lots in far[:left]]
+        return found

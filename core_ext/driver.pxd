@@ -38,7 +38,7 @@ cdef struct parcel_t:
 
 
 cdef class Feed:
-    # What feeding rows and recorder lines has in common: the driver and the verifier differ in ``market``.
+    # What feeding rows and recorder lines has in common: those who are fed differ in ``market``.
     cdef readonly Scanner scanner
     cdef readonly int64_t now
     cdef readonly uint64_t rows            # market rows so far
@@ -50,6 +50,10 @@ cdef class Feed:
     cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
     cdef int read(self, const char* p, Py_ssize_t n, int64_t ts, int source, int64_t first_row) except -1
     cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
+
+
+cdef class Collector(Feed):
+    cdef Rows collected
 
 
 cdef class Run(Feed):

@@ -60,6 +60,14 @@ class Feed:
     def message(self, payload: bytes, ts: int) -> Status:
         """Feed one message as it comes in; its rows have the positions that a recording of all messages gives them."""
 
+@final
+class Collector(Feed):
+    """Collects the rows that it is fed."""
+
+    def __init__(self, scanner: Scanner) -> None: ...
+    def take(self) -> NDArray[np.void]:
+        """Return the rows since the last call, as an array of EVENT_DTYPE that is the caller's to change."""
+
 class Run(Feed):
     """A run that trades: its journal, and the figures of its report."""
 

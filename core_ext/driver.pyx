@@ -324,6 +324,36 @@ cdef class Run(Feed):
 
 
 @cython.final
+cdef class Collector(Feed):
+    """Collects the rows that it is fed.
+
+    Parameters
+    ----------
+    scanner : Scanner
+    """
+
+    def __init__(self, Scanner scanner not None):
+        self.scanner = scanner
+        self.collected = Rows()
+
+    cdef int market(self, const event_t* row, int source, int64_t index) except -1:
+        return self.levels(row, 1, source, index)
+
+    cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1:
+        self.collected.reserve(n)
+        memcpy(self.collected.data + self.collected.size, rows, n * sizeof(event_t))
+        self.collected.size += n
+        self.rows += n
+        return 0
+
+    def take(self):
+        """Return the rows since the last call, as an array of EVENT_DTYPE that is the caller's to change."""
+        taken = np.frombuffer(bytearray(self.collected), dtype=EVENT_DTYPE)
+        self.collected.size = 0
+        return taken
+
+
+@cython.final
 cdef class Driver(Run):
     """A run through history: engine, venue, journal.
 

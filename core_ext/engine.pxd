@@ -39,6 +39,7 @@ cdef class Engine:
     cdef readonly uint64_t liquidations
     cdef bint asking                       # a wake-up to ask for orders of unknown outcome is on its way
     cdef bint withdrawing                  # one to cancel again what should be gone
+    cdef readonly bint leaving             # told to close everything, and not flat yet
     cdef bint flattening                   # one to try again to close everything
     cdef int64_t flattened                 # last attempt to
     cdef int64_t patience                  # until the next one when none has filled
@@ -75,6 +76,7 @@ cdef class Engine:
     cdef int ask_later(self) except -1
     cdef int ask_unknown(self) except -1
     cdef bint closed(self) noexcept
+    cdef bint ends(self) noexcept
     cdef bint outlives(self, const order_t* order) noexcept
     cdef int withdraw_again(self) except -1
     cdef int on_fill(self, const event_t* row) except -1

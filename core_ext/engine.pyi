@@ -63,6 +63,10 @@ class Engine:
         """Events stepped through so far."""
 
     @property
+    def leaving(self) -> bool:
+        """Whether it was told to close everything, and is not flat yet."""
+
+    @property
     def failed(self) -> bool:
         """Whether the strategy raised and is disabled."""
 

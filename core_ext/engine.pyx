@@ -13,8 +13,8 @@ from core_ext.signal cimport (
 )
 from core_ext.strategy cimport Desk, Hook, Strategy
 from core_ext.types cimport (
-    CHECKED, Alarm, AlgoStatus, Asset, Cause, Flag, Instruments, Kind, OrderState, OrderType, PositionSide, Rows, Side,
-    Term, event_t, instrument_t, is_conditional, leg_of, set_filters,
+    CHECKED, Alarm, AlgoStatus, Asset, Cause, Command, Flag, Instruments, Kind, OrderState, OrderType, PositionSide,
+    Rows, Side, Term, event_t, instrument_t, is_conditional, leg_of, set_filters,
 )
 
 import hashlib
@@ -279,7 +279,7 @@ cdef class Engine:
                 continue
             distance = self.gate.liquidation_distance_e8(symbol, leg)
             near |= distance < self.gate.limits.liquidation_alarm_e8
-            if self.gate.killed or not due or not self.gate.must_reduce(distance):
+            if self.ends() or not due or not self.gate.must_reduce(distance):
                 continue
             self.reduced[symbol] = self.desk.now
             self.alarm(Alarm.FORCED_REDUCTION, symbol)
@@ -296,7 +296,7 @@ cdef class Engine:
         cdef market_t* m = &self.markets.data[symbol]
         cdef int64_t lots, ticks
         cdef int leg, side
-        if self.gate.limits.stop_e8 == 0 or m.mark_e8 <= 0 or self.gate.killed \
+        if self.gate.limits.stop_e8 == 0 or m.mark_e8 <= 0 or self.ends() \
                 or (self.stopped[symbol] and self.desk.now - self.stopped[symbol] < SECOND):
             return 0
         for leg in range(2):
@@ -450,7 +450,7 @@ cdef class Engine:
         if self.outlives(order) and not self.withdrawing:
             self.withdrawing = True
             self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
-        if self.gate.killed:
+        if self.ends():
             self.flatten_later()
         if not ended and order.state == OrderState.REJECTED_:
             self.on_stop_refused(order, row)
@@ -459,6 +459,10 @@ cdef class Engine:
     cdef bint closed(self) noexcept:
         # Whether nothing may be opened.
         return self.failed or self.gate.halted or self.gate.day_lost or self.gate.ladder == 2
+
+    cdef bint ends(self) noexcept:
+        # Whether everything that is open is being closed.
+        return self.gate.killed or self.leaving
 
     cdef bint outlives(self, const order_t* order) noexcept:
         # Whether an order that could open more is live while nothing may be opened: its cancel was refused or lost,
@@ -544,7 +548,7 @@ cdef class Engine:
             self.desk.withdraw_surplus(row.symbol)
         self.protect(row.symbol)
         self.patience = SECOND
-        if self.gate.killed:
+        if self.ends():
             self.flatten_later()
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
@@ -566,7 +570,10 @@ cdef class Engine:
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
         elif row.kind == Kind.COMMAND:
-            self.gate.command(row.a)
+            if row.a == Command.FLATTEN:
+                self.leaving = self.gate.halted = True
+            else:
+                self.gate.command(row.a)
             if self.gate.halted:
                 self.desk.cancel_all(-1, True)
             self.watch()
@@ -617,7 +624,7 @@ cdef class Engine:
                     self.alarm(k, 0)
         if alarms & WITHDRAW_ON:
             self.desk.cancel_all(-1, True)
-        if self.gate.killed:
+        if self.ends():
             self.flatten()
         return 0
 
@@ -656,6 +663,8 @@ cdef class Engine:
         cdef bint left = self.orders.open_orders > 0
         for symbol in range(self.instruments.size):
             left |= self.account.holds(symbol)
+        if not left:
+            self.leaving = False
         if self.flattening or not left:
             return 0
         self.flattening = True
@@ -665,7 +674,7 @@ cdef class Engine:
         return 0
 
     cdef int tell(self, int hook, int64_t a, int64_t b, int64_t c) except -1:
-        if self.failed or not self.strategy.hooks & hook or self.gate.killed:
+        if self.failed or not self.strategy.hooks & hook or self.ends():
             return 0
         try:
             if hook == Hook.ON_BOOK:
@@ -719,7 +728,7 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
-            self.flattening, self.patience,
+            self.flattening, self.leaving, self.patience,
             self.account.state(),
             [(self.near[k], self.reduced[k], self.stopped[k]) for k in range(count)],
             self.orders.state(),

@@ -18,7 +18,7 @@ from core_ext.request cimport (
 )
 from core_ext.types cimport (
     AlgoStatus, Asset, Cause, Flag, Instruments, Kind, OrderType, PriceMatch, Rows, SelfTrade, Side, Term,
-    TimeInForce, approved_t, event_t, instrument_t, is_conditional, leg_of, set_filters,
+    TimeInForce, approved_t, event_t, instrument_t, is_conditional, leg_of, level_run, set_filters,
 )
 
 from core_ext.queue import QUEUE_MODELS
@@ -1999,12 +1999,20 @@ cdef class Exchange:
     def feed(self, rows):
         """Let the market move; return what the venue says, as an array."""
         cdef Rows source = Rows(rows)
-        cdef Py_ssize_t i
+        cdef const event_t* row = source.data
+        cdef const event_t* end = row + source.size
+        cdef Py_ssize_t n
         self.out.size = self.to.size = 0
-        for i in range(source.size):
-            if source.data[i].symbol >= self.instruments.size:
-                raise IndexError(source.data[i].symbol)
-            self.on_row(source.data + i)
+        while row < end:
+            if row.symbol >= self.instruments.size:
+                raise IndexError(row.symbol)
+            n = level_run(row, end - row)
+            if n:
+                self.on_levels(row, n)
+            else:
+                n = 1
+                self.on_row(row)
+            row += n
         return self.out.array()
 
     def settle(self, int64_t now):

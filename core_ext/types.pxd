@@ -338,6 +338,7 @@ cpdef enum Command:
     ALLOW = 4          # acknowledge a latched loss limit or a disabled symbol
     ARM = 5            # orders may leave (never needed in a simulation)
     DISARM = 6
+    FLATTEN = 7        # close everything once; entries stay off until RESUME
 
 
 cpdef enum Gate:

@@ -75,6 +75,7 @@ class Command(IntEnum):
     ALLOW = 4
     ARM = 5
     DISARM = 6
+    FLATTEN = 7
 
 class Flag(IntEnum):
     """Bit of a row's flags."""

@@ -1,5 +1,6 @@
 """The event record, the enumerations and the instruments of a run, with their Python face."""
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memcmp, memcpy, memset
 
@@ -12,6 +13,7 @@ EVENT_DTYPE = np.dtype(
 
 E8 = 100_000_000
 NO_SLOT = 0xFFFF
+cdef object NO_ROWS = np.frombuffer(b"", dtype=EVENT_DTYPE)      # what cannot be written to may be everybody's
 MAX_SYMBOLS = 128
 MAX_BRACKETS = 16
 
@@ -33,15 +35,19 @@ cdef class Rows:
         self.exports = 0
 
     def __init__(self, rows=None):
-        cdef const unsigned char[::1] raw
+        cdef Py_buffer raw
         if rows is None:
             return
-        array = np.ascontiguousarray(rows, dtype=EVENT_DTYPE)
-        if len(array):
-            raw = array.view(np.uint8).reshape(-1)
-            self.reserve(len(array))
-            memcpy(self.data, &raw[0], len(array) * sizeof(event_t))
-            self.size = len(array)
+        if getattr(rows, "dtype", None) is not EVENT_DTYPE or not rows.flags.c_contiguous:
+            rows = np.ascontiguousarray(rows, dtype=EVENT_DTYPE)
+        PyObject_GetBuffer(rows, &raw, PyBUF_SIMPLE)
+        try:
+            if raw.len:
+                self.reserve(raw.len // sizeof(event_t))
+                memcpy(self.data, raw.buf, raw.len)
+                self.size = raw.len // sizeof(event_t)
+        finally:
+            PyBuffer_Release(&raw)
 
     def __dealloc__(self):
         PyMem_Free(self.data)
@@ -93,6 +99,8 @@ cdef class Rows:
 
     def array(self):
         """Return a copy of the rows as a structured NumPy array of EVENT_DTYPE."""
+        if self.size == 0:
+            return NO_ROWS
         return np.frombuffer(bytes(memoryview(self)), dtype=EVENT_DTYPE)
 
     def clear(self):

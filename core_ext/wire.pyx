@@ -7,6 +7,7 @@ from core_ext.fixed cimport (
     BAD, MAX_STEPS, mul, plain_end, prefetch, read_decimal, read_decimal_like, read_decimal_soon, steps,
 )
 from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
+from core_ext.text cimport put, put_decimal, put_integer
 from core_ext.types cimport (
     Flag, Instruments, Kind, OrderType, PositionSide, PriceMatch, Rows, SelfTrade, Side, Status, Term, TimeInForce,
     approved_t, event_t, instrument_t, is_conditional,
@@ -838,45 +839,6 @@ EVENT_ROWS = {
 }
 
 # ---------------------------------------------------------------------------------- orders out
-
-
-cdef inline char* put(char* out, const char* text) noexcept nogil:
-    cdef Py_ssize_t n = strlen(text)
-    memcpy(out, text, n)
-    return out + n
-
-
-cdef inline char* put_integer(char* out, uint64_t value) noexcept nogil:
-    cdef char digits[20]
-    cdef int n = 0
-    while True:
-        digits[n] = 48 + value % 10
-        n += 1
-        value //= 10
-        if value == 0:
-            break
-    while n:
-        n -= 1
-        out[0] = digits[n]
-        out += 1
-    return out
-
-
-cdef char* put_decimal(char* out, int64_t value, int decimals) noexcept nogil:
-    # A non-negative integer of so many decimals.
-    cdef int64_t unit = 1
-    cdef int k
-    for _ in range(decimals):
-        unit *= 10
-    out = put_integer(out, value // unit)
-    if decimals:
-        out[0] = c"."
-        value %= unit
-        for k in range(decimals):
-            unit //= 10
-            out[1 + k] = 48 + value // unit % 10
-        out += 1 + decimals
-    return out
 
 
 cdef char* put_client_id(char* out, uint64_t client_id) noexcept nogil:

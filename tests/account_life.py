@@ -47,7 +47,7 @@ class Account:
 
     def feed(self, rows):
         self.engine.feed(rows)
-        return [Kind(kind).name if kind in list(Kind) else int(kind) for kind in rows["kind"].tolist()]
+        return [Kind(kind).name for kind in rows["kind"].tolist()]
 
     def second(self):
         """Let the engine's wake-up come."""

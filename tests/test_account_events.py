@@ -30,7 +30,6 @@ from test_engine import EPOCH, EQUITY
 from autotrader.adapters.binance import evidence
 from autotrader.adapters.binance.account_events import AccountEvents
 from autotrader.adapters.binance.reading import client_name
-from autotrader.adapters.binance.rows import FOREIGN, POSITION, WALLET
 from core_ext.types import EVENT_DTYPE, AlgoStatus, Asset, Cause, Flag, Instruments, Kind, Setting
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared/binance/data/payload_samples.json"
@@ -283,24 +282,24 @@ def test_a_status_that_nobody_knows_makes_the_order_unknown(account, status):
 @pytest.mark.parametrize("name", ["web_abc", "at00000005", "AT0000000500000001", "at0000000600000001", "x" * 36, ""])
 def test_an_order_of_somebody_else_is_foreign(account, name):
     rows = account.events.rows(order_event(name, S="SELL", ps="SHORT"), NOW)
-    assert rows["kind"].tolist() == [FOREIGN]
+    assert rows["kind"].tolist() == [Kind.FOREIGN]
     assert words(rows, "abc") == [(7, TICKS, LOTS)]
     assert rows["flags"][0] == Flag.F_END | Flag.F_SELL | Flag.F_SHORT
 
 
 def test_a_fill_of_somebody_else_is_ours_to_carry_once(account):
     rows = fill_of_hand(account, 4)
-    assert rows["kind"].tolist() == [Kind.FILL, FOREIGN]
+    assert rows["kind"].tolist() == [Kind.FILL, Kind.FOREIGN]
     assert words(rows, "abcd") == [(0, 900, TICKS, 4), (7, TICKS, 6, 0)]
     account.engine.feed(rows[:1])
     assert account.lots == 4
-    assert fill_of_hand(account, 4)["kind"].tolist() == [FOREIGN]
+    assert fill_of_hand(account, 4)["kind"].tolist() == [Kind.FOREIGN]
     assert len(account.events.rows(order_event("web_1", "CANCELED", done=4), NOW)) == 0
 
 
 def test_a_conditional_order_of_somebody_else_is_foreign_until_it_ends(account):
     rows = account.events.rows(algo_event("web_1", "NEW"), NOW)
-    assert (rows["kind"].tolist(), words(rows, "abc")) == ([FOREIGN], [(1_000_000_033_225_453, 950_000, 10)])
+    assert (rows["kind"].tolist(), words(rows, "abc")) == ([Kind.FOREIGN], [(1_000_000_033_225_453, 950_000, 10)])
     assert len(account.events.rows(algo_event("web_1", "CANCELED"), NOW)) == 0
 
 
@@ -363,7 +362,7 @@ def test_what_is_moved_is_a_transfer_of_its_asset(account, why):
 @pytest.mark.parametrize("why", ["INSURANCE_CLEAR", "ADJUSTMENT", "OPTIONS_PREMIUM_FEE", "SOMETHING_NEW"])
 def test_what_was_lost_or_won_otherwise_is_the_wallet_that_it_left(account, why):
     rows = account.events.rows(account_event(why, [balance("-5", "9995"), balance("1", asset="BUSD")]), NOW)
-    assert rows["kind"].tolist() == [WALLET]
+    assert rows["kind"].tolist() == [Kind.WALLET]
     assert words(rows, "ab") == [(9_995 * E8, Asset.USDT)]
 
 
@@ -385,7 +384,7 @@ def test_margin_of_a_leg_never_told_of_is_refused_until_its_position_is_known(ac
     moved = account_event("MARGIN_TRANSFER", [], [held("SHORT", "isolated", "60")])
     assert len(account.events.rows(moved, NOW)) == 0
     assert account.events.refused == {"shape": 1}
-    account.events.note(row(POSITION, NOW, flags=Flag.F_END | Flag.F_SHORT, a=-10, b=1, c=70 * E8))
+    account.events.note(row(Kind.POSITION, NOW, flags=Flag.F_END | Flag.F_SHORT, a=-10, b=1, c=70 * E8))
     assert words(account.events.rows(moved, NOW), "a") == [(-10 * E8,)]
 
 
@@ -531,7 +530,7 @@ def test_no_mutated_event_raises_or_puts_an_absurd_number_into_a_row(data):
         assert (np.abs(rows[field].astype(object)) < 1 << 63).all()
     fills = rows[rows["kind"] == Kind.FILL]
     assert ((fills["d"] > 0) & (fills["d"] <= LOTS * 1000) & (fills["c"] > 0) & (fills["c"] <= 1 << 50)).all()
-    account.engine.feed(rows[rows["kind"] < POSITION])
+    account.engine.feed(rows[rows["kind"] < Kind.POSITION])
     assert account.engine.account.reconcile() == 0
 
 
@@ -613,7 +612,7 @@ def test_the_documented_samples_are_read():
     ]
     rows = np.concatenate([events.rows(event, NOW) for event in told])
     assert not events.refused and events.unknown == 0
-    assert rows["kind"].tolist() == [Kind.SETTING, Kind.SETTING, FOREIGN]
+    assert rows["kind"].tolist() == [Kind.SETTING, Kind.SETTING, Kind.FOREIGN]
     assert rows.dtype == EVENT_DTYPE
 
 
@@ -636,7 +635,7 @@ def test_what_the_exchange_on_loopback_says_leads_to_what_it_holds():
         heard = ear.heard()
         for event in heard:
             rows = account.events.rows(event, NOW)
-            account.engine.feed(rows[rows["kind"] != FOREIGN])
+            account.engine.feed(rows[rows["kind"] != Kind.FOREIGN])
         assert account.lots == round(world.position() * 1000) == 27
         held_by_venue = world.do(lambda: world.server.exchange.accounts[0].position(0)["cost_e8"])
         assert account.engine.account.position(0)["cost_e8"] == held_by_venue
@@ -661,7 +660,7 @@ def test_a_stop_of_the_exchange_on_loopback_is_one_order_to_the_engine():
         world.order("SELL", 1.2, 49_400, "bob")
         for event in ear.heard():
             rows = account.events.rows(event, NOW)
-            account.engine.feed(rows[rows["kind"] != FOREIGN])
+            account.engine.feed(rows[rows["kind"] != Kind.FOREIGN])
         assert account.state == "FILLED"
         assert account.lots == round(world.position() * 1000) == 0
         assert (account.engine.orders.illegal, account.events.refused) == (0, {})

@@ -27,7 +27,6 @@ from test_engine import EPOCH
 from autotrader.adapters.binance.account_events import AccountEvents
 from autotrader.adapters.binance.answers import Answers
 from autotrader.adapters.binance.reading import UnreadableError
-from autotrader.adapters.binance.rows import FOREIGN
 from core_ext.engine import ABSENT_AFTER_NS
 from core_ext.types import AlgoStatus, Instruments, Kind
 
@@ -276,7 +275,7 @@ def test_trades_of_known_orders_are_counted_and_the_others_are_asked_for(account
 
 def test_an_open_order_of_somebody_else_in_a_list_is_foreign(account):
     rows = account.answers.told(order_body("web_1", "PARTIALLY_FILLED", 4), NOW)
-    assert (rows["kind"].tolist(), int(rows["c"][0])) == ([FOREIGN], 6)
+    assert (rows["kind"].tolist(), int(rows["c"][0])) == ([Kind.FOREIGN], 6)
 
 
 # ---------------------------------------------------------------------------------- what cannot be believed
@@ -365,7 +364,7 @@ def test_the_documented_samples_are_read():
     algo = [body for body in samples["POST /fapi/v1/algoOrder"] if isinstance(body, dict)]
     assert len(plain) >= 5 and algo
     for body in plain + algo:
-        assert set(answers.told(body, NOW)["kind"].tolist()) <= {FOREIGN}
+        assert set(answers.told(body, NOW)["kind"].tolist()) <= {Kind.FOREIGN}
     (trade,) = samples["GET /fapi/v1/userTrades"][0]
     answers.told(order_body("web_1", "FILLED", orderId=trade["orderId"]), NOW)
     (fill,) = answers.trades([trade], NOW)

@@ -25,7 +25,7 @@ ROWS = [
     {"quality"},
     {"book"},
     {"wire"},
-    {"fixed", "sha256"},
+    {"fixed", "sha256", "text"},
     {"types"},
 ]
 BELOW = {name: set().union(*ROWS[i + 1 :]) for i, row in enumerate(ROWS) for name in row}
@@ -39,9 +39,11 @@ MAY_KNOW = {
     "request": {"fixed", "types"},
     "queue": {"fixed"},
     "fault": {"chance", "types"},
+    "frames": set(),
     "latency": {"chance", "fixed"},
     "chance": set(),
     "journal": {"types"},
+    "payload": {"text", "types"},
     "quoter": BELOW["strategy"] | {"strategy"},
 }
 

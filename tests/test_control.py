@@ -327,6 +327,30 @@ def test_another_user_is_refused(place, monkeypatch):
         assert instance.asked == []
 
 
+def test_a_refusal_is_heard_although_the_instance_does_not_listen(place, monkeypatch):
+    connect = control._connect
+
+    def refused(link, folder, timeout_s):
+        connect(link, folder, timeout_s)
+        other, _ = fake.accept()
+        other.sendall(b'{"error": "not you"}\n')
+        other.close()
+
+    with listener(place) as fake:
+        monkeypatch.setattr(control, "_connect", refused)
+        with pytest.raises(AutotraderError, match=r"^not you$"):
+            ask(place, "status", {}, 5.0)
+
+
+def test_a_crowd_hears_why_it_is_refused(place):
+    with running(place):
+        links = [connected(place) for _ in range(control.MOST_CLIENTS)]
+        heard = [exchanged(place, b'{"command": "status"}\n') for _ in range(20)]
+        for link in links:
+            link.close()
+    assert {json.loads(line)["error"][:9] for line in heard} == {"16 others"}
+
+
 def test_the_peer_is_whom_the_kernel_says():
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:

@@ -167,3 +167,24 @@ def test_a_late_fill_is_told():
     machine.feed(tape.said(Kind.CANCELED, a=client_id(1), b=10))
     sold = {"flags": Flag.F_END | Flag.F_SELL}
     assert "LATE_FILL" in alarms(machine.feed(tape.said(Kind.FILL, a=client_id(1), b=9, c=MIDDLE, d=10, **sold)))
+
+
+# ---------------------------------------------------------------------------------- leaving
+
+
+def test_flatten_cancels_and_closes_everything_and_entries_stay_off_until_resumed():
+    machine, tape = with_position(10, lambda desk: desk.submit(0, BUY, 1, MIDDLE - 50))
+    machine.feed(tape.touch())
+    rows = machine.feed(tape.command(Command.FLATTEN))
+    (out,) = of(rows, Kind.ORDER)
+    assert (int(out["c"]), bool(out["flags"] & Flag.F_SELL)) == (10, True)
+    assert [int(one["a"]) for one in of(rows, Kind.CANCEL)] == [client_id(1)]
+    assert machine.leaving
+    machine.feed(tape.said(Kind.CANCELED, a=client_id(1), b=1))
+    sold = {"flags": Flag.F_END | Flag.F_SELL}
+    machine.feed(tape.said(Kind.FILL, a=int(out["a"]), b=9, c=MIDDLE, d=10, **sold))
+    machine.feed(tape.touch())
+    assert (machine.leaving, machine.gate.halted, machine.gate.killed) == (False, True, False)
+    machine.feed(tape.command(Command.RESUME))
+    machine.feed(tape.touch())
+    assert machine.desk.submit(0, BUY, 1, MIDDLE)

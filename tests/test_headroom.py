@@ -433,7 +433,7 @@ def agree(run, rules, marks):
 
 def backtest(folder):
     config = load(configuration(folder / "c.toml", "trend", headroom='"on"'))
-    return wiring._Run(config, HISTORY, lambda share, text: None)
+    return wiring.Run(config, HISTORY, lambda share, text: None)
 
 
 def finished(run, journal):

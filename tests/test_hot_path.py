@@ -15,7 +15,20 @@ from setuptools import Extension
 ROOT = Path(__file__).resolve().parents[1]
 HOT = [
     path
-    for name in ("wire", "book", "quality", "signal", "regime", "orders", "account", "sizing", "risk", "headroom")
+    for name in [
+        "wire",
+        "book",
+        "quality",
+        "signal",
+        "regime",
+        "orders",
+        "account",
+        "sizing",
+        "risk",
+        "headroom",
+        "payload",
+        "frames",
+    ]
     if (path := ROOT / "core_ext" / f"{name}.pyx").exists()
 ]
 

@@ -148,7 +148,7 @@ def test_rows_that_were_folded_before_change_nothing_and_missing_ones_are_a_faul
 
 def finished(tmp_path: Path, strategy: str, files: list[Path]) -> tuple[Session, Ledger]:
     config = load(configuration(tmp_path / "c.toml", strategy))
-    run = wiring._Run(config, files, lambda share, text: None)
+    run = wiring.Run(config, files, lambda share, text: None)
     session = Session(run.plan, tmp_path / "j.seg")
     for _ in session.run(run.source):
         pass

@@ -11,7 +11,7 @@ from test_loopback_market import BUY, MS, SECOND, SELL, T0, Listeners, World, fa
 
 from autotrader.adapters.loopback.depth import MOST_RUNS, SPEEDS
 from autotrader.adapters.loopback.market import Market
-from autotrader.adapters.loopback.text import MOST_TEXTS, Fractions, Texts, decimal
+from autotrader.adapters.loopback.text import MOST_TEXTS, Texts, decimal
 from core_ext.account import Account
 from core_ext.exchange import Exchange
 from core_ext.types import EVENT_DTYPE, Flag, Instruments, Kind
@@ -290,10 +290,8 @@ def test_every_message_is_json_also_where_a_symbol_has_chinese_letters():
 
 
 def test_remembered_texts_are_bounded_and_right():
-    texts, fractions = Texts(10**7, 2), Fractions(8)
+    texts = Texts(10**7, 2)
     for k in range(2 * MOST_TEXTS + 5):
         assert texts[k] == decimal(k * 10, 2)
-        assert f"0{fractions[k]}" == decimal(k, 8)
-        assert max(len(texts), len(fractions)) <= MOST_TEXTS
-    assert Fractions(0)[0] == ""
+        assert len(texts) <= MOST_TEXTS
     assert orjson.loads(orjson.dumps(SPEEDS)) == [100, 250, 500]

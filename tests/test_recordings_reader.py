@@ -17,12 +17,13 @@ from autotrader.adapters.storage.recordings import OFFSET_LINES, Recording, is_r
 from autotrader.cli import main
 from autotrader.errors import OperatorError
 from core_ext.account import Account
-from core_ext.driver import Driver
+from core_ext.driver import Collector, Driver
 from core_ext.engine import Engine
 from core_ext.exchange import Exchange
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.strategy import Strategy
-from core_ext.types import Instruments, Kind
+from core_ext.types import Instruments, Kind, Status
+from core_ext.wire import Scanner
 
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 MS = 1_000_000
@@ -375,3 +376,20 @@ def test_a_price_between_two_ticks_is_counted_not_fatal(put):
     odd = trade(T0_MS + 5).replace(b"28000.00", b"28000.05")
     found = fed(put("day", lines_of([*lagged(1), (T0_MS * MS + 6 * MS, odd)])))
     assert (found.rows, found.messages) == (2, 2)
+
+
+def test_a_collector_has_the_rows_of_each_message_until_they_are_taken():
+    instruments = Instruments([spec()])
+    scanner, collector = Scanner(instruments), Collector(Scanner(instruments))
+    lines = gzip.decompress(RECORDING.read_bytes()).splitlines(keepends=True)
+    for some in (lines[:3_000], lines[3_000:3_001], [], lines[3_001:5_000]):
+        expected = []
+        for line in some:
+            stamp, _, message = line.partition(b" ")
+            if scanner.feed(message.rstrip(), int(stamp) * 1_000 - 7) == Status.OK:
+                expected.append(scanner.rows.array())
+        collector.feed_lines(b"".join(some), 0, 0, 1_000, 7, 1)
+        taken = collector.take()
+        assert taken.tolist() == [row for rows in expected for row in rows.tolist()]
+        taken["a"] = 0  # it is the caller's
+    assert len(collector.take()) == 0

@@ -26,7 +26,7 @@ from core_ext.types import Command, Kind
 
 def run_folder(place: Path, strategy: str, files: list[Path], *commands: tuple[float, Command]) -> Path:
     """Run a strategy, with commands of an operator after shares of a minute, and leave its folder."""
-    run = wiring._Run(load(configuration(place / "c.toml", strategy)), files, lambda share, text: None)
+    run = wiring.Run(load(configuration(place / "c.toml", strategy)), files, lambda share, text: None)
     folder = RunFolder(place / "run")
     folder.create(run.plan.manifest())
     session = Session(run.plan, folder.journal_file, wiring.anchors_of(run.plan, folder))

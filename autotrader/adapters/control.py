@@ -43,7 +43,7 @@ MOST_CLIENTS = 16
 IDLE_S = 10.0
 """How long a client may take to send a request, or to read an answer."""
 FAREWELL_S = 1.0
-"""How long commands that are under way may go on when the server closes."""
+"""How long commands that are under way may go on when the server closes, and a refused client may take to hear so."""
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
@@ -311,7 +311,7 @@ class ControlServer:
         self._clients.add(task)
         try:
             if refusal := self._refusal(writer):
-                await _tell(writer, _Answer(error=refusal))
+                await _refuse(reader, writer, refusal)
             else:
                 await self._converse(reader, writer)
         finally:
@@ -328,7 +328,7 @@ class ControlServer:
             while line := await _request(reader):
                 await _tell(writer, await self._answer(line))
         except asyncio.LimitOverrunError:  # the rest of the line could be taken for a request
-            await _tell(writer, _Answer(error=say("control.too_long", most=LONGEST_REQUEST)))
+            await _refuse(reader, writer, say("control.too_long", most=LONGEST_REQUEST))
 
     async def _answer(self, line: bytes) -> _Answer:
         try:
@@ -375,7 +375,8 @@ def ask(state: Path, command: str, arguments: Mapping[str, Any], timeout_s: floa
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             _connect(link, folder, timeout_s)
-            link.sendall(msgspec.json.encode(_Request(command, dict(arguments))) + b"\n")
+            with suppress(BrokenPipeError):  # it refuses us without listening; what it says comes next
+                link.sendall(msgspec.json.encode(_Request(command, dict(arguments))) + b"\n")
             return _understood(command, _line(link, deadline))
     except TimeoutError:
         raise AutotraderError(say("control.silent", path=state, seconds=f"{timeout_s:g}")) from None
@@ -427,6 +428,15 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
         return await asyncio.wait_for(reader.readuntil(), IDLE_S)
     except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
         return b""
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, why: str) -> None:
+    # A socket that is closed with bytes unread takes its last words back.
+    await _tell(writer, _Answer(error=why))
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(FAREWELL_S):
+            while await reader.read(LONGEST_REQUEST):
+                pass
 
 
 async def _tell(writer: asyncio.StreamWriter, answer: _Answer) -> None:

@@ -31,6 +31,7 @@ __all__ = ["cover"]
 _LEVERAGES = "2,3,5,10,20"
 _MOST_LEVERAGES = 6
 _EQUITY = (100.0, 1e9)
+_SECONDS = click.FloatRange(min=0, min_open=True)
 _SYMBOLS = {"quoter": "BTCUSDT", "trend": "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,SUIUSDT"}
 
 
@@ -49,7 +50,7 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
     Cover
         The group of commands; invoking it returns the exit code.
     """
-    commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken))
+    commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken), _run(screen, spoken))
     kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
     rest = (*kept, _stress(screen), exchange(screen))
     settings = {"help_option_names": ["-h", "--help"]}
@@ -96,6 +97,22 @@ def _paper(screen: Screen, spoken: str | None) -> Page:
         params=[
             *_config_and_files("--replay", "FILE", say("help.replay_files")),
             choice("--speed", ("max", "1x"), "max", say("help.speed")),
+            _out_dir(),
+        ],
+    )
+
+
+def _run(screen: Screen, spoken: str | None) -> Page:
+    return Page(
+        "run",
+        help=say("help.run"),
+        usage="CONFIG [--mode paper] [--for SECONDS] [--out DIR]",
+        arguments={"CONFIG": say("help.config")},
+        callback=partial(_run_online, screen, spoken),
+        params=[
+            click.Argument(["config"], metavar="CONFIG"),
+            choice("--mode", ("paper",), "paper", say("help.run_mode")),
+            click.Option(["--for", "seconds"], type=_SECONDS, metavar="SECONDS", help=say("help.for_run")),
             _out_dir(),
         ],
     )
@@ -244,6 +261,19 @@ def _run_paper(
 
     with screen.progress() as progress:
         summary = run_paper(settings, recording, speed, folder, progress)
+    screen.run(summary, folder or Path("runs") / summary["run_id"])
+    return GOOD
+
+
+def _run_online(
+    screen: Screen, spoken: str | None, config: str, mode: str, seconds: float | None, out: str | None
+) -> int:
+    settings = _configured(config, mode, spoken)
+    folder = _fresh(out)
+    from autotrader.run.live import run_online
+
+    with screen.progress() as progress:
+        summary = run_online(settings, seconds, folder, progress)
     screen.run(summary, folder or Path("runs") / summary["run_id"])
     return GOOD
 

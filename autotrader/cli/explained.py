@@ -14,6 +14,7 @@ from rich.table import Table
 from autotrader.adapters.web.words import TEXTS
 from autotrader.cli.tables import decimal, laid_out, span, stamp
 from autotrader.messages import language, say
+from core_ext.types import Gate
 
 __all__ = ["explained", "sentence", "title"]
 
@@ -166,6 +167,8 @@ def _figure(value: int | None, unit: str) -> str:
         return span(value) if value >= 0 else f"-{span(-value)}"
     if unit == "yes":
         return say("why.yes" if value else "why.no")
+    if unit == "gate":
+        return Gate(value).name if value else say("why.no_gate")
     if unit == "count":
         return f"{value:,}"
     if unit == "ratio":

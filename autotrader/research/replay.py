@@ -91,7 +91,7 @@ class Plan:
             "config": values,
             "specs": self.specs,
             "mark_sources": self.mark_sources,
-            "data": [item["sha256"] for item in self.data],
+            "data": [] if self.source["kind"] == "wire" else [item["sha256"] for item in self.data],
             "source": self.source,
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).digest()

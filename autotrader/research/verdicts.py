@@ -16,7 +16,7 @@ from core_ext.orders import Orders
 from core_ext.quality import Quality
 from core_ext.risk import RiskGate
 from core_ext.signal import Markets
-from core_ext.types import Instruments, OrderState, OrderType, Reason, Side, TimeInForce
+from core_ext.types import Gate, Instruments, OrderState, OrderType, Reason, Side, TimeInForce
 
 __all__ = ["SETTINGS", "Measure", "Scene", "measures"]
 
@@ -75,7 +75,7 @@ class Measure:
     value, limit : int or None
         In 1e-8 for money, prices, quantities, shares and ratios; ns for times; None for what the state does not show.
     unit : str
-        usdt, price, quantity, share, ratio, ns, count or yes (1 yes, 0 no).
+        usdt, price, quantity, share, ratio, ns, count, gate (`core_ext.types.Gate`, 0: none) or yes (1 yes, 0 no).
     allows : str
         "most" or "least": what the limit is to a value that may pass; "below" where exactly the limit is refused.
     """
@@ -504,6 +504,12 @@ def _halted(s: Scene) -> Iterator[Measure]:
     yield Measure("halted", int(s.gate.halted), 0, "yes")
 
 
+def _gates(s: Scene) -> Iterator[Measure]:
+    for gate in Gate:
+        if s.gate.gates & gate:
+            yield Measure("gate", int(gate), 0, "gate")
+
+
 def _armed(s: Scene) -> Iterator[Measure]:
     yield Measure("armed", int(s.gate.armed), 1, "yes", "least")
 
@@ -584,6 +590,7 @@ RULES: Mapping[Reason, Callable[[Scene], Iterator[Measure]]] = {
     Reason.INSUFFICIENT_MARGIN: _margin,
     Reason.NOTHING_TO_REDUCE: _reducing,
     Reason.HALTED: _halted,
+    Reason.GATE_CLOSED: _gates,
     Reason.HEADROOM_SPENT: _headroom,
     Reason.HEADROOM_STALE: _headroom_age,
     Reason.DATA_QUALITY: _suspect,

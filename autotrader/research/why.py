@@ -24,7 +24,7 @@ from autotrader.views.positions import Positions
 from autotrader.views.view import E8, Row, decode, rounded
 from core_ext.engine import Engine
 from core_ext.sizing import Factor
-from core_ext.types import Command, Flag, Kind, Reason, Side
+from core_ext.types import Command, Flag, Gate, Kind, Reason, Side
 
 __all__ = ["Named", "Trace", "explain", "find", "last_refusal", "named", "trace"]
 
@@ -290,6 +290,7 @@ def _state(s: Scene) -> dict[str, Any]:
             "ladder": s.gate.ladder,
             "halted": s.gate.halted,
             "killed": s.gate.killed,
+            "gates": [gate.name for gate in Gate if s.gate.gates & gate],
         },
     }
 

@@ -39,8 +39,8 @@ from core_ext.journal import JournalDamaged, read_journal, torn_bytes
 from core_ext.types import Instruments, Kind
 
 __all__ = [
-    "anchors_of", "blocks_of", "expanded", "plan_of", "read_view", "render_report", "run_backtest", "run_bench",
-    "run_paper", "source_of", "verify_replay",
+    "Run", "anchors_of", "blocks_of", "expanded", "files_of", "plan_of", "read_view", "render_report", "run_backtest",
+    "run_bench", "run_paper", "source_of", "verify_replay",
 ]  # fmt: skip
 
 E8 = 10**8
@@ -71,16 +71,26 @@ def run_backtest(config: Config, data: list[Path], out: Path | None, progress: P
     OperatorError
         For data or a configuration that cannot be used; then nothing is left behind.
     """
-    return _Run(config, data, progress).go(out, "max")
+    return Run(config, data, progress).go(out, "max")
 
 
 def run_paper(config: Config, files: list[Path], speed: str, out: Path | None, progress: Progress) -> dict[str, Any]:
     """Run PAPER mode on a recording, as fast as it goes or at its own pace ("max", "1x")."""
-    return _Run(config, files, progress).go(out, speed)
+    return Run(config, files, progress).go(out, speed)
 
 
-class _Run:
-    # One run from its files to its folder.
+class Run:
+    """One run from its market data to its folder.
+
+    Parameters
+    ----------
+    config : Config
+    data : list of Path
+        Files of market data.
+    progress : callable
+        Told the share that is done and what is being done.
+    """
+
     def __init__(self, config: Config, data: list[Path], progress: Progress):
         self.config = config
         self.progress = progress
@@ -100,22 +110,27 @@ class _Run:
         self.anchors: Anchors | None = None
         self.epochs: dict[str, list[facts.Epoch]] = {}
         self.off_tick: dict[str, int] = {}
-        paths = expanded(data)
         self.source: MarketSource
+        self.marks: list[str]
+        self.mark_words: dict[str, str]
+        self.plan = self._planned(data)
+
+    def _planned(self, data: list[Path]) -> Plan:
+        config, paths = self.config, expanded(data)
         if config.sources.book == "candle" and not all(is_recording(path) for path in paths):
             self.source = self._candles(paths)
         else:
             self.source = self._recording(paths, Instruments(self.specs))
-        self.plan = Plan(
-            config=config,
-            config_values=_kept(config),
+        return self._plan(files_of(self.source), self.source.facts)
+
+    def _plan(self, data: list[dict[str, Any]], source: dict[str, Any]) -> Plan:
+        return Plan(
+            config=self.config,
+            config_values=_kept(self.config),
             specs=self.specs,
             mark_sources=self.marks,
-            data=[
-                {"path": str(f.path.resolve()), "sha256": f.sha256, "rows": f.rows, "kind": f.kind}
-                for f in self.source.files
-            ],
-            source=self.source.facts,
+            data=data,
+            source=source,
         )
 
     def _recording(self, paths: Sequence[Path], instruments: Instruments) -> Recording:
@@ -127,7 +142,7 @@ class _Run:
             raise OperatorError(say("run.no_mark", symbols=", ".join(self.config.run.symbols)))
         if self.config.sources.funding == "file":
             raise OperatorError(say("run.no_funding", symbols=", ".join(self.config.run.symbols)))
-        self.marks: list[str] = [mark] * len(instruments)
+        self.marks = [mark] * len(instruments)
         as_candles = self.config.sources.book == "candle"
         proxy = say("run.mark_proxy_candle") if as_candles else say("run.mark_proxy_book")
         text = say("run.mark_stream") if mark == "stream" else proxy
@@ -186,7 +201,15 @@ class _Run:
     # ------------------------------------------------------------------ running
 
     def go(self, out: Path | None, speed: str) -> dict[str, Any]:
+        """Run, and leave the run's folder; return the summary.
+
+        Raises
+        ------
+        OperatorError
+            For data or a configuration that cannot be used; then nothing is left behind.
+        """
         run_id, folder = _folder(self.plan, out)
+        self.folder = folder
         folder.create(self.plan.manifest())
         try:
             self.anchors = anchors_of(self.plan, folder)
@@ -330,6 +353,11 @@ def _latency_note(venue: Venue) -> str:
     if venue.latency == "lognormal":
         return say("run.note_lognormal", sigma=venue.latency_sigma, **medians)
     return say("run.note_feed") if venue.latency == "feed" else say("run.note_latency", **medians)
+
+
+def files_of(source: MarketSource) -> list[dict[str, Any]]:
+    """Return what a plan says of its files."""
+    return [{"path": str(f.path.resolve()), "sha256": f.sha256, "rows": f.rows, "kind": f.kind} for f in source.files]
 
 
 def _epoch_in_words(epoch: facts.Epoch) -> str:
@@ -511,8 +539,9 @@ def source_of(plan: Plan) -> MarketSource:
         if not path.is_file():
             raise OperatorError(say("run.moved", path=path))
     source: MarketSource
-    if plan.source["kind"] == "recording":
-        source = Recording(paths, plan.instruments(), plan.source["offset_ns"], plan.source["ticks"])
+    if plan.source["kind"] in ("recording", "wire"):
+        facts = plan.source
+        source = Recording(paths, plan.instruments(), facts["offset_ns"], facts["ticks"], facts["kind"] == "wire")
     else:
         sources = plan.config.sources
         source = Candles(

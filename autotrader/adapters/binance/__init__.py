@@ -1,4 +1,5 @@
-"""Binance USDT-margined futures as a client meets them: hosts, paths, payloads, limits and refusals.
+"""Binance USDT-margined futures as a client meets them: hosts, paths, streams, payloads, limits and refusals.
 
-Knows how the exchange is asked and what its answers mean. Refuses to know what should be traded, and why.
+Knows how the exchange is asked and listened to, and what its answers mean. Refuses to know what should be traded, and
+why.
 """

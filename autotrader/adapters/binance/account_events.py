@@ -29,7 +29,7 @@ from autotrader.adapters.binance.reading import (
     text,
     whole,
 )
-from autotrader.adapters.binance.rows import POSITION, WALLET, Row, packed, row
+from autotrader.adapters.binance.rows import Row, packed, row
 from core_ext.types import Cause, Flag, Instruments, Kind, Setting
 
 __all__ = ["AccountEvents"]
@@ -137,7 +137,7 @@ class AccountEvents:
     def note(self, rows: NDArray[np.void]) -> None:
         """Learn from rows that were not made here: see `Evidence.note`; and the isolated wallets of positions."""
         self.evidence.note(rows)
-        for told in rows[rows["kind"] == POSITION]:
+        for told in rows[rows["kind"] == Kind.POSITION]:
             self._isolated[int(told["symbol"]), int(bool(told["flags"] & Flag.F_SHORT))] = int(told["c"])
 
     # ------------------------------------------------------------------ dispatch
@@ -288,7 +288,7 @@ class AccountEvents:
             return []
         if why in MOVED:
             return [row(Kind.TRANSFER, 0, change_e8, number)]
-        return [row(WALLET, 0, wallet_e8, number)]
+        return [row(Kind.WALLET, 0, wallet_e8, number)]
 
     def _on_setting(self, body: Body) -> list[Row]:
         rows = []

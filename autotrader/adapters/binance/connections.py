@@ -101,6 +101,16 @@ class Connection(WSListener):
                 raise VenueError(say("feed.refused", reason=str(answer.get("msg"))[:100]))
         self.opened_s = asyncio.get_running_loop().time()
 
+    async def prove(self) -> None:
+        """Ask what is subscribed to, so that the answer proves that somebody is there.
+
+        Raises
+        ------
+        VenueError
+            If there is no answer in ten seconds, or the connection ends.
+        """
+        await self._ask("LIST_SUBSCRIPTIONS", [])
+
     def end(self, is_dead: bool = False) -> None:
         """End the connection; one that is dead without a word."""
         if self._transport is not None and not self.gone.is_set():

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotrader.adapters.binance.reading import Grid, UnreadableError
-from autotrader.adapters.binance.rows import FOREIGN, Row, row, side_flags
+from autotrader.adapters.binance.rows import Row, row, side_flags
 from core_ext.types import AlgoStatus, Cause, Flag, Instruments, Kind, OrderState, OrderType
 
 __all__ = ["AlgoReport", "Evidence", "Report", "Trade", "put"]
@@ -287,7 +287,7 @@ class Evidence:
         if told.status not in ENDS and told.status != "FILLED":
             left = max(0, told.lots - told.done)
             flags = side_flags(told.side, told.leg)
-            rows.append(row(FOREIGN, told.symbol, told.venue_id, told.ticks, left, flags=flags))
+            rows.append(row(Kind.FOREIGN, told.symbol, told.venue_id, told.ticks, left, flags=flags))
         return rows
 
     def _terms(self, known: _Known, told: Report) -> list[Row]:
@@ -423,7 +423,14 @@ def _foreign_algo(told: AlgoReport) -> list[Row]:
     if told.status in ALGO_ENDS or told.status == "FINISHED":
         return []
     return [
-        row(FOREIGN, told.symbol, told.algo_id, told.trigger_ticks, told.lots, flags=side_flags(told.side, told.leg))
+        row(
+            Kind.FOREIGN,
+            told.symbol,
+            told.algo_id,
+            told.trigger_ticks,
+            told.lots,
+            flags=side_flags(told.side, told.leg),
+        )
     ]
 
 

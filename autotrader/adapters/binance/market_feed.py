@@ -77,7 +77,7 @@ class Timing:
     life_s: float = 23 * 3600.0
     overlap_s: float = 10.0
     first_s: float = 0.5
-    cap_s: float = 30.0
+    cap_s: float = 5.0
     good_s: float = 10.0
     connects: tuple[tuple[int, float], ...] = ((5, 1.0), (250, 300.0))
     spacing_s: float = 5.0
@@ -131,6 +131,11 @@ class _Line:
         self.backoff = Backoff(timing.first_s, timing.cap_s, random)
         self.connection: Connection | None = None
         self.reason = ""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the next connection has brought every stream with a timetable that anybody brings."""
+        return all(stream.is_shared or stream.is_stale for stream in self.timed)
 
     @property
     def is_passed(self) -> bool:
@@ -417,7 +422,7 @@ class MarketFeed:
         end = self._loop.time() + self.timing.overlap_s
         while self._loop.time() < end and not (old.gone.is_set() or new.gone.is_set()) and not line.is_passed:
             await asyncio.sleep(0.02)
-        if new.gone.is_set() or not (old.gone.is_set() or all(stream.is_shared for stream in line.timed)):
+        if new.gone.is_set() or not (old.gone.is_set() or line.is_shared):
             new.end()
             self._unshare(line, old)
             return

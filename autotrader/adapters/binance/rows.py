@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from core_ext.types import EVENT_DTYPE, Flag
 
-__all__ = ["FOREIGN", "POSITION", "WALLET", "Row", "packed", "row", "side_flags"]
-
-POSITION, WALLET, FOREIGN = 48, 49, 50
+__all__ = ["Row", "packed", "row", "side_flags"]
 
 Row = tuple[int, int, int, int, int, int, int, int, int]
 """Kind, flags, symbol and the words a to f."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from autotrader.adapters.loopback.text import Texts, e8, ratio, turnover
+from core_ext.payload import PayloadWriter
 
 if TYPE_CHECKING:
     from autotrader.adapters.loopback.market import Hub, SymbolFacts
@@ -236,6 +237,9 @@ class Tape:
         self._hub = hub
         self._price = Texts(facts.tick_e8, facts.price_decimals)
         self._quantity = Texts(facts.lot_e8, facts.lot_decimals)
+        self._writer = PayloadWriter(
+            facts.symbol, facts.pair, facts.tick_e8, facts.lot_e8, facts.price_decimals, facts.lot_decimals
+        )
         self._turnover_decimals = min(facts.price_decimals + facts.lot_decimals, 8)
         self._trade, self._aggregate = f"{name}@trade", f"{name}@aggTrade"
         self._streams = {
@@ -271,7 +275,8 @@ class Tape:
         """
         number, ticks, lots, first, last, other = trade
         if self._hub.wants(self._trade):
-            self._hub.publish(self._trade, self._trade_message(stamp, trade, sells))
+            payload = self._writer.trade(stamp, last or number, ticks, lots, sells, bool(other))
+            self._hub.publish(self._trade, payload)
         if other:
             return
         self.count += 1
@@ -365,14 +370,6 @@ class Tape:
             "lastId": last_id,
             "count": count,
         }
-
-    def _trade_message(self, stamp: int, trade: Trade, sells: bool) -> bytes:
-        number, ticks, lots, _, last, other = trade
-        return (
-            f'{{"e":"trade","E":{stamp},"T":{stamp},"s":"{self._facts.symbol}","t":{last or number},'
-            f'"p":"{self._price[ticks]}","q":"{self._quantity[lots]}",'
-            f'"X":"{"INSURANCE_FUND" if other else "MARKET"}","m":{"true" if sells else "false"}}}'
-        ).encode()
 
     def _join(self, ticks: int, lots: int, first: int, last: int, stamp: int, sells: bool) -> None:
         pending = self._pending

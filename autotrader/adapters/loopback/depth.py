@@ -13,30 +13,31 @@ no client has seen, so that whoever followed the stream before reads its snapsho
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Final
 
-from autotrader.adapters.loopback.text import Fractions, Texts
+from autotrader.adapters.loopback.text import Texts
 from core_ext.book import Book
-from core_ext.types import Flag
+from core_ext.payload import PayloadWriter
+from core_ext.types import Flag, Kind
 
 if TYPE_CHECKING:
     from autotrader.adapters.loopback.market import Hub, SymbolFacts
 
-__all__ = ["SPEEDS", "BookStreams", "Levels", "Touch"]
+__all__ = ["ROW", "SPEEDS", "BookStreams", "Touch"]
 
-Levels = tuple[Iterable[int], Iterable[int], Iterable[int]]
-"""Of the levels of a diff: the flags, of which ``ASK`` is read; ticks; lots."""
+ROW: Final = Struct("<BBHi7q")
+"""A row of EVENT_DTYPE as a tuple."""
 Touch = tuple[int, int, int, int, int, int]
 """Update id, bid ticks, bid lots, ask ticks, ask lots (all 0 for an empty side), stamp in ms."""
 
-ASK = int(Flag.F_SELL) << 8
-"""Where a row's first word, in which the flags are the second byte, says that a level is an ask."""
+LEVEL, ASK = int(Kind.LEVEL), int(Flag.F_SELL)
 SPEEDS = (100, 250, 500)
 """Windows in ms."""
 PARTIAL = (5, 10, 20)
 MOST_RUNS = 4096
 """Diffs inside one window; at the bound all windows end early."""
-_Run = tuple[int, int, int, Levels]  # stamp, first id, last id, levels
+_Run = tuple[int, int, int, bytes]  # stamp, first id, last id, levels
 _SUFFIX = {100: "@100ms", 250: "", 500: "@500ms"}
 
 
@@ -67,15 +68,13 @@ class BookStreams:
 
     def __init__(self, facts: "SymbolFacts", book: Book, hub: "Hub") -> None:
         name = facts.symbol.lower()
-        self._symbol, self._pair = facts.symbol, facts.pair
         self._book = book
         self._hub = hub
         self._price = Texts(facts.tick_e8, facts.price_decimals)
         self._quantity = Texts(facts.lot_e8, facts.lot_decimals)
-        # Of a quantity on the hot path: units of its last decimal in a lot and in a whole coin.
-        self._units = facts.lot_e8 // 10 ** (8 - facts.lot_decimals)
-        self._whole: int = 10**facts.lot_decimals
-        self._fraction = Fractions(facts.lot_decimals)
+        self._writer = PayloadWriter(
+            facts.symbol, facts.pair, facts.tick_e8, facts.lot_e8, facts.price_decimals, facts.lot_decimals
+        )
         self._real_time, self._ticker = f"{name}@depth@0ms", f"{name}@bookTicker"
         self._chains = {speed: _Chain(name, speed) for speed in SPEEDS}
         self._runs: list[_Run] = []
@@ -83,7 +82,7 @@ class BookStreams:
         self._touch: Touch | None = None  # as the source tells it; a source without leaves it to the book
         self._shown: Touch | None = None
 
-    def on_diff(self, stamp: int, first: int, last: int, before: int, levels: Levels) -> None:
+    def on_diff(self, stamp: int, first: int, last: int, before: int, levels: bytes) -> None:
         """Take a diff that the book has just been given.
 
         Parameters
@@ -92,8 +91,8 @@ class BookStreams:
             Exchange time, ms.
         first, last, before : int
             Its ids: U, u, and pu or -1.
-        levels : Levels
-            Its levels, each once.
+        levels : bytes
+            Its LEVEL rows, each level once.
         """
         if not self._book.is_usable:
             self._runs.clear()
@@ -103,7 +102,7 @@ class BookStreams:
             return  # told twice: the book takes it for stale, too
         before = self._last if self._last >= 0 else self._begin(before if before >= 0 else first - 1)
         if self._hub.wants(self._real_time):
-            self._hub.publish(self._real_time, self._diff(stamp, stamp, first, last, before, zip(*levels, strict=True)))
+            self._hub.publish(self._real_time, self._writer.depth(stamp, stamp, first, last, before, levels))
         self._last = last
         self._runs.append((stamp, first, last, levels))
         if len(self._runs) >= MOST_RUNS:
@@ -135,7 +134,7 @@ class BookStreams:
         stamps = max(now_ms, stamp), stamp
         wanted = [name for name in chain.diffs if self._hub.wants(name)]
         if wanted:
-            payload = self._diff(*stamps, first, last, chain.last, _merged(runs))
+            payload = self._writer.depth(*stamps, first, last, chain.last, _merged(runs))
             for name in wanted:
                 self._hub.publish(name, payload)
         self._partial(chain, *stamps, first, last)
@@ -154,12 +153,8 @@ class BookStreams:
 
     def ticker(self, now_ms: int) -> bytes:
         """Return the touch as a ``bookTicker`` message."""
-        last, bid, bid_lots, ask, ask_lots, stamp = self.touch(now_ms)
-        price, quantity = self._price, self._quantity
-        return (
-            f'{{"e":"bookTicker","u":{last},"E":{now_ms},"T":{stamp},"s":"{self._symbol}","ps":"{self._pair}",'
-            f'"b":"{price[bid]}","B":"{quantity[bid_lots]}","a":"{price[ask]}","A":"{quantity[ask_lots]}","st":1}}'
-        ).encode()
+        *touch, stamp = self.touch(now_ms)
+        return self._writer.touch(now_ms, stamp, *touch)
 
     def levels(self, limit: int) -> tuple[list[list[str]], list[list[str]]]:
         """Return bids and asks from the touch outwards as ``[price, quantity]`` texts."""
@@ -192,45 +187,24 @@ class BookStreams:
         wanted = [(limit, name) for limit, name in chain.partials if self._hub.wants(name)]
         if not wanted:
             return
-        price, quantity = self._price, self._quantity
         bids, asks = (
-            [f'{price[ticks]}","{quantity[lots]}' for ticks, lots in self._book.levels(side, PARTIAL[-1])]
-            for side in (0, 1)
+            [(side * ASK, ticks, lots) for ticks, lots in self._book.levels(side, PARTIAL[-1])] for side in (0, 1)
         )
         for limit, name in wanted:
-            self._hub.publish(name, self._message(event, stamp, first, last, chain.last, bids[:limit], asks[:limit]))
-
-    def _diff(
-        self, event: int, stamp: int, first: int, last: int, before: int, levels: Iterable[tuple[int, int, int]]
-    ) -> bytes:
-        # The hot path of the server: local names and one test a level.
-        price, units, whole, fraction = self._price, self._units, self._whole, self._fraction
-        bids: list[str] = []
-        asks: list[str] = []
-        for flags, ticks, lots in levels:
-            digits = lots * units
-            (asks if flags & ASK else bids).append(f'{price[ticks]}","{digits // whole}{fraction[digits % whole]}')
-        return self._message(event, stamp, first, last, before, bids, asks)
-
-    def _message(
-        self, event: int, stamp: int, first: int, last: int, before: int, bids: list[str], asks: list[str]
-    ) -> bytes:
-        return (
-            f'{{"e":"depthUpdate","E":{event},"T":{stamp},"s":"{self._symbol}","U":{first},"u":{last},"pu":{before},'
-            f'"b":{_side(bids)},"a":{_side(asks)},"ps":"{self._pair}","st":1}}'
-        ).encode()
+            levels = _rows([*bids[:limit], *asks[:limit]])
+            self._hub.publish(name, self._writer.depth(event, stamp, first, last, chain.last, levels))
 
 
-def _side(levels: list[str]) -> str:
-    return '[["' + '"],["'.join(levels) + '"]]' if levels else "[]"
+def _rows(levels: Iterable[tuple[int, int, int]]) -> bytes:
+    return b"".join(ROW.pack(LEVEL, flags, 0, 0, 0, ticks, lots, 0, 0, 0, 0) for flags, ticks, lots in levels)
 
 
-def _merged(runs: Sequence[_Run]) -> Iterable[tuple[int, int, int]]:
+def _merged(runs: Sequence[_Run]) -> bytes:
     # The last quantity of each level, in the order in which the levels first changed.
     if len(runs) == 1:
-        return zip(*runs[0][-1], strict=True)
+        return runs[0][-1]
     changed: dict[tuple[int, int], int] = {}
     for *_, levels in runs:
-        for flags, ticks, lots in zip(*levels, strict=True):
-            changed[flags & ASK, ticks] = lots
-    return [(flags, ticks, lots) for (flags, ticks), lots in changed.items()]
+        for row in ROW.iter_unpack(levels):
+            changed[row[1] & ASK, row[5]] = row[6]
+    return _rows((flags, ticks, lots) for (flags, ticks), lots in changed.items())

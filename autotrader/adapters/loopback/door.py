@@ -24,6 +24,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from picows import WSAutoPingStrategy, WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
+from core_ext.frames import Frames
+
 HOST: Final = "127.0.0.1"
 BODY_BYTES: Final = 1 << 20
 MESSAGE_BYTES: Final = 1 << 20
@@ -37,8 +39,6 @@ ARRIVAL_S: Final = 10.0
 """How long a request's head and body may take to arrive."""
 LINGER_S: Final = 2.0
 """How long a peer may take to notice that the connection ends."""
-TEXT: Final = 0x81
-"""First byte of a message that is one frame of text."""
 FLUSH_S: Final = 0.02
 """How long the part of an answer that a cut lets through may take to leave before the reset."""
 SLOW_BACKLOG: Final = 16 << 20
@@ -47,9 +47,6 @@ OUTBOX_BYTES: Final = 64 << 10
 """Bytes of messages at which they leave before the loop's round is over."""
 WRITE_BUFFER: Final = (1 << 20, 256 << 10)
 """Bytes unsent at which a WebSocket counts as paused, and at which it no longer does."""
-
-_SHORT: Final = struct.Struct(">BBH").pack
-_LONG: Final = struct.Struct(">BBQ").pack
 
 # picows reports every odd frame of a peer; only what carries a traceback is a fault of ours.
 _FAULTS: Final = logging.getLogger(__name__)
@@ -121,8 +118,8 @@ class Socket(WSListener):
     ----------
     pongs : int
         PONG frames received, asked for or not.
-    sent, dropped : int
-        Messages sent, and messages that came after the close.
+    dropped : int
+        Messages that came after the close.
     paused : bool
         Whether the peer reads more slowly than it is sent to.
     """
@@ -130,14 +127,12 @@ class Socket(WSListener):
     def __init__(self, request: Request) -> None:
         self.request = request
         self.pongs = 0
-        self.sent = 0
         self.dropped = 0
         self.paused = False
         self._transport: WSTransport | None = None
         self._open = False
         self._gone: Callable[[Socket], None] = _ignore
-        self._outbox: list[bytes] = []
-        self._waiting = 0
+        self._outbox = Frames()
         self._fragments = bytearray()
         self._fragmented: WSMsgType | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -162,6 +157,11 @@ class Socket(WSListener):
             self._send_slowly(payload)
         else:
             self._send_now(payload)
+
+    @property
+    def sent(self) -> int:
+        """Messages sent."""
+        return self._outbox.count
 
     def slow_down(self, bytes_per_s: float) -> None:
         """Send no more than so many bytes a second from now on."""
@@ -208,7 +208,7 @@ class Socket(WSListener):
         """Bytes that wait to be written."""
         if self._transport is None:
             return 0
-        return self._waiting + self._transport.underlying_transport.get_write_buffer_size()
+        return self._outbox.waiting + self._transport.underlying_transport.get_write_buffer_size()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin: picows calls this after the handshake."""
@@ -255,25 +255,21 @@ class Socket(WSListener):
         self.paused = False
 
     def _send_now(self, payload: bytes) -> None:
-        if self._open and self._transport is not None:
-            # A write asks the kernel and wakes the peer, which costs more than making the message: those of one round
-            # of the loop leave together.
-            if not self._outbox:
-                asyncio.get_running_loop().call_soon(self._flush)
-            frame = _FRAMES.of(payload)
-            self._outbox.append(frame)
-            self._waiting += len(frame)
-            self.sent += 1
-            if self._waiting > OUTBOX_BYTES:
-                self._flush()
-        else:
+        if not self._open:
             self.dropped += 1
+            return
+        # A write asks the kernel and wakes the peer, which costs more than making the message: those of one round of
+        # the loop leave together.
+        outbox = self._outbox
+        if not outbox.waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        if outbox.add(payload) > OUTBOX_BYTES:
+            self._flush()
 
     def _flush(self) -> None:
-        if self._outbox and self._transport is not None:
-            self._transport.underlying_transport.write(b"".join(self._outbox))
-        self._outbox.clear()
-        self._waiting = 0
+        waiting = self._outbox.take()
+        if waiting and self._transport is not None:
+            self._transport.underlying_transport.write(waiting)
 
     def _send_slowly(self, payload: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -744,23 +740,6 @@ def _pour(protocol: WSProtocol, data: bytes) -> None:
         data = data[length:]
 
 
-class _Frames:
-    """Makes frames of text as a server writes them, unmasked; of one payload for many peers it makes one."""
-
-    def __init__(self) -> None:
-        self._payload = self._frame = b""
-
-    def of(self, payload: bytes) -> bytes:
-        if payload is not self._payload:
-            size = len(payload)
-            if size < 126:
-                head = bytes((TEXT, size))
-            else:
-                head = _SHORT(TEXT, 126, size) if size < 1 << 16 else _LONG(TEXT, 127, size)
-            self._payload, self._frame = payload, head + payload
-        return self._frame
-
-
 def _reset(transport: asyncio.BaseTransport) -> None:
     raw = transport.get_extra_info("socket")
     if raw is not None and not transport.is_closing():
@@ -780,6 +759,3 @@ def _is_utf8(message: bytes) -> bool:
 
 def _ignore(socket: Socket) -> None:
     """Stand in for the door until it takes a socket over."""
-
-
-_FRAMES: Final = _Frames()

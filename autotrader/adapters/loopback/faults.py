@@ -935,6 +935,11 @@ class Faults:
                 return _deed(live.fault)
         return None
 
+    @property
+    def timed(self) -> bool:
+        """Whether a deed waits for its time."""
+        return bool(self._by_group["time"])
+
     def due(self, now_ns: int) -> list[Deed]:
         """Return the deeds whose time has come since the last question, in order of time and then of the plan."""
         since = self._since(now_ns)

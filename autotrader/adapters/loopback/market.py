@@ -17,7 +17,6 @@ it. When time jumps by more than a minute at once, every stream publishes what i
 samples.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ import orjson
 from numpy.typing import NDArray
 
 from autotrader.adapters.loopback.candles import DAY, HOUR, INTERVALS, MINUTE, Candles, Ring, Tape, span
-from autotrader.adapters.loopback.depth import BookStreams
+from autotrader.adapters.loopback.depth import ROW, BookStreams
 from autotrader.adapters.loopback.text import decimal, e8, plain, quantity, ratio
 from autotrader.instruments import Bracket
 from core_ext.exchange import Exchange
@@ -56,11 +55,11 @@ ASSET_FIELDS = (
 )  # fmt: skip
 MS = 1_000_000
 """Nanoseconds in one."""
-ROW = 8
-"""Words in a row: kind, flags, symbol and lag packed into one; the stamp; the words a to f."""
-SELL = int(Flag.F_SELL) << 8
+Row = tuple[int, ...]
+"""Kind, flags, symbol, lag, stamp and the words a to f of a row."""
+SELL = int(Flag.F_SELL)
 DEPTH, LEVEL, TOUCH, TRADE = int(Kind.DEPTH), int(Kind.LEVEL), int(Kind.TOUCH), int(Kind.TRADE)
-MARK, ASSET_INDEX = int(Kind.MARK), int(Kind.ASSET_INDEX)
+MARK, ASSET_INDEX, FUNDING = int(Kind.MARK), int(Kind.ASSET_INDEX), int(Kind.FUNDING)
 
 
 class Hub(Protocol):
@@ -190,6 +189,7 @@ class Market:
             TOUCH: self._on_touch,
             TRADE: self._on_trade,
             MARK: self._on_mark,
+            FUNDING: self._on_funding,
             ASSET_INDEX: self._on_asset_index,
         }
         self._now_ms = 0
@@ -212,23 +212,19 @@ class Market:
         rows : array of EVENT_DTYPE
             Whole runs; kinds that are not of the market are passed over, and so are snapshots and candles.
         """
-        # As flat words and their columns: a tuple a row would cost more than all the rest.
-        words = array("q", rows.tobytes())
-        k, end = 0, len(words)
-        while k < end:
-            head, stamp = words[k], words[k + 1]
-            kind, symbol = head & 255, head >> 16 & 0xFFFF
-            if kind == LEVEL:  # of a snapshot
-                k += ROW
+        raw, told = rows.tobytes(), self._told
+        at, end, size = 0, len(raw), ROW.size
+        while at < end:
+            row = ROW.unpack_from(raw, at)
+            at += size
+            if row[0] == LEVEL:  # of a snapshot
                 continue
-            if stamp >= self._due:
-                self.advance(stamp)
-            if kind == DEPTH:
-                k = self._on_diff(symbol, words, k)
-                continue
-            if kind in self._told:
-                self._told[kind](symbol, head, stamp, words[k + 2 : k + ROW])
-            k += ROW
+            if row[4] >= self._due:
+                self.advance(row[4])
+            if row[0] == DEPTH:
+                at = self._on_diff(row, raw, at)
+            elif row[0] in told:
+                told[row[0]](row)
 
     def on_forced(self, symbol: int, side: int, lots: int, price_e8: int, average_e8: int, now_ms: int) -> None:
         """Take a forced order that was executed.
@@ -379,30 +375,33 @@ class Market:
 
     # ------------------------------------------------------------------ streams
 
-    def _on_diff(self, symbol: int, words: "array[int]", k: int) -> int:
-        # The run that begins at word k; where the next one does.
-        end = k + (1 + words[k + 5]) * ROW
-        levels = words[k + ROW : end : ROW], words[k + ROW + 2 : end : ROW], words[k + ROW + 3 : end : ROW]
-        self._books[symbol].on_diff(words[k + 1] // MS, words[k + 2], words[k + 3], words[k + 4], levels)
+    def _on_diff(self, row: Row, raw: bytes, at: int) -> int:
+        # The levels of the run stand from a byte on; where the next run does.
+        end = at + row[8] * ROW.size
+        self._books[row[2]].on_diff(row[4] // MS, row[5], row[6], row[7], raw[at:end])
         return end
 
-    def _on_touch(self, symbol: int, _: int, stamp: int, words: "array[int]") -> None:
-        last, bid, bid_lots, ask, ask_lots, _ = words
+    def _on_touch(self, row: Row) -> None:
+        _, _, symbol, _, stamp, last, bid, bid_lots, ask, ask_lots, _ = row
         self._books[symbol].on_touch((last, bid, bid_lots, ask, ask_lots, stamp // MS))
 
-    def _on_trade(self, symbol: int, head: int, stamp: int, words: "array[int]") -> None:
-        at_ms = stamp // MS
-        number, ticks, lots, first, last, other = words
-        trade = number, ticks, lots, first, last, other
-        self._tapes[symbol].on_trade(at_ms, trade, head & SELL != 0, max(at_ms, self._now_ms))
+    def _on_trade(self, row: Row) -> None:
+        _, flags, symbol, _, stamp, number, ticks, lots, first, last, other = row
+        at_ms, trade = stamp // MS, (number, ticks, lots, first, last, other)
+        self._tapes[symbol].on_trade(at_ms, trade, flags & SELL != 0, max(at_ms, self._now_ms))
 
-    def _on_mark(self, symbol: int, _: int, stamp: int, words: "array[int]") -> None:
+    def _on_mark(self, row: Row) -> None:
+        _, _, symbol, _, stamp, mark, index, rate, due, *_ = row
         price = self._prices[symbol]
-        price.mark, price.index, price.rate = words[:3]
-        price.funding_ms, price.at_ms = words[3] // MS, stamp // MS
+        price.mark, price.index, price.rate = mark, index, rate
+        price.funding_ms, price.at_ms = due // MS, stamp // MS
 
-    def _on_asset_index(self, _symbol: int, _head: int, _stamp: int, words: "array[int]") -> None:
-        self._assets[words[0]] = words[1]
+    def _on_funding(self, row: Row) -> None:
+        _, _, symbol, _, stamp, rate, mark, *_ = row
+        self.on_funding(symbol, rate, mark, stamp)
+
+    def _on_asset_index(self, row: Row) -> None:
+        self._assets[row[5]] = row[6]
 
     def _marked(self, symbol: int) -> _Price:
         # The mark that accounts are judged by: the venue may make its own, or take it from a file.

@@ -47,9 +47,10 @@ __all__ = ["Options", "Server"]
 PARTICIPANTS = 3
 FUND_E8 = 10**9 * 10**8
 IDLE_S = 0.01
+NAP_S = 0.001
+"""The least that a replay sleeps: what has become due in the meantime leaves together."""
 WARM_UP_NS = 60 * SECOND
 BREATH = 64
-FUNDING = int(Kind.FUNDING)  # a whole number: NumPy takes ten microseconds to compare with a member of an enumeration
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Server:
         self.market = Market(self.exchange, self.events, [_facts(symbol) for symbol in self.symbols])
         names = [setup.name for setup in options.accounts]
         self.venue = Venue(
-            self.exchange, self.symbols, names, self.history, self._tell, self._on_world, self._on_forced
+            self.exchange, self.symbols, names, self.history, self._tell, self.market.on_array, self._on_forced
         )
         limits = Limits(options.weight_limit, max(300, options.order_limit // 4), options.order_limit)
         gate = Gate([setup.key for setup in options.accounts], limits)
@@ -161,7 +162,8 @@ class Server:
         self._let_run(not options.hold)
         self.ended = False
         self._stop: asyncio.Event | None = None
-        self._second = 0
+        self._next_second = 0  # ns; 0: before the first
+        self._due = 0  # the stamp before which only the market's own windows end, ns
         self._crowd: Crowd | None = None
         self._own_marks = self.replay is not None and "own" in self._mark_sources
         self._failed: list[str] = []
@@ -221,12 +223,6 @@ class Server:
         symbol = body["o"]["s"] if "o" in body else body.get("s")
         self.events.tell(key, self.venue.ledgers[account].name, event, symbol, payload)
 
-    def _on_world(self, rows: NDArray[np.void]) -> None:
-        # What the venue itself says to everybody: the synthetic market, marks of its own, and what funding it settles.
-        self.market.on_array(rows)
-        for row in rows[rows["kind"] == FUNDING].tolist():
-            self.market.on_funding(row[2], row[5], row[6], row[4])
-
     def _on_forced(self, symbol: int, side: int, lots: int, price_e8: int, now_ms: int) -> None:
         self.market.on_forced(symbol, side, lots, price_e8, price_e8, now_ms)
 
@@ -235,23 +231,30 @@ class Server:
 
     def step(self, stamp: int, rows: NDArray[np.void]) -> None:
         """Let the recorded market move: time passes up to the stamp, then come its rows."""
-        self.advance(stamp)
+        if stamp >= self._due:
+            self.advance(stamp)
+        else:
+            self.market.advance(stamp)
         self.venue.feed(rows)
         self.market.on_array(rows)
 
     def advance(self, now: int) -> None:
         """Let time pass: everything that is due, second by second."""
-        first = self._second or now // SECOND
-        last = now // SECOND
-        for second in range(max(first, last - 10) + 1, last + 1):
-            self._second = second
-            self._each_second(second * SECOND)
-        self._second = last
+        if now >= self._next_second:
+            self._pass_seconds(now // SECOND)
         self._move_crowd(now)
         self.market.advance(now)
         self.venue.advance(now)
         for deed in self.faults.due(now):
             self._do(now, deed)
+        self._due = 0 if self.venue.timers or self.faults.timed else self._next_second
+
+    def _pass_seconds(self, last: int) -> None:
+        first = self._next_second // SECOND or last + 1
+        for second in range(max(first, last - 9), last + 1):
+            self._next_second = (second + 1) * SECOND
+            self._each_second(second * SECOND)
+        self._next_second = (last + 1) * SECOND
 
     def _each_second(self, now: int) -> None:
         self._move_crowd(now)
@@ -259,7 +262,7 @@ class Server:
         self.market.advance(now)
         if self._own_marks:
             self._sample_index(now)
-        if self.options.crowd:                 # a market that stands still is priced by whoever drives it
+        if self.options.crowd:  # a market that stands still is priced by whoever drives it
             self._price_coins(now)
         wall = self.clock.wall_ms()
         for account, key in self.keys.due(wall):
@@ -297,8 +300,9 @@ class Server:
                 pass
 
     def _catch_up(self) -> int:
-        # A request finds the market as it is at its stamp, and nothing happens before it any more.
-        now = self.clock.now()
+        # A request finds the market as it is at its stamp, and nothing happens before it any more. What it makes due is
+        # looked for at the next stamp.
+        now, self._due = self.clock.now(), 0
         if self.clock.speed and self.running and (self.replay is None or self.ended):
             self.advance(now)
         return now
@@ -439,21 +443,28 @@ class Server:
             self.step(stamp, rows)
             if stamp > opening or all(book.is_usable for book in self.exchange.books):
                 break
+        now = 0  # the clock as last read: what lies behind it needs no further look
         for count, (stamp, rows) in enumerate(steps):
-            while not self.running:
-                await asyncio.sleep(IDLE_S)
-            while self.clock.speed and self.clock.now() < stamp:
-                self.advance(self.clock.now())
-                await asyncio.sleep(min(IDLE_S, self.clock.wait_s(stamp)))
-            if not self.clock.speed:
-                await self.hub.relieved()
-            self.clock.reach(stamp)
+            if stamp > now or not self.running:
+                now = await self._wait(stamp)
             self.step(stamp, rows)
             if count % BREATH == 0:
                 await asyncio.sleep(0)
         self.ended = True
         self.clock.run(1.0)
         await self._tick()
+
+    async def _wait(self, stamp: int) -> int:
+        # Until the market runs and a stamp has come; return the clock then.
+        while not self.running:
+            await asyncio.sleep(IDLE_S)
+        if not self.clock.speed:
+            await self.hub.relieved()
+            self.clock.reach(stamp)
+        while (now := self.clock.now()) < stamp:
+            self.advance(now)
+            await asyncio.sleep(min(IDLE_S, max(NAP_S, self.clock.wait_s(stamp))))
+        return now
 
     # ------------------------------------------------------------------ control and status
 
@@ -474,6 +485,7 @@ class Server:
             case "GET", ["faults"]:
                 return self.faults.listed()
             case "POST", ["faults"]:
+                self._due = 0
                 return self.faults.add(_table(request.body)).to_dict()
             case "DELETE", ["faults", name]:
                 return {"removed": self.faults.remove(name)}

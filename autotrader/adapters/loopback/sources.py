@@ -11,10 +11,9 @@ import gzip
 import heapq
 import re
 import zlib
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,8 @@ from numpy.typing import NDArray
 from autotrader.adapters.storage.recordings import Recording
 from autotrader.errors import OperatorError
 from autotrader.messages import say
-from core_ext.types import EVENT_DTYPE, Instruments, Kind, Status
+from core_ext.driver import Collector, FeedError
+from core_ext.types import Flag, Instruments, Kind
 from core_ext.wire import Scanner
 
 __all__ = ["Batch", "Replay", "recorded_symbol"]
@@ -31,11 +31,7 @@ __all__ = ["Batch", "Replay", "recorded_symbol"]
 Batch = tuple[int, NDArray[np.void]]
 
 SECOND_NS = 1_000_000_000
-# Where a row's 64-bit words hold its stamp and a MARK row's next funding stamp, and where the first has the symbol.
-ROW_WORDS, STAMP, FUNDING_STAMP = 8, 1, 5
-ROW_BYTES = 64
-SYMBOL_BIT = 16
-MARK = int(Kind.MARK)
+END, MARK = int(Flag.F_END), int(Kind.MARK)
 HEAD_BYTES = 1 << 16
 GZIP = b"\x1f\x8b"
 SYMBOL = re.compile(rb'"s":\s?"([A-Z0-9_]{2,30})"')
@@ -61,8 +57,6 @@ class Replay:
         First and last stamp.
     messages : int
         Batches given so far.
-    skipped : int
-        Messages so far that say nothing about the exchange's symbols, or nothing on their grid.
 
     Raises
     ------
@@ -85,7 +79,7 @@ class Replay:
         begin_ns: int | None = None,
     ) -> None:
         self.messages = 0
-        self.skipped = 0
+        self._scanners: list[Scanner] = []
         parts = [_Part(Recording(paths, instruments), instruments, 0, 0)] if paths else []
         known: dict[tuple[Path, ...], Recording] = {}
         parts += [_labelled(instruments, name, *label, known) for name, label in (labels or {}).items()]
@@ -106,23 +100,44 @@ class Replay:
         """Share of the time that has been played."""
         return min(1.0, (self._now_ns - self.begin_ns) / max(1, self.duration_ns))
 
+    @property
+    def skipped(self) -> int:
+        """Messages read so far that say nothing about the exchange's symbols, or nothing on their grid."""
+        return sum(scanner.ignored + scanner.refused for scanner in self._scanners)
+
     def __iter__(self) -> Iterator[Batch]:
         """Play from the beginning: yield (stamp, rows) message by message."""
-        self.messages = self.skipped = 0
+        self.messages, self._scanners = 0, []
         voices = [self._voice(part, shift_ns) for part, shift_ns in self._parts]
-        for batch in voices[0] if len(voices) == 1 else heapq.merge(*voices, key=itemgetter(0)):
+        for stamp, rows in voices[0] if len(voices) == 1 else _merged(voices):
             self.messages += 1
-            self._now_ns = batch[0]
-            yield batch
+            self._now_ns = stamp
+            yield stamp, rows
 
     def _voice(self, part: _Part, shift_ns: int) -> Iterator[Batch]:
         # One recording. The scanner sees the recorded stamps, so that a row's lag stays what it was.
         scanner = Scanner(part.instruments)
-        for stamp, message in part.messages(scanner):
-            if scanner.feed(message, stamp) != Status.OK:
-                self.skipped += 1
-                continue
-            yield stamp + shift_ns, _moved(bytearray(scanner.rows), shift_ns, part.label)
+        self._scanners.append(scanner)
+        for rows in part.blocks(Collector(scanner)):
+            _move(rows, shift_ns, part.label)
+            ends = np.flatnonzero(rows["flags"] & END) + 1
+            stamps = rows["ts"][ends - 1].tolist()
+            for stamp, begin, end in zip(stamps, [0, *ends[:-1].tolist()], ends.tolist(), strict=False):
+                yield stamp, rows[begin:end]
+
+
+def _merged(voices: Sequence[Iterator[Batch]]) -> Iterator[Batch]:
+    # In order of their stamps, and of the voices at one stamp; `heapq.merge` takes three times as long with a key.
+    queue = [(stamp, k, rows, voice) for k, voice in enumerate(voices) for stamp, rows in islice(voice, 1)]
+    heapq.heapify(queue)
+    while queue:
+        stamp, k, rows, voice = queue[0]
+        yield stamp, rows
+        following = next(voice, None)
+        if following is None:
+            heapq.heappop(queue)
+        else:
+            heapq.heapreplace(queue, (following[0], k, following[1], voice))
 
 
 @dataclass(frozen=True)
@@ -133,35 +148,24 @@ class _Part:
     label: int
     delay_ns: int
 
-    def messages(self, scanner: Scanner) -> Iterator[tuple[int, bytes]]:
-        """Yield (stamp without the recorder's clock offset, message)."""
+    def blocks(self, collector: Collector) -> Iterator[NDArray[np.void]]:
+        """Yield the rows of one block of lines after the other, without the recorder's clock offset."""
         recording = self.recording
-        unit_ns, offset_ns = recording.unit_ns, recording.offset_ns
         for _, lines, day, first_line in recording.chunks():
-            scanner.default_symbol = recording.default_symbol(day)
-            for number, line in enumerate(lines.splitlines(), start=first_line):
-                stamp, _, message = line.partition(b" ")
-                if not stamp.isdigit() or not message:
-                    raise OperatorError(say("recording.bad_message", path=day.path, line=number))
-                yield int(stamp) * unit_ns - offset_ns, message
+            collector.default_symbol = recording.default_symbol(day)
+            try:
+                collector.feed_lines(lines, 0, 0, recording.unit_ns, recording.offset_ns, first_line)
+            except FeedError as error:
+                raise OperatorError(say("recording.bad_line", path=day.path, reason=error)) from None
+            yield collector.take()
 
 
-def _moved(raw: bytearray, shift_ns: int, label: int) -> NDArray[np.void]:
-    # As 64-bit words, since NumPy takes its time over the fields of records; and over one row in any case. A labelled
-    # recording is read by instruments of its own, so its symbol is 0 until here.
-    if len(raw) == ROW_BYTES:
-        row = array("q", raw)
-        row[0] += label << SYMBOL_BIT
-        row[STAMP] += shift_ns
-        if shift_ns and raw[0] == MARK and row[FUNDING_STAMP] > 0:
-            row[FUNDING_STAMP] += shift_ns
-        return np.frombuffer(row, EVENT_DTYPE)
-    words = np.frombuffer(raw, np.int64)
-    if label:
-        words[0::ROW_WORDS] += label << SYMBOL_BIT
-    if shift_ns:
-        words[STAMP::ROW_WORDS] += shift_ns
-    return np.frombuffer(raw, EVENT_DTYPE)
+def _move(rows: NDArray[np.void], shift_ns: int, label: int) -> None:
+    # A labelled recording is read by instruments of its own, so its symbol is 0 until here.
+    rows["symbol"] += label
+    rows["ts"] += shift_ns
+    funded = (rows["kind"] == MARK) & (rows["d"] > 0)
+    rows["d"][funded] += shift_ns
 
 
 def _labelled(

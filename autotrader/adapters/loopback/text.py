@@ -6,7 +6,7 @@ symbols and books.
 
 from typing import Protocol
 
-__all__ = ["Fractions", "Grid", "Texts", "decimal", "e8", "plain", "price", "quantity", "ratio", "turnover"]
+__all__ = ["Grid", "Texts", "decimal", "e8", "plain", "price", "quantity", "ratio", "turnover"]
 
 MOST_TEXTS = 1 << 14
 """Remembered texts of one symbol's prices or quantities; at the bound all are forgotten and learned anew."""
@@ -99,25 +99,6 @@ def ratio(part: int, whole: int, decimals: int) -> str:
     """
     scaled: int = part * 10**decimals
     return decimal((2 * scaled + whole) // (2 * whole) if whole else 0, decimals)
-
-
-class Fractions(dict[int, str]):
-    """What stands behind the whole part of a number by its last digits: ``.000`` to ``.999`` for three decimals.
-
-    Quantities hardly ever repeat, their last digits do: with ``fraction = Fractions(3)`` the quantity of ``n`` units
-    of 0.001 is ``f"{n // 1000}{fraction[n % 1000]}"``, in a quarter of the time of `decimal`.
-    """
-
-    def __init__(self, decimals: int) -> None:
-        super().__init__()
-        self._decimals = decimals
-
-    def __missing__(self, digits: int) -> str:
-        """Write digits that have not been needed lately."""
-        if len(self) >= MOST_TEXTS:
-            self.clear()
-        text = self[digits] = "." + str(digits).rjust(self._decimals, "0") if self._decimals else ""
-        return text
 
 
 class Texts(dict[int, str]):

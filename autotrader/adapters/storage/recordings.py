@@ -81,6 +81,8 @@ class Recording:
         The recorder's clock offset, when a replay knows it; otherwise it is estimated.
     as_candles : bool, optional
         Whether the run wants candles made of the trades in place of the book.
+    as_it_came : bool, optional
+        Whether a message that is none is no error: the run that recorded it refused it, and so does its replay.
 
     Attributes
     ----------
@@ -106,7 +108,9 @@ class Recording:
         instruments: Instruments,
         offset_ns: int | None = None,
         as_candles: bool = False,
+        as_it_came: bool = False,
     ):
+        self.as_it_came = as_it_came
         self.as_candles = as_candles
         days = sorted((_survey(path) for path in paths), key=lambda day: day.first_stamp)
         self._days = days
@@ -131,7 +135,7 @@ class Recording:
     def facts(self) -> dict[str, Any]:
         """What a replay must know to read the files the same way."""
         return {
-            "kind": "recording",
+            "kind": "wire" if self.as_it_came else "recording",
             "offset_ns": self.offset_ns,
             "offset_lines": self.offset_lines,
             "ticks": self.as_candles,
@@ -158,7 +162,7 @@ class Recording:
             rows = into.feed_lines(lines, 0, first_row, self.unit_ns, self.offset_ns, first_line)
         except FeedError as error:
             raise OperatorError(say("recording.bad_line", path=day.path, reason=error)) from None
-        if into.scanner.refused > refused:
+        if into.scanner.refused > refused and not self.as_it_came:
             self._require_messages(lines, day, first_line)
         return rows
 

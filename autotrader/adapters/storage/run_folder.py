@@ -125,6 +125,16 @@ class RunFolder:
             raise OperatorError(say("run.cannot_write", path=self.path, reason=error.strerror)) from None
         self._write(self.manifest_file, json.dumps(manifest, indent=1, sort_keys=True))
 
+    def retell(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest again, whole or not at all: a run on a wire has its data at its end.
+
+        Raises
+        ------
+        OperatorError
+            If it cannot be written.
+        """
+        self._write(self.manifest_file, json.dumps(manifest, indent=1, sort_keys=True))
+
     def discard(self) -> None:
         """Remove what a run that read nothing left behind; a folder that was there before it stays."""
         for file in (self.manifest_file, self.journal_file, self.path / INCOMPLETE):
