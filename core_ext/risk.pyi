@@ -129,7 +129,16 @@ class RiskGate:
     ) -> Reason:
         """Return the verdict on an order, and hold it if it is approved (unless told not to)."""
 
-    def ask_amend(self, client_id: int, price_ticks: int, lots: int, *, now: int, intent: int = 0) -> Reason:
+    def ask_amend(
+        self,
+        client_id: int,
+        price_ticks: int,
+        lots: int,
+        *,
+        now: int,
+        intent: int = 0,
+        approval: Approval | None = None,
+    ) -> Reason:
         """Return the verdict on an amendment of an open order, and hold it if it is approved."""
 
     def refresh(self, now: int) -> None:

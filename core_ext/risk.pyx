@@ -1058,14 +1058,19 @@ cdef class RiskGate:
             approval.order = out
         return ReasonFace(reason)
 
-    def ask_amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, *, int64_t now, uint64_t intent=0):
+    def ask_amend(self, uint64_t client_id, int64_t price_ticks, int64_t lots, *, int64_t now, uint64_t intent=0,
+                  Approval approval=None):
         """Return the verdict on an amendment of an open order, and hold it if it is approved."""
         cdef approved_t out
+        cdef Reason reason
         cdef order_t* order = self.orders.find(client_id)
         if order == NULL:
             raise KeyError(client_id)
         self.refresh(now)
-        return ReasonFace(self.amend(order, price_ticks, lots, intent, now, &out))
+        reason = self.amend(order, price_ticks, lots, intent, now, &out)
+        if approval is not None and reason == Reason.APPROVED:
+            approval.order = out
+        return ReasonFace(reason)
 
     def refresh(self, int64_t now):
         """Bring the running totals to a state that was changed from Python."""

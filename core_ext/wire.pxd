@@ -45,10 +45,8 @@ cdef class Scanner:
 
 cdef enum:
     SIGNATURE_BYTES = 75       # "&signature=" and 64 hexadecimal digits
-    ORDER_BYTES = 512          # room for any order's text with its signature
-
-
-cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms, char* out) noexcept nogil
+    NAME_BYTES = 128           # of an API key
+    ORDER_BYTES = 768          # room for any order's text with its signature
 
 
 cdef class Approval:
@@ -58,7 +56,9 @@ cdef class Approval:
 cdef class Signer:
     # What a key becomes, never the key: two states of the hash. Nothing returns, prints or stores them.
     cdef hmac_t key
+    cdef char name[NAME_BYTES + 1]     # the API key that a text names, or nothing
     cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil     # 64 digits
+    cdef Py_ssize_t signed(self, char* text, Py_ssize_t n, char* signature) noexcept nogil
     # The only maker of an order's bytes that may leave: encoded, signed, read back and compared with what was approved
     # (R32). Returns the length, 0 when refused; `out` then holds nothing. The session tells the engine of a refusal as
     # of a rejection: it never left. That the connection is the right host's is the session's to check: none is in it.

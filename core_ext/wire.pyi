@@ -13,6 +13,7 @@ _Body = dict[str, Any]
 
 INTERVALS_NS: dict[str, int]
 DECIMAL: re.Pattern[str]
+KEY_NAME: re.Pattern[bytes]
 EVENT_ROWS: dict[str, Callable[[_Body, int, _Spec, int | None], list[_Row]]]
 
 @final
@@ -56,7 +57,7 @@ class Approval:
 class Signer:
     """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it."""
 
-    def __init__(self, key: bytes, portable: bool = False) -> None: ...
+    def __init__(self, key: bytes, portable: bool = False, name: bytes = b"") -> None: ...
     def sign(self, text: bytes) -> bytes:
         """Return the signature of a text, 64 hexadecimal digits."""
 
@@ -65,6 +66,11 @@ class Signer:
 
     def compare(self, text: bytes, approval: Approval, instruments: Instruments, timestamp_ms: int) -> Reason:
         """Return R32's verdict on a signed text: approved if it says what was approved and its signature is its own."""
+
+    def reference_text(
+        self, client_id: int, symbol: int, instruments: Instruments, timestamp_ms: int, conditional: bool = False
+    ) -> bytes:
+        """Return the signed text that names an order: to cancel it, or to ask for it."""
 
 def sha256(message: bytes, portable: bool = False) -> bytes:
     """Return the SHA-256 of a message, 32 bytes (``portable``: in plain C whatever the processor has)."""

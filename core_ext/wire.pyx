@@ -9,8 +9,8 @@ from core_ext.fixed cimport (
 from core_ext.sha256 cimport hmac_hex, hmac_key, hmac_t, sha256_of, wipe
 from core_ext.text cimport put, put_decimal, put_integer
 from core_ext.types cimport (
-    Flag, Instruments, Kind, OrderType, PositionSide, PriceMatch, Rows, SelfTrade, Side, Status, TimeInForce,
-    approved_t, event_t, instrument_t,
+    Flag, Instruments, Kind, OrderType, PositionSide, PriceMatch, Rows, SelfTrade, Side, Status, Term, TimeInForce,
+    approved_t, event_t, instrument_t, is_conditional,
 )
 
 import re
@@ -853,6 +853,14 @@ cdef char* put_client_id(char* out, uint64_t client_id) noexcept nogil:
     return out + 18
 
 
+cdef char* put_percent(char* out, int64_t share_e8) noexcept nogil:
+    # A share in per cent, no longer than it must be: the exchange takes one decimal or two.
+    out = put_decimal(out, share_e8, 6)
+    while (out - 1)[0] == c"0":
+        out -= 1
+    return out - 1 if (out - 1)[0] == c"." else out
+
+
 cdef const char* TIMES_IN_FORCE[5]
 TIMES_IN_FORCE = [b"GTC", b"IOC", b"GTX", b"FOK", b"GTD"]
 cdef const char* SELF_TRADES[4]
@@ -860,39 +868,109 @@ SELF_TRADES = [b"NONE", b"EXPIRE_TAKER", b"EXPIRE_MAKER", b"EXPIRE_BOTH"]
 cdef const char* PRICE_MATCHES[9]
 PRICE_MATCHES = [b"NONE", b"OPPONENT", b"OPPONENT_5", b"OPPONENT_10", b"OPPONENT_20", b"QUEUE", b"QUEUE_5", b"QUEUE_10",
                  b"QUEUE_20"]
+cdef const char* TYPES[7]
+TYPES = [b"LIMIT", b"MARKET", b"STOP", b"STOP_MARKET", b"TAKE_PROFIT", b"TAKE_PROFIT_MARKET", b"TRAILING_STOP_MARKET"]
 
 
-cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
+cdef inline bint has_limit(uint8_t type) noexcept nogil:
+    return type == OrderType.LIMIT or type == OrderType.STOP or type == OrderType.TAKE_PROFIT
+
+
+cdef inline char* put_price(char* out, int64_t ticks, const instrument_t* i) noexcept nogil:
+    return put_decimal(out, ticks * i.price_mantissa, i.price_decimals)
+
+
+cdef inline char* put_key_name(char* out, const char* name) noexcept nogil:
+    return put(put(put(out, b"apiKey="), name), b"&") if name[0] else out
+
+
+cdef Py_ssize_t encode_order(const approved_t* order, const instrument_t* i, int64_t timestamp_ms, const char* name,
                              char* out) noexcept nogil:
     # The parameters of a writable order in alphabetical order, as the WebSocket API signs them; REST takes any order.
-    cdef char* p = out
+    if order.amends:
+        return amendment_text(order, i, timestamp_ms, name, out) - out
+    if is_conditional(order.type):
+        return conditional_text(order, i, timestamp_ms, name, out) - out
+    return plain_text(order, i, timestamp_ms, name, out) - out
+
+
+cdef char* plain_text(const approved_t* order, const instrument_t* i, int64_t timestamp_ms, const char* name,
+                      char* out) noexcept nogil:
+    cdef char* p = put_key_name(out, name)
     if order.tif == TimeInForce.GTD:
-        p = put(put_integer(put(p, b"goodTillDate="), order.good_till // 1000000), b"&")
+        p = put(put_integer(put(p, b"goodTillDate="), order.good_till // MS_TO_NS), b"&")
     p = put_client_id(put(p, b"newClientOrderId="), order.client_id)
+    p = put_leg_and_price(p, order, i)
+    p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
+    p = put_sides(p, order, i)
+    p = put_integer(put(p, b"&timestamp="), timestamp_ms)
+    return put(put(p, b"&type="), TYPES[order.type])
+
+
+cdef char* conditional_text(const approved_t* order, const instrument_t* i, int64_t timestamp_ms, const char* name,
+                            char* out) noexcept nogil:
+    cdef char* p = out
+    if order.activate_ticks:
+        p = put(put_price(put(p, b"activatePrice="), order.activate_ticks, i), b"&")
+    p = put_key_name(put(p, b"algoType=CONDITIONAL&"), name)
+    if order.callback_e8:
+        p = put(put_percent(put(p, b"callbackRate="), order.callback_e8), b"&")
+    p = put_client_id(put(p, b"clientAlgoId="), order.client_id)
+    if order.terms & Term.CLOSE_POSITION:
+        p = put(p, b"&closePosition=true")
+    if order.tif == TimeInForce.GTD:
+        p = put_integer(put(p, b"&goodTillDate="), order.good_till // MS_TO_NS)
+    p = put_leg_and_price(p, order, i)
+    if order.terms & Term.PRICE_PROTECT:
+        p = put(p, b"&priceProtect=true")
+    if not order.terms & Term.CLOSE_POSITION:
+        p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
+    p = put_sides(p, order, i)
+    p = put_integer(put(p, b"&timestamp="), timestamp_ms)
+    if order.trigger_ticks:
+        p = put_price(put(p, b"&triggerPrice="), order.trigger_ticks, i)
+    p = put(put(p, b"&type="), TYPES[order.type])
+    return put(p, b"&workingType=MARK_PRICE" if order.terms & Term.MARK_TRIGGER else b"&workingType=CONTRACT_PRICE")
+
+
+cdef char* amendment_text(const approved_t* order, const instrument_t* i, int64_t timestamp_ms, const char* name,
+                          char* out) noexcept nogil:
+    # All that an amendment can change; the rest stays as the order stands.
+    cdef char* p = put_client_id(put(put_key_name(out, name), b"origClientOrderId="), order.client_id)
+    p = put_price(put(p, b"&price="), order.price_ticks, i)
+    p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
+    p = put(p, b"&side=BUY" if order.side == Side.BUY else b"&side=SELL")
+    p = put(put(p, b"&symbol="), i.name)
+    return put_integer(put(p, b"&timestamp="), timestamp_ms)
+
+
+cdef char* put_leg_and_price(char* p, const approved_t* order, const instrument_t* i) noexcept nogil:
     if order.position_side:
         p = put(p, b"&positionSide=LONG" if order.position_side == PositionSide.LONG else b"&positionSide=SHORT")
     if order.price_match:
-        p = put(put(p, b"&priceMatch="), PRICE_MATCHES[order.price_match])
-    elif order.type == OrderType.LIMIT:
-        p = put_decimal(put(p, b"&price="), order.price_ticks * i.price_mantissa, i.price_decimals)
-    p = put_decimal(put(p, b"&quantity="), order.lots * i.lot_mantissa, i.lot_decimals)
+        return put(put(p, b"&priceMatch="), PRICE_MATCHES[order.price_match])
+    return put_price(put(p, b"&price="), order.price_ticks, i) if has_limit(order.type) else p
+
+
+cdef char* put_sides(char* p, const approved_t* order, const instrument_t* i) noexcept nogil:
+    # From reduceOnly to timeInForce.
     if order.reduce_only:
         p = put(p, b"&reduceOnly=true")
     if order.stp:
         p = put(put(p, b"&selfTradePreventionMode="), SELF_TRADES[order.stp])
     p = put(p, b"&side=BUY" if order.side == Side.BUY else b"&side=SELL")
     p = put(put(p, b"&symbol="), i.name)
-    if order.type == OrderType.LIMIT:
-        p = put(put(p, b"&timeInForce="), TIMES_IN_FORCE[order.tif])
-    p = put_integer(put(p, b"&timestamp="), timestamp_ms)
-    p = put(p, b"&type=LIMIT" if order.type == OrderType.LIMIT else b"&type=MARKET")
-    return p - out
+    return put(put(p, b"&timeInForce="), TIMES_IN_FORCE[order.tif]) if has_limit(order.type) else p
 
 
-cdef Py_ssize_t encode_cancel(uint64_t client_id, const instrument_t* i, int64_t timestamp_ms,
-                              char* out) noexcept nogil:
-    cdef char* p = put_client_id(put(out, b"origClientOrderId="), client_id)
-    p = put(put(p, b"&symbol="), i.name)
+cdef Py_ssize_t encode_reference(uint64_t client_id, bint conditional, const instrument_t* i, int64_t timestamp_ms,
+                                 const char* name, char* out) noexcept nogil:
+    # Which order: to cancel it, or to ask for it.
+    cdef char* p = put_key_name(out, name)
+    if conditional:
+        p = put_client_id(put(p, b"clientAlgoId="), client_id)
+    else:
+        p = put(put(put_client_id(put(p, b"origClientOrderId="), client_id), b"&symbol="), i.name)
     return put_integer(put(p, b"&timestamp="), timestamp_ms) - out
 
 
@@ -987,56 +1065,195 @@ cdef const char* after_price_match(const char* p, const char* end, int match) no
     return after(p, end, b"_20", 3) if place == PriceMatch.OPPONENT_20 else NULL
 
 
+cdef const char* after_percent(const char* p, const char* end, uint64_t share_e8) noexcept nogil:
+    # No zero at the end, no point without digits behind it.
+    cdef uint64_t unit = 1000000
+    cdef uint64_t value = 0
+    cdef const char* start = p
+    while p != NULL and p < end and 48 <= p[0] <= 57 and value < unit:
+        value = value * 10 + <uint64_t> (p[0] - 48)
+        p += 1
+    if p == start or (start[0] == c"0" and p - start > 1):
+        return NULL
+    value *= unit
+    if p < end and p[0] == c".":
+        p += 1
+        while p < end and 48 <= p[0] <= 57 and unit > 1:
+            unit //= 10
+            value += unit * <uint64_t> (p[0] - 48)
+            p += 1
+        if (p - 1)[0] == c"." or (p - 1)[0] == c"0":
+            return NULL
+    return p if value == share_e8 else NULL
+
+
+cdef const char* after_type(const char* p, const char* end, int type) noexcept nogil:
+    p = after(p, end, b"&type=", 6)
+    if type == OrderType.LIMIT:
+        return after(p, end, b"LIMIT", 5)
+    if type == OrderType.MARKET:
+        return after(p, end, b"MARKET", 6)
+    if type == OrderType.STOP:
+        return after(p, end, b"STOP", 4)
+    if type == OrderType.STOP_MARKET:
+        return after(p, end, b"STOP_MARKET", 11)
+    if type == OrderType.TAKE_PROFIT:
+        return after(p, end, b"TAKE_PROFIT", 11)
+    if type == OrderType.TAKE_PROFIT_MARKET:
+        return after(p, end, b"TAKE_PROFIT_MARKET", 18)
+    return after(p, end, b"TRAILING_STOP_MARKET", 20) if type == OrderType.TRAILING_STOP_MARKET else NULL
+
+
 cdef bint is_writable(const approved_t* order) noexcept nogil:
-    # Whether such a text can say all of the order: nothing that another endpoint takes (conditional orders,
-    # amendments), nothing that it would drop, nothing outside of the tables.
-    cdef bint is_limit = order.type == OrderType.LIMIT
-    if order.amends or order.terms or order.trigger_ticks or order.activate_ticks or order.callback_e8:
-        return False
+    # Whether a text can say all of the order: nothing that it would drop, nothing outside of the tables.
     if order.side > Side.SELL or order.position_side > PositionSide.SHORT or order.tif > TimeInForce.GTD \
-            or order.stp > SelfTrade.EXPIRE_BOTH or order.price_match > PriceMatch.QUEUE_20 or order.lots <= 0:
+            or order.stp > SelfTrade.EXPIRE_BOTH or order.price_match > PriceMatch.QUEUE_20 \
+            or order.type > OrderType.TRAILING_STOP_MARKET:
         return False
-    if is_limit and not order.price_match:
-        return order.price_ticks > 0
-    return order.price_ticks == 0 and (is_limit or (order.type == OrderType.MARKET and not order.price_match))
+    if is_conditional(order.type):
+        return not order.amends and is_writable_trigger(order) and is_writable_price(order)
+    if order.terms or order.trigger_ticks or order.activate_ticks or order.callback_e8 or order.lots <= 0:
+        return False
+    if order.amends and (order.type != OrderType.LIMIT or order.price_match):
+        return False
+    return is_writable_price(order)
+
+
+cdef bint is_writable_price(const approved_t* order) noexcept nogil:
+    # A limit is a price or a match; without a limit there is neither, and no time in force.
+    if order.type == OrderType.LIMIT or order.type == OrderType.STOP or order.type == OrderType.TAKE_PROFIT:
+        return order.price_ticks == 0 if order.price_match else order.price_ticks > 0
+    return order.price_ticks == 0 and order.price_match == 0 and order.tif == TimeInForce.GTC
+
+
+cdef bint is_writable_trigger(const approved_t* order) noexcept nogil:
+    cdef bint trails = order.type == OrderType.TRAILING_STOP_MARKET
+    if order.terms > Term.CLOSE_POSITION + Term.PRICE_PROTECT + Term.MARK_TRIGGER:
+        return False
+    if trails and (order.trigger_ticks or order.callback_e8 <= 0 or order.activate_ticks < 0):
+        return False
+    if not trails and (order.trigger_ticks <= 0 or order.callback_e8 or order.activate_ticks):
+        return False
+    if not order.terms & Term.CLOSE_POSITION:
+        return order.lots > 0
+    return order.lots == 0 and not order.reduce_only \
+        and (order.type == OrderType.STOP_MARKET or order.type == OrderType.TAKE_PROFIT_MARKET)
 
 
 cdef bint says(const char* p, Py_ssize_t n, const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
-               const char* signature) noexcept nogil:
+               const char* name, const char* signature) noexcept nogil:
     # R32: whether a text says all of a writable order, every parameter once, in the exchange's order, nothing else, and
     # the signature behind it.
     cdef const char* end = p + n
-    cdef bint is_limit = order.type == OrderType.LIMIT
+    if order.amends:
+        p = after_amendment(p, end, order, i, timestamp_ms, name)
+    elif order.type == OrderType.LIMIT or order.type == OrderType.MARKET:
+        p = after_plain(p, end, order, i, timestamp_ms, name)
+    else:
+        p = after_conditional(p, end, order, i, timestamp_ms, name)
+    return after(after(p, end, b"&signature=", 11), end, signature, 64) == end
+
+
+cdef const char* after_key_name(const char* p, const char* end, const char* name) noexcept nogil:
+    if name[0] == 0:
+        return p
+    return after(after(after(p, end, b"apiKey=", 7), end, name, strlen(name)), end, b"&", 1)
+
+
+cdef const char* after_price(const char* p, const char* end, int64_t ticks, const instrument_t* i) noexcept nogil:
+    return after_number(p, end, ticks * i.price_mantissa, i.price_decimals)
+
+
+cdef const char* after_plain(const char* p, const char* end, const approved_t* order, const instrument_t* i,
+                             int64_t timestamp_ms, const char* name) noexcept nogil:
+    p = after_key_name(p, end, name)
     if order.tif == TimeInForce.GTD:
         p = after(after_number(after(p, end, b"goodTillDate=", 13), end, order.good_till // MS_TO_NS, 0), end, b"&", 1)
     p = after_client_id(after(p, end, b"newClientOrderId=", 17), end, order.client_id)
-    if order.position_side == PositionSide.LONG:
-        p = after(p, end, b"&positionSide=LONG", 18)
-    elif order.position_side == PositionSide.SHORT:
-        p = after(p, end, b"&positionSide=SHORT", 19)
-    if order.price_match:
-        p = after_price_match(p, end, order.price_match)
-    elif is_limit:
-        p = after_number(after(p, end, b"&price=", 7), end, order.price_ticks * i.price_mantissa, i.price_decimals)
+    p = after_leg(p, end, order.position_side)
+    p = after_limit(p, end, order, i)
     p = after_number(after(p, end, b"&quantity=", 10), end, order.lots * i.lot_mantissa, i.lot_decimals)
+    p = after_flags(p, end, order)
+    p = after_side_and_symbol(p, end, order, i)
+    if order.type == OrderType.LIMIT:
+        p = after_time_in_force(p, end, order.tif)
+    p = after_number(after(p, end, b"&timestamp=", 11), end, timestamp_ms, 0)
+    return after_type(p, end, order.type)
+
+
+cdef const char* after_conditional(const char* p, const char* end, const approved_t* order, const instrument_t* i,
+                                   int64_t timestamp_ms, const char* name) noexcept nogil:
+    cdef bint closes = order.terms & Term.CLOSE_POSITION
+    if order.activate_ticks:
+        p = after(after_price(after(p, end, b"activatePrice=", 14), end, order.activate_ticks, i), end, b"&", 1)
+    p = after_key_name(after(p, end, b"algoType=CONDITIONAL&", 21), end, name)
+    if order.type == OrderType.TRAILING_STOP_MARKET:
+        p = after(after_percent(after(p, end, b"callbackRate=", 13), end, order.callback_e8), end, b"&", 1)
+    p = after_client_id(after(p, end, b"clientAlgoId=", 13), end, order.client_id)
+    if closes:
+        p = after(p, end, b"&closePosition=true", 19)
+    if order.tif == TimeInForce.GTD:
+        p = after_number(after(p, end, b"&goodTillDate=", 14), end, order.good_till // MS_TO_NS, 0)
+    p = after_leg(p, end, order.position_side)
+    p = after_limit(p, end, order, i)
+    if order.terms & Term.PRICE_PROTECT:
+        p = after(p, end, b"&priceProtect=true", 18)
+    if not closes:
+        p = after_number(after(p, end, b"&quantity=", 10), end, order.lots * i.lot_mantissa, i.lot_decimals)
+    p = after_flags(p, end, order)
+    p = after_side_and_symbol(p, end, order, i)
+    if order.type == OrderType.STOP or order.type == OrderType.TAKE_PROFIT:
+        p = after_time_in_force(p, end, order.tif)
+    p = after_number(after(p, end, b"&timestamp=", 11), end, timestamp_ms, 0)
+    if order.type != OrderType.TRAILING_STOP_MARKET:
+        p = after_price(after(p, end, b"&triggerPrice=", 14), end, order.trigger_ticks, i)
+    p = after(after_type(p, end, order.type), end, b"&workingType=", 13)
+    return after(p, end, b"MARK_PRICE", 10) if order.terms & Term.MARK_TRIGGER else after(p, end, b"CONTRACT_PRICE", 14)
+
+
+cdef const char* after_amendment(const char* p, const char* end, const approved_t* order, const instrument_t* i,
+                                 int64_t timestamp_ms, const char* name) noexcept nogil:
+    p = after(after_key_name(p, end, name), end, b"origClientOrderId=", 18)
+    p = after_client_id(p, end, order.client_id)
+    p = after_price(after(p, end, b"&price=", 7), end, order.price_ticks, i)
+    p = after_number(after(p, end, b"&quantity=", 10), end, order.lots * i.lot_mantissa, i.lot_decimals)
+    p = after_side_and_symbol(p, end, order, i)
+    return after_number(after(p, end, b"&timestamp=", 11), end, timestamp_ms, 0)
+
+
+cdef const char* after_leg(const char* p, const char* end, int position_side) noexcept nogil:
+    if position_side == PositionSide.LONG:
+        return after(p, end, b"&positionSide=LONG", 18)
+    return after(p, end, b"&positionSide=SHORT", 19) if position_side == PositionSide.SHORT else p
+
+
+cdef const char* after_limit(const char* p, const char* end, const approved_t* order,
+                             const instrument_t* i) noexcept nogil:
+    if order.price_match:
+        return after_price_match(p, end, order.price_match)
+    if order.type == OrderType.LIMIT or order.type == OrderType.STOP or order.type == OrderType.TAKE_PROFIT:
+        return after_price(after(p, end, b"&price=", 7), end, order.price_ticks, i)
+    return p
+
+
+cdef const char* after_flags(const char* p, const char* end, const approved_t* order) noexcept nogil:
     if order.reduce_only:
         p = after(p, end, b"&reduceOnly=true", 16)
-    if order.stp:
-        p = after_self_trade(p, end, order.stp)
+    return after_self_trade(p, end, order.stp) if order.stp else p
+
+
+cdef const char* after_side_and_symbol(const char* p, const char* end, const approved_t* order,
+                                       const instrument_t* i) noexcept nogil:
     if order.side == Side.SELL:
         p = after(p, end, b"&side=SELL", 10)
     else:
         p = after(p, end, b"&side=BUY", 9)
-    p = after(after(p, end, b"&symbol=", 8), end, i.name, strlen(i.name))
-    if is_limit:
-        p = after_time_in_force(p, end, order.tif)
-    p = after_number(after(p, end, b"&timestamp=", 11), end, timestamp_ms, 0)
-    p = after(p, end, b"&type=LIMIT" if is_limit else b"&type=MARKET", 11 if is_limit else 12)
-    p = after(after(p, end, b"&signature=", 11), end, signature, 64)
-    return p == end
+    return after(after(p, end, b"&symbol=", 8), end, i.name, strlen(i.name))
 
 
 # ---------------------------------------------------------------------------------- signatures
+
+KEY_NAME = re.compile(rb"[A-Za-z0-9_-]{0,%d}" % NAME_BYTES)
 
 
 @cython.final
@@ -1060,11 +1277,13 @@ cdef class Signer:
         Secret of the account. Its two blocks are hashed once; the key itself is not kept.
     portable : bool, optional
         Plain C even where the processor has SHA instructions (the reference of the fast form).
+    name : bytes, optional
+        The API key that a text names (``apiKey``), as the WebSocket API wants it; empty for REST, whose header does.
 
     Raises
     ------
     ValueError
-        If the key is empty.
+        If the key is empty, or the name has another character than letters, digits, ``-`` and ``_``, or more than 128.
 
     Notes
     -----
@@ -1072,13 +1291,17 @@ cdef class Signer:
     nor pickled, and it is overwritten when the signer goes.
     """
 
-    def __cinit__(self, bytes key not None, bint portable=False):
+    def __cinit__(self, bytes key not None, bint portable=False, bytes name not None=b""):
         if len(key) == 0:
             raise ValueError("a signing key has at least one byte")
+        if not KEY_NAME.fullmatch(name):
+            raise ValueError(f"an API key is at most {NAME_BYTES} letters, digits, - and _")
+        memcpy(self.name, <const char*> name, len(name) + 1)
         hmac_key(&self.key, <const char*> key, len(key), portable)
 
     def __dealloc__(self):
         wipe(&self.key, sizeof(hmac_t))
+        wipe(self.name, sizeof(self.name))
 
     def __reduce__(self):
         raise TypeError("a signing key is not stored")
@@ -1094,14 +1317,17 @@ cdef class Signer:
         if order.symbol >= instruments.size or not is_writable(order):
             return 0
         i = &instruments.data[order.symbol]
-        n = encode_order(order, i, timestamp_ms, out)
-        self.sign_into(out, n, signature)
-        memcpy(put(out + n, b"&signature="), signature, 64)
-        n += SIGNATURE_BYTES
-        if says(out, n, order, i, timestamp_ms, signature):
+        n = self.signed(out, encode_order(order, i, timestamp_ms, self.name, out), signature)
+        if says(out, n, order, i, timestamp_ms, self.name, signature):
             return n
         memset(out, 0, n)
         return 0
+
+    cdef Py_ssize_t signed(self, char* text, Py_ssize_t n, char* signature) noexcept nogil:
+        # Puts the signature of a text behind it; returns the length of both.
+        self.sign_into(text, n, signature)
+        memcpy(put(text + n, b"&signature="), signature, 64)
+        return n + SIGNATURE_BYTES
 
     def sign(self, bytes text not None):
         """Return the signature of a text, 64 hexadecimal digits."""
@@ -1115,6 +1341,7 @@ cdef class Signer:
         Parameters
         ----------
         approval : Approval
+            Of a plain order, a conditional one, or an amendment: the text is that of the one call that takes it.
         instruments : Instruments
             Those of the gate that approved it.
         timestamp_ms : int
@@ -1137,9 +1364,37 @@ cdef class Signer:
         cdef Py_ssize_t n = len(text)
         self.sign_into(p, max(0, n - SIGNATURE_BYTES), signature)
         if approval.order.symbol < instruments.size and is_writable(&approval.order) and says(
-                p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, signature):
+                p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, self.name, signature):
             return ReasonFace.APPROVED
         return ReasonFace.R32_NOT_AS_APPROVED
+
+    def reference_text(self, uint64_t client_id, int symbol, Instruments instruments not None, int64_t timestamp_ms,
+                       bint conditional=False):
+        """Return the signed text that names an order: to cancel it, or to ask for it.
+
+        Parameters
+        ----------
+        client_id : int
+        symbol : int
+            Index of its symbol, of which the text of a conditional order says nothing.
+        instruments : Instruments
+        timestamp_ms : int
+            When it leaves, ms UTC.
+        conditional : bool, optional
+            Whether it waits for its trigger.
+
+        Raises
+        ------
+        IndexError
+            If there is no such symbol.
+        """
+        cdef char out[ORDER_BYTES]
+        cdef char signature[64]
+        cdef Py_ssize_t n
+        if not 0 <= symbol < instruments.size:
+            raise IndexError(symbol)
+        n = encode_reference(client_id, conditional, &instruments.data[symbol], timestamp_ms, self.name, out)
+        return out[:self.signed(out, n, signature)]
 
 
 def sha256(bytes message not None, bint portable=False):

@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -66,7 +66,7 @@ class Connection(WSListener):
     @classmethod
     async def open(
         cls, url: str, heard: Callable[[Connection, bytes], None], tls: ssl.SSLContext | None = None
-    ) -> Connection:
+    ) -> Self:
         """Connect; no redirect and no proxy is followed.
 
         Raises
@@ -82,7 +82,7 @@ class Connection(WSListener):
                 )  # fmt: skip
         except (OSError, WSError) as error:
             raise VenueError(str(error) or type(error).__name__) from None
-        assert isinstance(listener, Connection)
+        assert isinstance(listener, cls)
         return listener
 
     async def subscribe(self, names: Sequence[str]) -> None:

@@ -1,0 +1,687 @@
+"""Orders on their way to the exchange, and what comes back: one connection of the request socket, and REST behind it.
+
+Knows which call takes which request, how a signed text becomes a frame, which answer belongs to which request, how long
+one is waited for, and when to connect anew. Refuses to know what should be traded, what an answer proves (`outcomes`),
+what it says of an order (`answers`) and how much may be asked (`budget`).
+
+Nothing that could open or change an order is ever sent twice. What was sent and not answered becomes LOST: the engine
+asks. What did not leave is refused with a reason of ours, because then we are the evidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from random import Random
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from picows import WSFrame, WSMsgType, WSTransport
+
+from autotrader.adapters.binance.answers import ABSENT, Answers
+from autotrader.adapters.binance.budget import Budget, Sent
+from autotrader.adapters.binance.connections import Connection
+from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
+from autotrader.adapters.binance.pacing import Backoff
+from autotrader.adapters.binance.reading import UnreadableError
+from autotrader.adapters.binance.rows import packed, row
+from autotrader.errors import AutotraderError, OperatorError, VenueError
+from autotrader.messages import say
+from autotrader.secret import Credentials
+from core_ext.types import Instruments, Kind
+from core_ext.wire import Approval, Signer
+
+__all__ = ["Clock", "Fallback", "OrderSession", "Reply", "Request", "Timing", "Unsent", "frame"]
+
+Request = tuple[Kind, int, int, bool, bool, Approval | None]
+"""Kind, client id, symbol, conditional, closes, approval: as `core_ext.live.Live` hands it over."""
+
+SECOND_NS: Final = 1_000_000_000
+HANDSHAKE_WEIGHT: Final = 5
+SETTLED_S: Final = 10.0
+"""A connection that has lived so long was a good one: the delays begin anew."""
+RESYNC_S: Final = 1.0
+TRADES: Final = 1000
+
+
+class Unsent(IntEnum):
+    """Why a request never left: the code of its refusal, positive as none of the exchange's is."""
+
+    EXPIRED_INTENT = 101
+    """It was decided too long ago."""
+    OVER_BUDGET = 102
+    """The exchange's limits, or its ban, leave nothing for it."""
+    NOT_CONNECTED = 103
+    HALTED = 104
+    """The exchange has refused in a way that somebody must put right first."""
+    NOT_JOURNALLED = 105
+    NOT_AS_APPROVED = 106
+    """Its bytes do not say what was approved (R32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Deadlines, in seconds.
+
+    Attributes
+    ----------
+    answer_s : float
+        Of a request, in all.
+    intent_s : float
+        Age at which what could open something is not sent any more.
+    idle_s : float
+        Silence after which the connection is asked whether it lives; after twice that it does not.
+    life_s : float
+        Age at which a connection is replaced; the exchange ends it after 24 hours.
+    first_s, cap_s : float
+        Longest delay before the first and before any try to connect again.
+    """
+
+    answer_s: float = 3.0
+    intent_s: float = 0.5
+    idle_s: float = 5.0
+    life_s: float = 23 * 3600.0
+    first_s: float = 0.5
+    cap_s: float = 30.0
+
+
+_TIMING: Final = Timing()
+
+
+class Reply(NamedTuple):
+    """What came back.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP or of the frame; 0 if nothing came.
+    body : bytes
+        The body, or the whole frame.
+    sent : bool
+        Whether the last byte of the request was handed over.
+    headers : mapping of str to str
+        By lower-case name; of a frame none.
+    """
+
+    status: int
+    body: bytes
+    sent: bool = True
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+NOTHING: Final = Reply(0, b"")
+
+
+class Fallback(Protocol):
+    """REST, where there is no connection, and for what the request socket does not answer."""
+
+    async def ask(self, method: str, path: str, query: bytes) -> Reply:
+        """Send one signed request, once.
+
+        Raises
+        ------
+        AutotraderError or OSError
+            If nothing came back; whether the request was carried out is unknown then.
+        """
+
+
+class Clock(Protocol):
+    """The exchange's time; `clock.VenueClock` is one."""
+
+    def now_ns(self) -> int:
+        """Return the time, ns UTC."""
+
+    def request_ms(self) -> int:
+        """Return the stamp that a request bears, ms."""
+
+    async def measure(self) -> object:
+        """Ask the exchange for its time and go by it from now on."""
+
+
+class _Way(NamedTuple):
+    # The call that takes a request: on the request socket ("": none does), over REST, its weight and order count.
+    call: Call
+    method: str
+    verb: str
+    path: str
+    weight: int
+    orders: int
+
+
+_ORDER, _ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
+_WAYS: Final = {
+    (Kind.ORDER, False): _Way(Call.PLACE, "order.place", "POST", _ORDER, 0, 1),
+    (Kind.ORDER, True): _Way(Call.PLACE, "algoOrder.place", "POST", _ALGO, 0, 1),
+    (Kind.AMEND, False): _Way(Call.AMEND, "order.modify", "PUT", _ORDER, 0, 1),
+    (Kind.CANCEL, False): _Way(Call.CANCEL, "order.cancel", "DELETE", _ORDER, 1, 0),
+    (Kind.CANCEL, True): _Way(Call.CANCEL, "algoOrder.cancel", "DELETE", _ALGO, 1, 0),
+    (Kind.QUERY, False): _Way(Call.QUERY, "order.status", "GET", _ORDER, 1, 0),
+    (Kind.QUERY, True): _Way(Call.QUERY, "", "GET", _ALGO, 1, 0),
+}
+_TRADES: Final = _Way(Call.OTHER, "", "GET", "/fapi/v1/userTrades", 5, 0)
+_REFUSED: Final = {Kind.ORDER: Kind.REJECTED, Kind.AMEND: Kind.AMEND_REJECTED, Kind.CANCEL: Kind.CANCEL_REJECTED}
+_OPENS: Final = frozenset({Kind.ORDER, Kind.AMEND})
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    kind: Kind
+    client_id: int
+    symbol: int
+    conditional: bool
+    closes: bool
+    approval: Approval | None = field(repr=False)
+
+    @property
+    def may_open(self) -> bool:
+        return self.kind in _OPENS and not self.closes
+
+    @property
+    def is_exit(self) -> bool:
+        return self.kind is Kind.CANCEL or (self.kind in _OPENS and self.closes)
+
+    @property
+    def way(self) -> _Way:
+        return _WAYS[self.kind, self.conditional and self.kind is not Kind.AMEND]
+
+
+def frame(number: int, method: str, text: bytes) -> bytes:
+    """Return a request of the socket: a signed text as JSON, byte for byte, every value a string.
+
+    Parameters
+    ----------
+    number : int
+    method : str
+    text : bytes
+        As a Signer makes it: no value holds ``&``, ``=``, a quote or a backslash.
+
+    Examples
+    --------
+    >>> frame(7, "order.status", b"symbol=BTCUSDT&timestamp=1")
+    b'{"id":7,"method":"order.status","params":{"symbol":"BTCUSDT","timestamp":"1"}}'
+    """
+    params = text.replace(b"&", b'","').replace(b"=", b'":"')
+    return b'{"id":%d,"method":"%s","params":{"%s"}}' % (number, method.encode(), params)
+
+
+class _Line(Connection):
+    # One connection of the request socket. Every frame of the peer's is a sign of life, a request without answer none.
+
+    def __init__(self, heard: Callable[[Connection, bytes], None]) -> None:
+        super().__init__(heard)
+        self.heard_s = self.opened_s = asyncio.get_running_loop().time()
+        self.asked_s = 0.0
+        self.is_mute = False
+        self.waiting: dict[int, asyncio.Future[Reply]] = {}
+
+    def send(self, number: int, message: bytes) -> asyncio.Future[Reply]:
+        assert self._transport is not None
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.waiting[number] = answer
+        self._transport.send(WSMsgType.TEXT, message)
+        return answer
+
+    def settle(self, number: object, reply: Reply) -> bool:
+        """Answer a request; return whether one waited for it."""
+        answer = self.waiting.pop(number, None) if type(number) is int else None
+        if answer is None or answer.done():
+            return False
+        answer.set_result(reply)
+        return True
+
+    def ping(self) -> None:
+        if self._transport is not None and not self.gone.is_set():
+            self.asked_s = asyncio.get_running_loop().time()
+            self._transport.send_ping()
+
+    def expire(self, number: int) -> None:
+        """Give a request up; until something is heard again the connection is not to be relied on."""
+        if self.settle(number, NOTHING):
+            self.is_mute = True
+            self.ping()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.heard_s = asyncio.get_running_loop().time()
+        self.is_mute = False
+        super().on_ws_frame(transport, frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        super().on_ws_disconnected(transport)
+        for number in list(self.waiting):
+            self.settle(number, NOTHING)
+
+    def _on_message(self, message: bytes) -> None:
+        self._heard(self, message)
+
+
+class OrderSession:
+    """What takes orders to the exchange and brings back what became of them.
+
+    Parameters
+    ----------
+    url : str
+        Of the request socket; that it belongs to the run's mode is for the caller to see to (`TradingUrls`).
+    credentials : Credentials
+    instruments : Instruments
+        Those of the gate that approves.
+    answers : Answers
+    budget : Budget
+    clock : Clock
+    told : callable
+        Given rows of EVENT_DTYPE: what became of requests. Never called from within `send`.
+    fallback : Fallback, optional
+        Without one nothing leaves while there is no connection, and an order that the exchange never had stays unknown.
+    judged : callable, optional
+        Given (call, client id, verdict) of every answer: refreshing, reconciling and alerting are the caller's.
+    linked : callable, optional
+        Given whether there is a connection, when that changes.
+    timing : Timing, optional
+    random : Random, optional
+        Of the delays.
+    tls : SSLContext, optional
+
+    Raises
+    ------
+    OperatorError
+        For a key that does not sign by HMAC.
+
+    Attributes
+    ----------
+    halted : Verdict or None
+        The refusal since which nothing is opened; `resume` lifts it.
+    late, unreadable : int
+        Answers to nothing that waited, and those that could not be believed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        instruments: Instruments,
+        answers: Answers,
+        budget: Budget,
+        clock: Clock,
+        told: Callable[[NDArray[np.void]], None],
+        *,
+        fallback: Fallback | None = None,
+        judged: Callable[[Call, int, Verdict], None] = lambda *_: None,
+        linked: Callable[[bool], None] = lambda _: None,
+        timing: Timing = _TIMING,
+        random: Random | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        if credentials.kind != "hmac":
+            raise OperatorError(say("session.key_kind", kind=credentials.kind))
+        secret = credentials.secret.reveal().encode()
+        try:
+            self._named = Signer(secret, name=credentials.api_key.reveal().encode())
+        except ValueError:
+            raise OperatorError(say("session.key_name")) from None
+        self._bare = Signer(secret)
+        self._url, self._tls = url, tls
+        self._instruments, self._answers, self._budget, self._clock = instruments, answers, budget, clock
+        self._told, self._heard_of, self._linked = told, judged, linked
+        self._fallback, self._timing = fallback, timing
+        self._backoff = Backoff(timing.first_s, timing.cap_s, random or Random())
+        self._line: _Line | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._resyncing: asyncio.Task[None] | None = None
+        self._renew = asyncio.Event()
+        self._has_link = False
+        self._number = 0
+        self.halted: Verdict | None = None
+        self.late = self.unreadable = 0
+
+    # ------------------------------------------------------------------ life
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._line is not None and not self._line.gone.is_set()
+
+    async def run(self) -> None:
+        """Keep a connection until `close`; what a callback raises ends it."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._connecting = group.create_task(self._keep_connected())
+
+    async def close(self) -> None:
+        """Stop: nothing leaves any more; what is under way is answered, or told as lost after its deadline."""
+        self._group = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._line is not None:
+            await self._retire(self._line)
+            self._tell_link()
+
+    def resume(self) -> None:
+        """Let orders that open something leave again."""
+        self.halted = None
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._wait_for_room()
+            try:
+                line = await _Line.open(self._url, self._on_message, self._tls)
+            except VenueError:
+                self._tell_link()
+                await asyncio.sleep(self._backoff.next_s())
+                continue
+            self._adopt(line)
+            await self._watch(line)
+            self._tell_link()
+            if line.gone.is_set():
+                await asyncio.sleep(self._backoff.next_s())
+
+    async def _wait_for_room(self) -> None:
+        # A handshake weighs, and a ban ends later for who knocks.
+        while not self._budget.allows(HANDSHAKE_WEIGHT, 0, True, self._mono_ns()):
+            await asyncio.sleep(1.0)
+        self._budget.spend(HANDSHAKE_WEIGHT, 0, self._mono_ns())
+
+    def _adopt(self, line: _Line) -> None:
+        before, self._line = self._line, line
+        self._renew.clear()
+        self._tell_link()
+        if before is not None and not before.gone.is_set():
+            self._spawn(self._retire(before))
+
+    def _tell_link(self) -> None:
+        if self.is_connected != self._has_link:
+            self._has_link = self.is_connected
+            self._linked(self._has_link)
+
+    async def _retire(self, line: _Line) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.answer_s):
+                while line.waiting and not line.gone.is_set():
+                    await asyncio.wait(list(line.waiting.values()))
+        line.end()
+        await line.ended()
+
+    async def _watch(self, line: _Line) -> None:
+        # Until it has gone, or another should take its place.
+        while not line.gone.is_set() and not self._renew.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.idle_s):
+                    await line.gone.wait()
+            now = asyncio.get_running_loop().time()
+            if line.asked_s > line.heard_s and now - line.asked_s >= self._timing.idle_s / 2:
+                line.end(is_dead=True)
+                await line.ended()
+            elif now - line.heard_s >= self._timing.idle_s:
+                line.ping()
+            if now - line.opened_s >= self._timing.life_s:
+                self._renew.set()
+            if now - line.opened_s >= SETTLED_S:
+                self._backoff.reset()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._group is not None
+        self._group.create_task(work)
+
+    # ------------------------------------------------------------------ out
+
+    def send(self, requests: Sequence[Request], decided_ns: int, journal_failed: bool = False) -> None:
+        """Let requests leave: each is signed, compared with what was approved, and written at once, or refused.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            What one event led to.
+        decided_ns : int
+            When, by the clock of this session, ns. What is older than its time to live is refused, but not what only
+            takes risk away.
+        journal_failed : bool, optional
+            Whether the journal does not hold them; then only what takes risk away leaves.
+        """
+        expired = self._clock.now_ns() - decided_ns > self._timing.intent_s * SECOND_NS
+        for request in requests:
+            self._ask(_Ask(*request), expired, journal_failed)
+
+    def _ask(self, ask: _Ask, expired: bool, journal_failed: bool) -> None:
+        unsent = self._withheld(ask, expired, journal_failed)
+        if unsent is not None:
+            self._refuse(ask, unsent)
+        elif ask.kind is Kind.QUERY:
+            self._spawn(self._find(ask))
+        else:
+            answer = self._put(ask)
+            if isinstance(answer, Unsent):
+                self._refuse(ask, answer)
+            else:
+                self._spawn(self._finish(ask, *answer))
+
+    def _withheld(self, ask: _Ask, expired: bool, journal_failed: bool) -> Unsent | None:
+        if self._group is None:
+            return Unsent.NOT_CONNECTED
+        if ask.may_open and journal_failed:
+            return Unsent.NOT_JOURNALLED
+        if ask.may_open and self.halted is not None:
+            return Unsent.HALTED
+        if ask.may_open and expired:
+            return Unsent.EXPIRED_INTENT
+        return None
+
+    def _put(self, ask: _Ask) -> tuple[Sent, Awaitable[Reply]] | Unsent:
+        # The bytes of an order are made here and handed over here, once; only what changes nothing comes here twice.
+        way, stamp = ask.way, self._clock.request_ms()
+        if not self.is_connected and self._fallback is None:
+            return Unsent.NOT_CONNECTED
+        if not self._budget.allows(way.weight, way.orders, ask.is_exit, self._mono_ns()):
+            return Unsent.OVER_BUDGET
+        line = self._reliable_line()
+        text = self._text(ask, self._bare if line is None else self._named, stamp)
+        if not text:
+            return Unsent.NOT_AS_APPROVED
+        sent = self._budget.spend(way.weight, way.orders, self._mono_ns())
+        return sent, self._rest(way, text) if line is None else self._written(line, way, text)
+
+    def _reliable_line(self) -> _Line | None:
+        line = self._line if self.is_connected else None
+        return None if line is not None and line.is_mute and self._fallback is not None else line
+
+    def _text(self, ask: _Ask, signer: Signer, stamp_ms: int) -> bytes:
+        if ask.approval is not None:
+            return signer.order_text(ask.approval, self._instruments, stamp_ms)
+        if ask.kind in _OPENS:
+            return b""
+        return signer.reference_text(ask.client_id, ask.symbol, self._instruments, stamp_ms, ask.conditional)
+
+    def _written(self, line: _Line, way: _Way, text: bytes) -> asyncio.Future[Reply]:
+        self._number += 1
+        number = self._number
+        answer = line.send(number, frame(number, way.method, text))
+        timer = asyncio.get_running_loop().call_later(self._timing.answer_s, line.expire, number)
+        answer.add_done_callback(lambda _: timer.cancel())
+        return answer
+
+    async def _rest(self, way: _Way, text: bytes) -> Reply:
+        if self._fallback is None:
+            return Reply(0, b"", sent=False)
+        try:
+            async with asyncio.timeout(self._timing.answer_s):
+                return await self._fallback.ask(way.verb, way.path, text)
+        except (AutotraderError, OSError):  # a TimeoutError is an OSError
+            return NOTHING
+
+    # ------------------------------------------------------------------ in
+
+    def _on_message(self, line: Connection, message: bytes) -> None:
+        assert isinstance(line, _Line)
+        try:
+            found = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, dict):
+            self.unreadable += 1
+            return
+        status = found.get("status")
+        reply = Reply(status if type(status) is int else 0, message)
+        if found.get("id") is not None:
+            self.late += not line.settle(found["id"], reply)
+        elif isinstance(found.get("event"), dict):  # the exchange is about to end the connection
+            self._renew.set()
+        else:
+            self._heed(Call.OTHER, 0, judge(Call.OTHER, reply.status, message, sent=True))
+
+    async def _finish(self, ask: _Ask, sent: Sent, answer: Awaitable[Reply]) -> None:
+        verdict, body = await self._judge(ask, ask.way.call, sent, answer)
+        if verdict.outcome is Outcome.RESYNC and ask.kind is Kind.CANCEL:
+            await self._resync()
+            again = self._put(ask)
+            if isinstance(again, Unsent):
+                self._refuse(ask, again)
+                return
+            verdict, body = await self._judge(ask, ask.way.call, *again)
+        self._conclude(ask, verdict, body)
+        if verdict.outcome is Outcome.RESYNC:
+            await self._resync()
+
+    def _conclude(self, ask: _Ask, verdict: Verdict, body: Any) -> None:
+        if verdict.outcome is Outcome.UNKNOWN:
+            self._tell(ask, Kind.LOST, int(ask.kind))
+        elif verdict.outcome is Outcome.DONE:
+            self._read(ask, lambda now_ns: self._rows(ask, body, now_ns))
+        else:
+            self._tell(ask, _REFUSED[ask.kind], verdict.code or 0)
+
+    def _rows(self, ask: _Ask, body: Any, now_ns: int) -> NDArray[np.void]:
+        if not isinstance(body, dict):
+            raise UnreadableError("shape")
+        if ask.kind is Kind.ORDER:
+            return self._answers.placed(body, now_ns)
+        if ask.kind is Kind.AMEND:
+            return self._answers.amended(body, now_ns)
+        if ask.conditional:
+            return self._answers.algo_canceled(self._instruments.names[ask.symbol], body, now_ns)
+        return self._answers.canceled(body, now_ns)
+
+    async def _find(self, ask: _Ask) -> None:
+        # Both universes where the order may be in either, and its trades where it has some.
+        plain = await self._found(ask, False)
+        algo = await self._found(ask, True) if ask.conditional or (plain or {}).get("code") == ABSENT else None
+        trades = await self._trades(ask, plain) if _has_traded(plain) else []
+        symbol = self._instruments.names[ask.symbol]
+        self._read(ask, lambda now: self._answers.queried(symbol, ask.client_id, plain, algo, now, trades or ()))
+
+    async def _found(self, ask: _Ask, conditional: bool) -> dict[str, Any] | None:
+        # An order, the refusal that says that there is none, or None for no answer.
+        asked = _Ask(ask.kind, ask.client_id, ask.symbol, conditional, ask.closes, None)
+        for try_again in (True, False):
+            answer = self._question(asked)
+            if answer is None:
+                return None
+            verdict, body = await self._judge(asked, Call.QUERY, *answer)
+            if verdict.outcome is not Outcome.RESYNC or not try_again:
+                break
+            await self._resync()
+        if verdict.outcome is Outcome.ABSENT:
+            return {"code": ABSENT}
+        return body if verdict.outcome is Outcome.DONE and isinstance(body, dict) else None
+
+    def _question(self, asked: _Ask) -> tuple[Sent, Awaitable[Reply]] | None:
+        if asked.way.method:
+            answer = self._put(asked)
+            return None if isinstance(answer, Unsent) else answer
+        text = self._text(asked, self._bare, self._clock.request_ms())
+        return self._asked_by_rest(asked.way, text)
+
+    def _asked_by_rest(self, way: _Way, text: bytes) -> tuple[Sent, Awaitable[Reply]] | None:
+        if self._fallback is None or not self._budget.allows(way.weight, 0, False, self._mono_ns()):
+            return None
+        return self._budget.spend(way.weight, 0, self._mono_ns()), self._rest(way, text)
+
+    async def _trades(self, ask: _Ask, plain: Any) -> list[dict[str, Any]] | None:
+        symbol, number = self._instruments.names[ask.symbol], plain.get("orderId")
+        if type(number) is not int:
+            return None
+        text = f"limit={TRADES}&orderId={number}&symbol={symbol}&timestamp={self._clock.request_ms()}".encode()
+        answer = self._asked_by_rest(_TRADES, text + b"&signature=" + self._bare.sign(text))
+        if answer is None:
+            return None
+        verdict, body = await self._judge(ask, Call.OTHER, *answer)
+        return body if verdict.outcome is Outcome.DONE and isinstance(body, list) else None
+
+    async def _judge(self, ask: _Ask, call: Call, sent: Sent, answer: Awaitable[Reply]) -> tuple[Verdict, Any]:
+        reply = await answer
+        body, limits = _result(reply.body)
+        now_ns, after = self._mono_ns(), reply.headers.get("retry-after")
+        self._budget.hear(reply.headers, sent, now_ns)
+        self._budget.hear_limits(limits, sent, now_ns)
+        verdict = judge(call, reply.status, reply.body, reply.sent, retry_after=after)
+        self._heed(call, ask.client_id, verdict)
+        return verdict, body
+
+    def _heed(self, call: Call, client_id: int, verdict: Verdict) -> None:
+        self._budget.refuse(verdict, self._mono_ns(), self._clock.now_ns())
+        if verdict.outcome is Outcome.HALT:
+            self.halted = self.halted or verdict
+        self._heard_of(call, client_id, verdict)
+
+    async def _resync(self) -> None:
+        # One measurement for all that wait for it; after a second they go by what is known.
+        if self._resyncing is None or self._resyncing.done():
+            self._resyncing = asyncio.create_task(self._measure())
+        await self._resyncing
+
+    async def _measure(self) -> None:
+        with suppress(AutotraderError, OSError):
+            async with asyncio.timeout(RESYNC_S):
+                await self._clock.measure()
+
+    # ------------------------------------------------------------------ what the engine hears
+
+    def _read(self, ask: _Ask, rows: Callable[[int], NDArray[np.void]]) -> None:
+        try:
+            told = rows(self._clock.now_ns())
+        except UnreadableError:
+            self.unreadable += 1
+            self._tell(ask, Kind.LOST, int(ask.kind))
+            return
+        if told.size:
+            self._told(told)
+
+    def _refuse(self, ask: _Ask, why: Unsent) -> None:
+        # Later, because whoever sends is in the midst of a step. A question is put again by who asked.
+        kind = _REFUSED.get(ask.kind, Kind.LOST)
+        word = int(ask.kind if kind is Kind.LOST else why)
+        if self._group is None:
+            asyncio.get_running_loop().call_soon(self._tell, ask, kind, word)
+        else:
+            self._spawn(self._tell_later(ask, kind, word))
+
+    async def _tell_later(self, ask: _Ask, kind: Kind, word: int) -> None:
+        self._tell(ask, kind, word)
+
+    def _tell(self, ask: _Ask, kind: Kind, word: int) -> None:
+        rows = packed([row(kind, ask.symbol, ask.client_id, word)], self._clock.now_ns())
+        self._answers.evidence.note(rows)
+        self._told(rows)
+
+    def _mono_ns(self) -> int:
+        return round(asyncio.get_running_loop().time() * SECOND_NS)
+
+
+def _result(body: bytes) -> tuple[Any, object]:
+    # What was asked for, and the limits, where it is a frame.
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None, None
+    if isinstance(found, dict) and "id" in found and "status" in found:
+        return found.get("result"), found.get("rateLimits")
+    return found, None
+
+
+def _has_traded(plain: Mapping[str, Any] | None) -> bool:
+    done = (plain or {}).get("executedQty")
+    return isinstance(done, str) and done.strip("0.") != ""
