@@ -342,7 +342,8 @@ def test_funding_without_a_mark_of_its_own_is_on_the_mark_that_stands():
 
 def test_an_account_without_a_position_neither_pays_nor_receives_funding():
     exchange, account = venue(1_000)
-    assert len(exchange.feed(row(Kind.FUNDING, T0, a=10_000, b=60_000 * E8))) == 0
+    rows = exchange.feed(row(Kind.FUNDING, T0, a=10_000, b=60_000 * E8))
+    assert [Kind(event["kind"]) for event in rows] == [Kind.FUNDING]  # what was settled is told to everybody
     assert account.wallet_e8 == 1_000 * E8
 
 
@@ -350,7 +351,7 @@ def test_a_funding_payment_can_liquidate():
     # Maintenance is 240 at 60,000; 300 of equity pay 120.
     exchange, account = long_btc(300)
     rows = exchange.feed(row(Kind.FUNDING, T0, a=200_000, b=60_000 * E8, f=8 * HOUR))
-    assert [Kind(event["kind"]) for event in rows] == [Kind.FUNDING_PAID, Kind.LIQUIDATION]
+    assert [Kind(event["kind"]) for event in rows] == [Kind.FUNDING, Kind.FUNDING_PAID, Kind.LIQUIDATION]
     assert account.funding_e8 == -120 * E8
     assert is_emptied(account, 1)
     assert account.reconcile() == 0
