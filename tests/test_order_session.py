@@ -5,7 +5,6 @@ Rows of the catalogue of faults stand in the tests' names.
 
 import asyncio
 import hmac
-import http.client
 from random import Random
 
 import orjson
@@ -13,14 +12,16 @@ import pytest
 from builders import limits, row, spec
 from feeds import run
 from loopback_world import World
+from rest_clients import at
 from test_engine import BUY, EPOCH, EQUITY, GTX, MIDDLE, SECOND, SELL, SIZING, START, Plan, Tape, nothing
 from test_outcomes_wire import DEEDS
 
 from autotrader.adapters.binance.account_events import AccountEvents
 from autotrader.adapters.binance.answers import Answers
 from autotrader.adapters.binance.budget import Budget
-from autotrader.adapters.binance.order_session import OrderSession, Reply, Timing, Unsent, frame
-from autotrader.adapters.binance.outcomes import Alert, Outcome
+from autotrader.adapters.binance.order_session import OrderSession, Timing, Unsent, frame
+from autotrader.adapters.binance.outcomes import Alert, Outcome, judge
+from autotrader.adapters.binance.rest import Answer, Rest
 from autotrader.adapters.loopback.proof import check
 from autotrader.errors import OperatorError
 from autotrader.research.stress import STAND_ASIDE
@@ -47,22 +48,17 @@ def world(tmp_path):
     assert not report.violations, report.violations
 
 
-class Rest:
-    """A fallback: one connection a request."""
+class Watched:
+    """REST with an account of what it was asked, which may be cut off."""
 
-    def __init__(self, world):
-        self.world, self.asked, self.dead = world, [], False
+    def __init__(self, rest):
+        self.rest, self.asked, self.dead = rest, [], False
 
-    async def ask(self, method, path, query):
-        self.asked.append((method, path))
+    async def post(self, ask, text):
+        self.asked.append((ask.method, ask.path))
         if self.dead:
-            raise OSError("no route")
-        headers = {"X-MBX-APIKEY": "alice-key"}
-        try:
-            found = await asyncio.to_thread(self.world.send, method, path, query.decode(), headers=headers, timeout=0.5)
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from None
-        return Reply(found.status, found.raw, True, found.headers)
+            return Answer(judge(ask.call, 0, b"", True), 0, True)
+        return await self.rest.post(ask, text)
 
 
 class Clock:
@@ -92,10 +88,10 @@ class Desk:
         journal = JournalWriter(str(folder / "journal"))
         self.live = Live(self.engine, Scanner(self.engine.instruments, 0), journal, self.send, SECOND)
         self.events = AccountEvents(self.engine.instruments, {EPOCH})
-        self.rest, self.verdicts, self.links, self.told, self.late_ns = Rest(world), [], [], [], 0
-        self.budget = Budget()
+        self.verdicts, self.links, self.told, self.late_ns, self.budget = [], [], [], 0, Budget()
+        self.rest = Watched(Rest(at(world.port), KEYS, Signer(b"alice-secret"), self.budget, self.clock))
         self.session = OrderSession(
-            f"ws://127.0.0.1:{world.port}/ws-fapi/v1", KEYS, self.engine.instruments, Answers(self.events.evidence),
+            at(world.port).ws_api, KEYS, self.engine.instruments, Answers(self.events.evidence),
             self.budget, self.clock, self.take, fallback=self.rest if rest else None,
             judged=lambda *one: self.verdicts.append(one), linked=self.links.append, random=Random(1),
             timing=timing or Timing(answer_s=0.4, idle_s=0.3, first_s=0.05, cap_s=0.2),
@@ -121,6 +117,7 @@ class Desk:
     async def __aexit__(self, *_):
         await self.session.close()
         await self.running
+        await self.rest.rest.close()
 
     async def until(self, what, seconds=20.0):
         """Wait until something is so."""
@@ -560,7 +557,7 @@ def test_exits_have_a_reserve_of_the_budget(world, tmp_path):
     def exhausted(desk):
         desk.budget.hear_limits(
             [{"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 10, "count": 8}],
-            desk.budget.spend(0, 0, desk.session._mono_ns()), desk.session._mono_ns(),
+            desk.budget.spend(0, 0, desk.clock.now_ns()), desk.clock.now_ns(),
         )  # fmt: skip
 
     async def test(desk):

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from random import Random
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +30,7 @@ from autotrader.adapters.binance.connections import Connection
 from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
 from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.reading import UnreadableError
+from autotrader.adapters.binance.rest import Answer, Ask
 from autotrader.adapters.binance.rows import packed, row
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
@@ -38,7 +38,7 @@ from autotrader.secret import Credentials
 from core_ext.types import Instruments, Kind
 from core_ext.wire import Approval, Signer
 
-__all__ = ["Clock", "Fallback", "OrderSession", "Reply", "Request", "Timing", "Unsent", "frame"]
+__all__ = ["Clock", "Fallback", "OrderSession", "Request", "Timing", "Unsent", "frame"]
 
 Request = tuple[Kind, int, int, bool, bool, Approval | None]
 """Kind, client id, symbol, conditional, closes, approval: as `core_ext.live.Live` hands it over."""
@@ -95,41 +95,27 @@ class Timing:
 _TIMING: Final = Timing()
 
 
-class Reply(NamedTuple):
-    """What came back.
-
-    Attributes
-    ----------
-    status : int
-        Of HTTP or of the frame; 0 if nothing came.
-    body : bytes
-        The body, or the whole frame.
-    sent : bool
-        Whether the last byte of the request was handed over.
-    headers : mapping of str to str
-        By lower-case name; of a frame none.
-    """
-
+class _Reply(NamedTuple):
+    # A frame that came back; 0 for none.
     status: int
-    body: bytes
-    sent: bool = True
-    headers: Mapping[str, str] = MappingProxyType({})
+    frame: bytes
 
 
-NOTHING: Final = Reply(0, b"")
+class _Back(NamedTuple):
+    # What became of a request: the verdict, what was asked for, and why it never left, if it did not.
+    verdict: Verdict
+    body: Any
+    unsent: Unsent | None = None
+
+
+_NOTHING: Final = _Reply(0, b"")
 
 
 class Fallback(Protocol):
     """REST, where there is no connection, and for what the request socket does not answer."""
 
-    async def ask(self, method: str, path: str, query: bytes) -> Reply:
-        """Send one signed request, once.
-
-        Raises
-        ------
-        AutotraderError or OSError
-            If nothing came back; whether the request was carried out is unknown then.
-        """
+    async def post(self, ask: Ask, text: bytes) -> Answer:
+        """Carry out a request that was signed, once, within the budget; `rest.Rest` does."""
 
 
 class Clock(Protocol):
@@ -219,16 +205,16 @@ class _Line(Connection):
         self.heard_s = self.opened_s = asyncio.get_running_loop().time()
         self.asked_s = 0.0
         self.is_mute = False
-        self.waiting: dict[int, asyncio.Future[Reply]] = {}
+        self.waiting: dict[int, asyncio.Future[_Reply]] = {}
 
-    def send(self, number: int, message: bytes) -> asyncio.Future[Reply]:
+    def send(self, number: int, message: bytes) -> asyncio.Future[_Reply]:
         assert self._transport is not None
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self.waiting[number] = answer
         self._transport.send(WSMsgType.TEXT, message)
         return answer
 
-    def settle(self, number: object, reply: Reply) -> bool:
+    def settle(self, number: object, reply: _Reply) -> bool:
         """Answer a request; return whether one waited for it."""
         answer = self.waiting.pop(number, None) if type(number) is int else None
         if answer is None or answer.done():
@@ -243,7 +229,7 @@ class _Line(Connection):
 
     def expire(self, number: int) -> None:
         """Give a request up; until something is heard again the connection is not to be relied on."""
-        if self.settle(number, NOTHING):
+        if self.settle(number, _NOTHING):
             self.is_mute = True
             self.ping()
 
@@ -255,7 +241,7 @@ class _Line(Connection):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         super().on_ws_disconnected(transport)
         for number in list(self.waiting):
-            self.settle(number, NOTHING)
+            self.settle(number, _NOTHING)
 
     def _on_message(self, message: bytes) -> None:
         self._heard(self, message)
@@ -354,7 +340,7 @@ class OrderSession:
             self._connecting = group.create_task(self._keep_connected())
 
     async def close(self) -> None:
-        """Stop: nothing leaves any more; what is under way is answered, or told as lost after its deadline."""
+        """Stop: no request is taken any more; what is under way is answered, or told as lost after its deadline."""
         self._group = None
         if self._connecting is not None:
             self._connecting.cancel()
@@ -383,9 +369,9 @@ class OrderSession:
 
     async def _wait_for_room(self) -> None:
         # A handshake weighs, and a ban ends later for who knocks.
-        while not self._budget.allows(HANDSHAKE_WEIGHT, 0, True, self._mono_ns()):
+        while not self._budget.allows(HANDSHAKE_WEIGHT, 0, True, self._clock.now_ns()):
             await asyncio.sleep(1.0)
-        self._budget.spend(HANDSHAKE_WEIGHT, 0, self._mono_ns())
+        self._budget.spend(HANDSHAKE_WEIGHT, 0, self._clock.now_ns())
 
     def _adopt(self, line: _Line) -> None:
         before, self._line = self._line, line
@@ -458,7 +444,7 @@ class OrderSession:
             if isinstance(answer, Unsent):
                 self._refuse(ask, answer)
             else:
-                self._spawn(self._finish(ask, *answer))
+                self._spawn(self._finish(ask, answer))
 
     def _withheld(self, ask: _Ask, expired: bool, journal_failed: bool) -> Unsent | None:
         if self._group is None:
@@ -471,19 +457,21 @@ class OrderSession:
             return Unsent.EXPIRED_INTENT
         return None
 
-    def _put(self, ask: _Ask) -> tuple[Sent, Awaitable[Reply]] | Unsent:
+    def _put(self, ask: _Ask) -> Awaitable[_Back] | Unsent:
         # The bytes of an order are made here and handed over here, once; only what changes nothing comes here twice.
-        way, stamp = ask.way, self._clock.request_ms()
-        if not self.is_connected and self._fallback is None:
+        way, line, now_ns = ask.way, self._reliable_line(), self._clock.now_ns()
+        by_rest = line is None or not way.method
+        if by_rest and self._fallback is None:
             return Unsent.NOT_CONNECTED
-        if not self._budget.allows(way.weight, way.orders, ask.is_exit, self._mono_ns()):
+        if not self._budget.allows(way.weight, way.orders, ask.is_exit, now_ns):
             return Unsent.OVER_BUDGET
-        line = self._reliable_line()
-        text = self._text(ask, self._bare if line is None else self._named, stamp)
+        text = self._text(ask, self._bare if by_rest else self._named, self._clock.request_ms())
         if not text:
             return Unsent.NOT_AS_APPROVED
-        sent = self._budget.spend(way.weight, way.orders, self._mono_ns())
-        return sent, self._rest(way, text) if line is None else self._written(line, way, text)
+        if line is None or by_rest:
+            return self._by_rest(ask, way, text)
+        sent = self._budget.spend(way.weight, way.orders, now_ns)
+        return self._by_socket(ask, way.call, sent, self._written(line, way, text))
 
     def _reliable_line(self) -> _Line | None:
         line = self._line if self.is_connected else None
@@ -496,7 +484,7 @@ class OrderSession:
             return b""
         return signer.reference_text(ask.client_id, ask.symbol, self._instruments, stamp_ms, ask.conditional)
 
-    def _written(self, line: _Line, way: _Way, text: bytes) -> asyncio.Future[Reply]:
+    def _written(self, line: _Line, way: _Way, text: bytes) -> asyncio.Future[_Reply]:
         self._number += 1
         number = self._number
         answer = line.send(number, frame(number, way.method, text))
@@ -504,28 +492,34 @@ class OrderSession:
         answer.add_done_callback(lambda _: timer.cancel())
         return answer
 
-    async def _rest(self, way: _Way, text: bytes) -> Reply:
-        if self._fallback is None:
-            return Reply(0, b"", sent=False)
-        try:
-            async with asyncio.timeout(self._timing.answer_s):
-                return await self._fallback.ask(way.verb, way.path, text)
-        except (AutotraderError, OSError):  # a TimeoutError is an OSError
-            return NOTHING
+    async def _by_socket(self, ask: _Ask, call: Call, sent: Sent, answer: Awaitable[_Reply]) -> _Back:
+        reply = await answer
+        found = _decoded(reply.frame)
+        self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
+        verdict = judge(call, reply.status, reply.frame, sent=True)
+        self._heed(call, ask.client_id, verdict)
+        return _Back(verdict, found.get("result"))
+
+    async def _by_rest(self, ask: _Ask, way: _Way, text: bytes) -> _Back:
+        assert self._fallback is not None
+        asked = Ask(way.verb, way.path, way.weight, way.call, way.orders, ask.is_exit, self._timing.answer_s)
+        answer = await self._fallback.post(asked, text)
+        self._heed(way.call, ask.client_id, answer.verdict)
+        if answer.status or answer.sent:
+            return _Back(answer.verdict, _decoded(answer.body, of=(dict, list)))
+        held = answer.verdict.outcome is Outcome.WAIT
+        return _Back(answer.verdict, None, Unsent.OVER_BUDGET if held else Unsent.NOT_CONNECTED)
 
     # ------------------------------------------------------------------ in
 
     def _on_message(self, line: Connection, message: bytes) -> None:
         assert isinstance(line, _Line)
-        try:
-            found = orjson.loads(message)
-        except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, dict):
+        found = _decoded(message)
+        if not found:
             self.unreadable += 1
             return
         status = found.get("status")
-        reply = Reply(status if type(status) is int else 0, message)
+        reply = _Reply(status if type(status) is int else 0, message)
         if found.get("id") is not None:
             self.late += not line.settle(found["id"], reply)
         elif isinstance(found.get("event"), dict):  # the exchange is about to end the connection
@@ -533,26 +527,27 @@ class OrderSession:
         else:
             self._heed(Call.OTHER, 0, judge(Call.OTHER, reply.status, message, sent=True))
 
-    async def _finish(self, ask: _Ask, sent: Sent, answer: Awaitable[Reply]) -> None:
-        verdict, body = await self._judge(ask, ask.way.call, sent, answer)
-        if verdict.outcome is Outcome.RESYNC and ask.kind is Kind.CANCEL:
+    async def _finish(self, ask: _Ask, answer: Awaitable[_Back]) -> None:
+        back = await answer
+        if back.verdict.outcome is Outcome.RESYNC and ask.kind is Kind.CANCEL:
             await self._resync()
             again = self._put(ask)
             if isinstance(again, Unsent):
                 self._refuse(ask, again)
                 return
-            verdict, body = await self._judge(ask, ask.way.call, *again)
-        self._conclude(ask, verdict, body)
-        if verdict.outcome is Outcome.RESYNC:
+            back = await again
+        self._conclude(ask, back)
+        if back.verdict.outcome is Outcome.RESYNC:
             await self._resync()
 
-    def _conclude(self, ask: _Ask, verdict: Verdict, body: Any) -> None:
-        if verdict.outcome is Outcome.UNKNOWN:
+    def _conclude(self, ask: _Ask, back: _Back) -> None:
+        outcome = back.verdict.outcome
+        if outcome is Outcome.UNKNOWN:
             self._tell(ask, Kind.LOST, int(ask.kind))
-        elif verdict.outcome is Outcome.DONE:
-            self._read(ask, lambda now_ns: self._rows(ask, body, now_ns))
+        elif outcome is Outcome.DONE:
+            self._read(ask, lambda now_ns: self._rows(ask, back.body, now_ns))
         else:
-            self._tell(ask, _REFUSED[ask.kind], verdict.code or 0)
+            self._tell(ask, _REFUSED[ask.kind], int(back.unsent or back.verdict.code or 0))
 
     def _rows(self, ask: _Ask, body: Any, now_ns: int) -> NDArray[np.void]:
         if not isinstance(body, dict):
@@ -576,53 +571,30 @@ class OrderSession:
     async def _found(self, ask: _Ask, conditional: bool) -> dict[str, Any] | None:
         # An order, the refusal that says that there is none, or None for no answer.
         asked = _Ask(ask.kind, ask.client_id, ask.symbol, conditional, ask.closes, None)
-        for try_again in (True, False):
-            answer = self._question(asked)
-            if answer is None:
-                return None
-            verdict, body = await self._judge(asked, Call.QUERY, *answer)
-            if verdict.outcome is not Outcome.RESYNC or not try_again:
-                break
+        back = await self._asked(asked)
+        if back is not None and back.verdict.outcome is Outcome.RESYNC:
             await self._resync()
-        if verdict.outcome is Outcome.ABSENT:
-            return {"code": ABSENT}
-        return body if verdict.outcome is Outcome.DONE and isinstance(body, dict) else None
-
-    def _question(self, asked: _Ask) -> tuple[Sent, Awaitable[Reply]] | None:
-        if asked.way.method:
-            answer = self._put(asked)
-            return None if isinstance(answer, Unsent) else answer
-        text = self._text(asked, self._bare, self._clock.request_ms())
-        return self._asked_by_rest(asked.way, text)
-
-    def _asked_by_rest(self, way: _Way, text: bytes) -> tuple[Sent, Awaitable[Reply]] | None:
-        if self._fallback is None or not self._budget.allows(way.weight, 0, False, self._mono_ns()):
+            back = await self._asked(asked)
+        if back is None:
             return None
-        return self._budget.spend(way.weight, 0, self._mono_ns()), self._rest(way, text)
+        if back.verdict.outcome is Outcome.ABSENT:
+            return {"code": ABSENT}
+        return back.body if back.verdict.outcome is Outcome.DONE and isinstance(back.body, dict) else None
+
+    async def _asked(self, ask: _Ask) -> _Back | None:
+        answer = self._put(ask)
+        return None if isinstance(answer, Unsent) else await answer
 
     async def _trades(self, ask: _Ask, plain: Any) -> list[dict[str, Any]] | None:
         symbol, number = self._instruments.names[ask.symbol], plain.get("orderId")
-        if type(number) is not int:
+        if type(number) is not int or self._fallback is None:
             return None
         text = f"limit={TRADES}&orderId={number}&symbol={symbol}&timestamp={self._clock.request_ms()}".encode()
-        answer = self._asked_by_rest(_TRADES, text + b"&signature=" + self._bare.sign(text))
-        if answer is None:
-            return None
-        verdict, body = await self._judge(ask, Call.OTHER, *answer)
-        return body if verdict.outcome is Outcome.DONE and isinstance(body, list) else None
-
-    async def _judge(self, ask: _Ask, call: Call, sent: Sent, answer: Awaitable[Reply]) -> tuple[Verdict, Any]:
-        reply = await answer
-        body, limits = _result(reply.body)
-        now_ns, after = self._mono_ns(), reply.headers.get("retry-after")
-        self._budget.hear(reply.headers, sent, now_ns)
-        self._budget.hear_limits(limits, sent, now_ns)
-        verdict = judge(call, reply.status, reply.body, reply.sent, retry_after=after)
-        self._heed(call, ask.client_id, verdict)
-        return verdict, body
+        back = await self._by_rest(ask, _TRADES, text + b"&signature=" + self._bare.sign(text))
+        return back.body if back.verdict.outcome is Outcome.DONE and isinstance(back.body, list) else None
 
     def _heed(self, call: Call, client_id: int, verdict: Verdict) -> None:
-        self._budget.refuse(verdict, self._mono_ns(), self._clock.now_ns())
+        self._budget.refuse(verdict, self._clock.now_ns(), self._clock.now_ns())
         if verdict.outcome is Outcome.HALT:
             self.halted = self.halted or verdict
         self._heard_of(call, client_id, verdict)
@@ -667,19 +639,13 @@ class OrderSession:
         self._answers.evidence.note(rows)
         self._told(rows)
 
-    def _mono_ns(self) -> int:
-        return round(asyncio.get_running_loop().time() * SECOND_NS)
 
-
-def _result(body: bytes) -> tuple[Any, object]:
-    # What was asked for, and the limits, where it is a frame.
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None, None
-    if isinstance(found, dict) and "id" in found and "status" in found:
-        return found.get("result"), found.get("rateLimits")
-    return found, None
+def _decoded(text: bytes, of: tuple[type, ...] = (dict,)) -> Any:
+    # What is none of the kinds that are expected is nothing.
+    with suppress(orjson.JSONDecodeError):
+        found = orjson.loads(text)
+        return found if isinstance(found, of) else {}
+    return {}
 
 
 def _has_traded(plain: Mapping[str, Any] | None) -> bool:
