@@ -106,12 +106,12 @@ def _run(screen: Screen, spoken: str | None) -> Page:
     return Page(
         "run",
         help=say("help.run"),
-        usage="CONFIG [--mode paper] [--for SECONDS] [--out DIR]",
+        usage="CONFIG [--mode paper|testnet] [--for SECONDS] [--out DIR]",
         arguments={"CONFIG": say("help.config")},
         callback=partial(_run_online, screen, spoken),
         params=[
             click.Argument(["config"], metavar="CONFIG"),
-            choice("--mode", ("paper",), "paper", say("help.run_mode")),
+            choice("--mode", ("paper", "testnet"), "paper", say("help.run_mode")),
             click.Option(["--for", "seconds"], type=_SECONDS, metavar="SECONDS", help=say("help.for_run")),
             _out_dir(),
         ],
@@ -270,10 +270,13 @@ def _run_online(
 ) -> int:
     settings = _configured(config, mode, spoken)
     folder = _fresh(out)
-    from autotrader.run.live import run_online
+    if mode == "testnet":
+        from autotrader.run.trading import run_trading as run
+    else:
+        from autotrader.run.live import run_online as run
 
     with screen.progress() as progress:
-        summary = run_online(settings, seconds, folder, progress)
+        summary = run(settings, seconds, folder, progress)
     screen.run(summary, folder or Path("runs") / summary["run_id"])
     return GOOD
 
@@ -378,7 +381,7 @@ def _measure(screen: Screen) -> int:
 def _configured(path: str, mode: str, spoken: str | None) -> Config:
     config = configuration.load(Path(path))
     set_language(detect(spoken, config.run.language, os.environ))
-    if config.run.mode in ("testnet", "live"):
+    if config.run.mode in ("testnet", "live") and config.run.mode != mode:
         raise OperatorError(say("cli.wire_mode", file=path, mode=config.run.mode, wanted=mode))
     if config.run.mode != mode:
         raise OperatorError(say("cli.wrong_mode", file=path, mode=config.run.mode, wanted=mode))

@@ -110,13 +110,15 @@ class Plan:
 
     @property
     def epoch(self) -> int:
-        """Upper half of the run's client order ids, from configuration and data; 31 bits, so that ids stay positive."""
-        return int.from_bytes(self.fingerprint()[:4], "big") >> 1
+        """Upper half of the run's client order ids, 31 bits: given on a wire, else from configuration and data."""
+        given: int = self.source.get("epoch", 0)
+        return given or int.from_bytes(self.fingerprint()[:4], "big") >> 1
 
     @property
     def start_e8(self) -> int:
-        """Starting wallet."""
-        return e8(self.config.run.initial_equity_usdt)
+        """Starting wallet: the exchange's, or the configured one."""
+        given: int = self.source.get("start_e8", 0)
+        return given or e8(self.config.run.initial_equity_usdt)
 
     def instruments(self) -> Instruments:
         """Return the core's instruments."""
@@ -137,6 +139,8 @@ class Plan:
         for number, names in enumerate(self.config.risk.clusters, start=1):
             for name in names.split():
                 engine.gate.tell(engine.instruments.index(name), cluster=number)
+        if "past" in self.source:
+            engine.gate.remember(**self.source["past"])
         return engine
 
     def quality(self) -> Quality:
@@ -214,7 +218,7 @@ def limits(config: Config) -> dict[str, Any]:
         "types": 127,
         "headroom_ns": round(risk.headroom_s * SECOND_NS) if risk.headroom == "on" else 0,
         "conservative_size_e8": e8(config.quality.conservative_size),
-        "acknowledged": 1,
+        "acknowledged": int(config.run.mode in ("backtest", "paper")),
         "armed": 1,
     }
 
@@ -295,7 +299,7 @@ class Outcome:
     """
 
     engine: Engine
-    venue: Exchange
+    venue: Exchange | None  # None: the orders went to an exchange
     scanner: Scanner
     curve: NDArray[np.void]
     latency: tuple[list[int], list[int]]

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,15 +33,16 @@ from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.config import Config, Live
 from autotrader.errors import OperatorError
 from autotrader.messages import say
-from autotrader.research.replay import Outcome, Plan, Progress, Session
+from autotrader.research.replay import Outcome, Plan, Progress
 from autotrader.run.operator import Facts, Operator
 from autotrader.run.wiring import Run, files_of
+from core_ext.engine import Engine
 from core_ext.types import Command, Gate, Instruments, Kind
 
-__all__ = ["run_online"]
+__all__ = ["Hours", "OnlineRun", "State", "run_online"]
 
 TICK_S = 0.02
-"""How often what is due in the simulated venue is delivered when no message brings it."""
+"""How often what is due is delivered when no message brings it."""
 LOOK_S = 1.0
 QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
@@ -76,7 +77,58 @@ def run_online(config: Config, seconds: float | None, out: Path | None, progress
         If the exchange cannot be reached, or a stream stays silent.
     """
     refuse_proxies(config.run.mode)
-    return OnlineRun(config, [], progress, seconds).go(out, "live")
+    with State(config) as state:
+        return OnlineRun(config, [], progress, seconds, state).go(out, "live")
+
+
+class State:
+    """What a run keeps beyond its end, held by one run at a time.
+
+    Parameters
+    ----------
+    config : Config
+        With a ``[live]`` section.
+
+    Attributes
+    ----------
+    live : Live
+    folder : StateFolder
+    epoch : int
+        Of this run's client order ids: never given before.
+    latch : Latch
+    safe : bool
+        Whether too many starts before this one had no clean end.
+
+    Raises
+    ------
+    OperatorError
+        If there is no such section, another run holds the state, or the disk refuses.
+    """
+
+    def __init__(self, config: Config) -> None:
+        if config.live is None:
+            raise OperatorError(say("online.no_section"))
+        self.live: Live = config.live
+        self.folder = StateFolder(config.resolve(self.live.state_dir))
+        self._lock = Lock(self.folder, Epochs(self.folder, time.time_ns))
+        try:
+            self.epoch = self._lock.acquire()
+        except OperatorError:
+            self.folder.close()
+            raise
+        self._starts, self.latch = Starts(self.folder), Latch(self.folder)
+        self.safe = self._starts.begin(time.time_ns())
+
+    def __enter__(self) -> State:
+        """Hold the state."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let go of it; a start that ended by a fault of ours stays written down."""
+        if kind is None or issubclass(kind, (OperatorError, KeyboardInterrupt)):
+            self._starts.end()
+        self._lock.release()
+        self.folder.close()
 
 
 class OnlineRun(Run):
@@ -87,15 +139,19 @@ class OnlineRun(Run):
     config, data, progress
         As of a `Run`; there are no data yet.
     seconds : float or None
+    state : State
     """
 
-    def __init__(self, config: Config, data: list[Path], progress: Progress, seconds: float | None):
-        if config.live is None:
-            raise OperatorError(say("online.no_section"))
-        self.live: Live = config.live
-        self.seconds = seconds
+    def __init__(self, config: Config, data: list[Path], progress: Progress, seconds: float | None, state: State):
+        self.seconds, self.state = seconds, state
         self.told: Counter[str] = Counter()
         super().__init__(config, data, progress)
+
+    def tell(self, alert: str, what: str) -> None:
+        """Take an alert; those that are a reason to warn stand in the summary, each once with its count."""
+        text = f"{alert}: {what}"
+        if alert not in QUIET and (len(self.told) < MOST_TOLD or text in self.told):
+            self.told[text] += 1
 
     def _planned(self, data: list[Path]) -> Plan:
         sources = self.config.sources
@@ -104,20 +160,22 @@ class OnlineRun(Run):
         self.marks = ["stream"] * len(self.specs)
         self.mark_words = dict.fromkeys(self.config.run.symbols, say("run.mark_stream"))
         facts = {"kind": "wire", "offset_ns": 0, "offset_lines": 0, "ticks": sources.book == "candle"}
-        return self._plan([], facts | {"begun_ns": time.time_ns()})
+        return self._plan([], facts | {"begun_ns": time.time_ns()} | self._begun())
 
-    def _feed(self, session: Session, speed: str) -> None:  # noqa: ARG002
-        uvloop.run(self._hours(session))
+    def _begun(self) -> dict[str, Any]:
+        # What else a replay must know of the moment at which the run began.
+        return {}
 
-    async def _hours(self, session: Session) -> None:
-        async with AsyncExitStack() as stack:
-            hours = _Hours(self, session, self.folder, stack)
-            try:
-                await hours.open()
-                await hours.run(self.seconds)
-            finally:
-                await hours.close()
+    def _feed(self, session: Any, speed: str) -> None:  # noqa: ARG002
+        uvloop.run(self._run_hours(session))
         self._read_back(self.folder)
+
+    async def _run_hours(self, session: Any) -> None:
+        async with AsyncExitStack() as stack:
+            await self._hours(session, stack).go(self.seconds)
+
+    def _hours(self, session: Any, stack: AsyncExitStack) -> Hours:
+        return Hours(self, session, stack)
 
     def _read_back(self, folder: RunFolder) -> None:
         # The recording becomes the data of the run, by which it can be replayed.
@@ -132,98 +190,114 @@ class OnlineRun(Run):
             yield text if count == 1 else f"{text} ({count})"
 
 
-@dataclass
-class _Hours:
-    # The hours of one run: everything that is open while it lasts.
-    owner: OnlineRun
-    session: Session
-    folder: RunFolder
-    stack: AsyncExitStack
-    safe: bool = False
-    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+class Hours:
+    """The hours of one run on live streams: everything that is open while it lasts.
 
-    async def open(self) -> None:
-        owner, live = self.owner, self.owner.live
-        state = StateFolder(owner.config.resolve(live.state_dir))
-        self.stack.callback(state.close)
-        lock = Lock(state, Epochs(state, time.time_ns))
-        lock.acquire()
-        self.stack.callback(lock.release)
-        self.starts, self.latch = Starts(state), Latch(state)
-        self.safe = self.starts.begin(time.time_ns())
-        urls = market_urls(live)
-        self.clock = VenueClock(lambda path, params: self.rest.fetch(path, params), self._tell)
-        self.rest = MarketRest(urls, Budget(), self.clock)
-        self.stack.push_async_callback(self.rest.close)
-        await self.clock.measure()
-        self.recorder = Recorder(self.folder.path / "market", "market", self._on_disk)
+    Parameters
+    ----------
+    run : OnlineRun
+    session : Session or TradingSession
+    stack : AsyncExitStack
+        What is opened is closed with it, the last first.
+    """
+
+    mode = "PAPER"
+
+    def __init__(self, run: OnlineRun, session: Any, stack: AsyncExitStack) -> None:
+        self.run, self.state, self.stack = run, run.state, stack
+        self.session = session
+        self.driver: Any = session.driver  # a Driver with a venue of its own, or a Live run
+        self.engine: Engine = session.engine
+        self.symbols = run.config.run.symbols
+        self.urls = market_urls(self.state.live)
+        self.clock = VenueClock(lambda path, params: self.rest.fetch(path, params), run.tell)
+        self.rest = self._rest()
         self.stopped = asyncio.Event()
         self.begun = time.monotonic()
+
+    def _rest(self) -> MarketRest:
+        return MarketRest(self.urls, Budget(), self.clock)
+
+    async def go(self, seconds: float | None) -> None:
+        """Open everything, last until the end, close everything."""
+        self.stack.push_async_callback(self.rest.close)
+        await self.clock.measure()
+        self.recorder = Recorder(self.run.folder.path / "market", "market", self._on_disk)
+        self.stack.push_async_callback(asyncio.to_thread, self.recorder.close)
         self.session.start(self.clock.now_ns())
-        self.driver, self.engine = self.session.driver, self.session.engine
-        self._close_gates(Gate.SAFE if self.safe else 0)
-        if self.latch.read() is not None:
-            self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(Command.KILL),))
+        self._begin()
         self.feed = MarketFeed(
-            Subscription(tuple(owner.config.run.symbols)), urls, sink=self._sink, fetch=self.rest.fetch,
-            now_ns=self.clock.now_ns, stale=_ignore, told=self._tell,
+            Subscription(tuple(self.symbols)), self.urls, sink=self._sink, fetch=self.rest.fetch,
+            now_ns=self.clock.now_ns, stale=_ignore, told=self.run.tell,
         )  # fmt: skip
         await self.feed.start()
+        self.stack.push_async_callback(self.feed.close)
+        await self._open()
+        await self._serve_operator()
+        await self._last(seconds)
+
+    def _begin(self) -> None:
+        # The first events of the run after its start.
+        self._close_gates(self._gates())
+        if self.state.latch.read() is not None:
+            self._say(Command.KILL)
+
+    async def _open(self) -> None:
+        """Open what a kind of run needs beside the market."""
+
+    async def _serve_operator(self) -> None:
         facts = Facts(
-            "PAPER", live.profile, self.folder.path.name, self.safe, self._ages, self._links, self.now_ns,
-            lambda: time.monotonic() - self.begun,
+            self.mode, self.state.live.profile, self.run.folder.path.name, self.state.safe, self._ages, self._links,
+            self.now_ns, lambda: time.monotonic() - self.begun,
         )  # fmt: skip
-        self.operator = Operator(self.engine, self.driver, self.latch, facts)
-        server = ControlServer(state, self.operator.handlers())
+        server = ControlServer(
+            self.state.folder, Operator(self.engine, self.driver, self.state.latch, facts).handlers()
+        )
         await server.open()
         self.stack.push_async_callback(server.close)
 
-    async def run(self, seconds: float | None) -> None:
+    async def _last(self, seconds: float | None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(ValueError, RuntimeError):  # not in a thread of a test
                 loop.add_signal_handler(number, self.stopped.set)
-        works: tuple[Coroutine[Any, Any, None], ...] = (
-            self._tick(),
-            self._look(),
-            self.clock.run(),
-            self.feed.ended(),
-            self._countdown(seconds),
-        )
-        self.tasks = [asyncio.create_task(work) for work in works]
-        stop = asyncio.create_task(self.stopped.wait())
-        done, _ = await asyncio.wait([stop, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()  # an error ends the run
+        tasks = [asyncio.create_task(work) for work in (*self._works(), self._countdown(seconds), self._stop())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # an error ends the run
+            await self._leave()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def close(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        if hasattr(self, "feed"):
-            await self.feed.close()
-        if hasattr(self, "recorder"):
-            await asyncio.to_thread(self.recorder.close)
-        if hasattr(self, "starts"):
-            self.starts.end()
+    def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        return self._tick(), self._look(), self.clock.run(), self.feed.ended()
+
+    async def _leave(self) -> None:
+        """Do what is to be done before the run ends, with everything still open."""
+
+    async def _stop(self) -> None:
+        await self.stopped.wait()
 
     # ------------------------------------------------------------------ events
 
     def now_ns(self) -> int:
-        return max(self.clock.now_ns(), self.driver.now)
+        """Return the run's time: the exchange's, and never before its newest event."""
+        now: int = max(self.clock.now_ns(), self.driver.now)
+        return now
 
     def _sink(self, stamp_ns: int, message: bytes) -> None:
         self.recorder(stamp_ns, message)
         self.driver.message(message, stamp_ns)
 
-    def _tell(self, alert: str, what: str) -> None:
-        text = f"{alert}: {what}"
-        if alert not in QUIET and (len(self.owner.told) < MOST_TOLD or text in self.owner.told):
-            self.owner.told[text] += 1
+    def _say(self, command: Command) -> None:
+        self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(command),))
 
     def _on_disk(self, why: str) -> None:
         # In the recorder's thread: without a recording the run could not be replayed.
-        self._tell("DISK_FATAL", why)
+        self.run.tell("DISK_FATAL", why)
         self.stopped.set()
 
     def _ages(self) -> dict[str, float]:
@@ -234,6 +308,10 @@ class _Hours:
 
     def _links(self) -> dict[str, str]:
         return {"market": "up" if self.feed.open_connections else "down"}
+
+    def _gates(self) -> int:
+        closed: int = (0 if self.clock.is_safe else Gate.CLOCK) | (Gate.SAFE if self.state.safe else 0)
+        return closed
 
     def _close_gates(self, gates: int) -> None:
         if gates != self.engine.gate.gates:
@@ -247,22 +325,21 @@ class _Hours:
             await asyncio.sleep(TICK_S)
 
     async def _look(self) -> NoReturn:
-        # Once a second: books with a hole, the clock, a kill that came by the disk.
-        names = self.owner.config.run.symbols
+        # Once a second: books with a hole, the gates, a kill that came by the disk.
         while True:
-            for at, name in enumerate(names):
+            for at, name in enumerate(self.symbols):
                 if not self.engine.books[at].is_usable:
                     self.feed.resync(name)
-            self._close_gates((0 if self.clock.is_safe else Gate.CLOCK) | (Gate.SAFE if self.safe else 0))
-            if not self.engine.gate.killed and await asyncio.to_thread(self.latch.read) is not None:
-                self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(Command.KILL),))
+            self._close_gates(self._gates())
+            if not self.engine.gate.killed and await asyncio.to_thread(self.state.latch.read) is not None:
+                self._say(Command.KILL)
             await asyncio.sleep(LOOK_S)
 
     async def _countdown(self, seconds: float | None) -> None:
         begun = time.monotonic()
         while seconds is None or time.monotonic() - begun < seconds:
             done = time.monotonic() - begun
-            self.owner.progress(0.0 if seconds is None else done / seconds, say("online.progress"))
+            self.run.progress(0.0 if seconds is None else done / seconds, say("online.progress"))
             await asyncio.sleep(LOOK_S if seconds is None else min(LOOK_S, max(0.0, seconds - done)))
 
 

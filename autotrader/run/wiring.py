@@ -96,13 +96,7 @@ class Run:
         self.progress = progress
         progress(0.0, say("run.progress_read"))
         self.table = facts.load(None if config.sources.instruments == "shipped" else _instruments_file(config))
-        specs, self.defaults = facts.specs(
-            config.run.symbols,
-            table=self.table,
-            fees=facts.fee_tier(config.venue.fee_tier),
-            leverage=config.run.leverage,
-            language=_language(),
-        )
+        specs, self.defaults = self._specified()
         collar = round(config.risk.price_collar * E8)
         self.specs: list[dict[str, Any]] = [
             dict(spec) | {"collar_e8": collar if spec["symbol"] in facts.MAJORS else 2 * collar} for spec in specs
@@ -114,6 +108,17 @@ class Run:
         self.marks: list[str]
         self.mark_words: dict[str, str]
         self.plan = self._planned(data)
+
+    def _specified(self) -> tuple[list[Any], list[str]]:
+        config = self.config
+        specs, defaults = facts.specs(
+            config.run.symbols,
+            table=self.table,
+            fees=facts.fee_tier(config.venue.fee_tier),
+            leverage=config.run.leverage,
+            language=_language(),
+        )
+        return list(specs), defaults
 
     def _planned(self, data: list[Path]) -> Plan:
         config, paths = self.config, expanded(data)
@@ -213,7 +218,7 @@ class Run:
         folder.create(self.plan.manifest())
         try:
             self.anchors = anchors_of(self.plan, folder)
-            session = Session(self.plan, folder.journal_file, self.anchors)
+            session = self._session(folder.journal_file)
             self._feed(session, speed)
             self._require_read(session)
             outcome = session.finish()
@@ -225,6 +230,9 @@ class Run:
         except OSError as error:  # a full disk: what was written stays, marked incomplete
             raise AutotraderError(say("run.disk", path=folder.path, reason=error.strerror or error)) from None
         return self._leave(run_id, folder, outcome)
+
+    def _session(self, journal: Path) -> Any:
+        return Session(self.plan, journal, self.anchors)
 
     def _feed(self, session: Session, speed: str) -> None:
         if speed == "1x" and isinstance(self.source, Recording):

@@ -135,6 +135,8 @@ FILLS = {
     "realised_usdt": pl.Float64,
     "position_after": pl.Float64,
 }
+WIRED = frozenset({"testnet", "live"})
+"""Modes of runs that begin with whatever the account holds."""
 ORDERS = {"type": pl.String, "tif": pl.String, "state": pl.String}
 EQUITY = {"ts_ns": pl.Int64, "equity_usdt": pl.Float64, "drawdown": pl.Float64}
 FUNDING = {"symbol": pl.String, "amount_usdt": pl.Float64}
@@ -219,7 +221,7 @@ def read(run_dir: Path, words: Words) -> Run:
         equity=equity,
         funding=_table(run_dir / "funding.parquet", FUNDING, words),
         returns=_returns(run_dir / "equity.parquet", equity, summary, words),
-        trips=_trips(run_dir / "fills.parquet", fills, words),
+        trips=_trips(run_dir / "fills.parquet", fills, summary, words),
     )
 
 
@@ -233,16 +235,37 @@ def _returns(path: Path, equity: pl.DataFrame, summary: Summary, words: Words) -
         raise _damaged(path, error, words) from error
 
 
-def _trips(path: Path, fills: pl.DataFrame, words: Words) -> list[RoundTrip]:
+def _trips(path: Path, fills: pl.DataFrame, summary: Summary, words: Words) -> list[RoundTrip]:
     sign = np.where(fills["side"].to_numpy() == "SELL", -1.0, 1.0)
     prices, quantities, fees, after = (
         fills[name].to_numpy() for name in ("price", "quantity", "fee_usdt", "position_after")
     )
     columns = Fills(fills["symbol"].to_list(), fills["ts_ns"].to_numpy(), prices, sign * quantities, fees, after)
+    if summary.mode in WIRED:
+        columns = _with_takeovers(columns)
     try:
         return sorted(performance.round_trips(columns), key=lambda trip: trip.entry_ns)
     except OperatorError as error:
         raise _damaged(path, error, words) from error
+
+
+def _with_takeovers(fills: Fills) -> Fills:
+    # A position that was there when the run began, or that the exchange told of, no fill of the run has opened: it
+    # counts as opened at the price of the fill that met it.
+    held: dict[str, float] = {}
+    rows: list[tuple[str, int, float, float, float, float]] = []
+    for symbol, *numbers in zip(fills.symbols, *(column.tolist() for column in fills[1:]), strict=True):
+        ts_ns, price, quantity, fee, after = numbers
+        before = round(after - quantity, 8)
+        jump = round(before - held.get(symbol, 0.0), 8)
+        if jump:
+            rows.append((symbol, ts_ns, price, jump, 0.0, before))
+        rows.append((symbol, ts_ns, price, quantity, fee, after))
+        held[symbol] = after
+    if not rows:
+        return fills
+    symbols, *columns = zip(*rows, strict=True)
+    return Fills(list(symbols), *(np.array(column) for column in columns))
 
 
 def _curve(equity: pl.DataFrame, summary: Summary) -> tuple[Integers, Floats, float]:

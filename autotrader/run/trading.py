@@ -1,0 +1,468 @@
+"""TESTNET over the wire: orders leave for an exchange, and nothing is believed of them but what it says.
+
+Knows how the parts of `adapters.binance` are put together with the live core: what must be in order before anything is
+opened, when both sides are compared, and how a run begins and ends. Refuses to know how any of them works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import uvloop
+from numpy.typing import NDArray
+
+from autotrader.adapters.binance import reconciliation, rules
+from autotrader.adapters.binance.account_events import AccountEvents
+from autotrader.adapters.binance.answers import Answers
+from autotrader.adapters.binance.budget import Budget
+from autotrader.adapters.binance.clock import VenueClock
+from autotrader.adapters.binance.dead_man import DeadMan
+from autotrader.adapters.binance.order_session import OrderSession
+from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict
+from autotrader.adapters.binance.profiles import refuse_proxies, trading_urls
+from autotrader.adapters.binance.reading import amount_e8
+from autotrader.adapters.binance.reconciliation import Listed, Remedy
+from autotrader.adapters.binance.rest import MarketRest, Rest
+from autotrader.adapters.binance.rows import packed, row
+from autotrader.adapters.binance.user_stream import UserStream
+from autotrader.adapters.keys import key_manager
+from autotrader.adapters.storage.state import Safety, SafetyRecord
+from autotrader.config import Config
+from autotrader.errors import AutotraderError, OperatorError, VenueError
+from autotrader.messages import language, say
+from autotrader.research.replay import Outcome as RunOutcome
+from autotrader.research.replay import Plan, Progress
+from autotrader.run.live import Hours, OnlineRun, State
+from autotrader.secret import Credentials
+from core_ext.journal import JournalWriter
+from core_ext.live import Live
+from core_ext.types import Command, Gate, Kind, OrderType
+from core_ext.wire import Scanner, Signer
+
+__all__ = ["run_trading"]
+
+SECOND_NS = 10**9
+PROVEN_S = 10.0
+"""How long the account's stream counts as alive after an event, or after both sides were found to agree."""
+COMPARED_S = 5.0
+"""Between two comparisons with the exchange's lists."""
+RULES_S = 60.0
+DURABLE_S = 0.005
+ROUNDS = 4
+"""Comparisons in a row before what is left is raised."""
+
+
+def run_trading(config: Config, seconds: float | None, out: Path | None, progress: Progress) -> dict[str, Any]:
+    """Trade on an exchange's test network, or on the exchange on loopback, and leave the run's folder.
+
+    Parameters
+    ----------
+    config : Config
+        Of mode testnet.
+    seconds, out, progress
+        As of `live.run_online`.
+
+    Returns
+    -------
+    dict
+        The summary.
+
+    Raises
+    ------
+    OperatorError
+        If something that the configuration, the keys or the machine say does not allow the run.
+    VenueError
+        If the exchange cannot be reached, or says what cannot be.
+    """
+    refuse_proxies(config.run.mode)
+    with State(config) as state:
+        return TradingRun(config, progress, seconds, state).go(out, "live")
+
+
+class TradingSession:
+    """The core of a run on a wire: engine, journal, and what hands its requests over.
+
+    Parameters
+    ----------
+    plan : Plan
+    journal : Path
+    anchor : callable or None
+
+    Attributes
+    ----------
+    send : callable
+        Takes the requests of one event; until somebody takes them they are refused.
+    """
+
+    def __init__(self, plan: Plan, journal: Path, anchor: Callable[[int, bytes], object] | None) -> None:
+        self.plan = plan
+        self.engine = plan.engine()
+        self.scanner = Scanner(self.engine.instruments)
+        self.journal = JournalWriter(str(journal), anchor)
+        self.send: Callable[[list[Any]], None] = _nobody
+        self.driver = Live(self.engine, self.scanner, self.journal, lambda requests: self.send(requests), SECOND_NS)
+        self._started = time.perf_counter()
+
+    def start(self, start_ns: int) -> None:
+        """Put the run's first events into the stream."""
+        words = np.frombuffer(self.plan.fingerprint(), "<i8").tolist()
+        self.driver.control(int(Kind.RUN), start_ns, (*words, self.plan.epoch))
+        self.driver.control(int(Kind.CLOCK_OFFSET), start_ns, (0, 0))
+
+    def finish(self) -> RunOutcome:
+        """Seal and close the journal."""
+        digest = self.driver.finish()
+        seconds = time.perf_counter() - self._started
+        journal_sha256, orders_sha256 = self.journal.close()
+        return RunOutcome(
+            engine=self.engine,
+            venue=None,
+            scanner=self.scanner,
+            curve=self.driver.equity_curve(),
+            latency=self.driver.latency_counts(),
+            latency_max=self.driver.latency_max,
+            alarms=self.driver.alarm_counts(),
+            rows=self.driver.rows,
+            seconds=seconds,
+            journal_sha256=journal_sha256,
+            orders_sha256=orders_sha256,
+            state_sha256=digest.hex(),
+            end_ns=self.driver.now,
+        )
+
+
+class TradingRun(OnlineRun):
+    """A run whose orders leave.
+
+    Parameters
+    ----------
+    config, progress, seconds, state
+        As of an `OnlineRun`.
+    """
+
+    def __init__(self, config: Config, progress: Progress, seconds: float | None, state: State):
+        self.urls = trading_urls(config.run.mode, state.live)
+        self.credentials: Credentials = key_manager(state.live, config.folder).key()
+        self.safety = Safety(state.folder)
+        self.config, self.state = config, state
+        self.listed = uvloop.run(self._asked())
+        super().__init__(config, [], progress, seconds, state)
+
+    async def _asked(self) -> dict[str, Any]:
+        # What has to be known of the exchange before there is an engine.
+        clock = VenueClock(lambda path, params: rest.fetch(path, params), _unheard)
+        rest = self.rest(Budget(), clock)
+        try:
+            await clock.measure()
+            symbols = self.config.run.symbols
+            return {
+                "info": await rest.exchange_info(),
+                "brackets": await rest.leverage_brackets(),
+                "fees": [await rest.commission_rate(symbol) for symbol in symbols],
+                "balance": await rest.balance(),
+                "income": await rest.income(kind="TRANSFER"),
+            }
+        finally:
+            await rest.close()
+
+    def rest(self, budget: Budget, clock: VenueClock) -> Rest:
+        """Return a client of the account's requests, for the loop that it is made in."""
+        signer = Signer(self.credentials.secret.reveal().encode())
+        return Rest(self.urls, self.credentials, signer, budget, clock)
+
+    def _specified(self) -> tuple[list[Any], list[str]]:
+        listed = self.listed
+        return rules.specs(
+            self.config.run.symbols, listed["info"], listed["brackets"], listed["fees"],
+            leverage=self.config.run.leverage, language="ko" if language() == "ko" else "en",
+        )  # fmt: skip
+
+    def _begun(self) -> dict[str, Any]:
+        usdt = next((one for one in self.listed["balance"] if one.get("asset") == "USDT"), None)
+        wallet_e8 = amount_e8(usdt["balance"]) if usdt else 0
+        if wallet_e8 <= 0:
+            raise OperatorError(say("trading.no_money"))
+        begun: dict[str, Any] = {"epoch": self.state.epoch, "start_e8": wallet_e8}
+        record = self.safety.record
+        if record is not None:
+            moved_e8 = self._moved_since(record.as_of_ns)
+            begun["past"] = {
+                "peak_e8": max(1, record.peak_e8 + moved_e8),
+                "day": record.day,
+                "day_start_e8": max(1, record.day_start_e8 + moved_e8),
+                "day_lost": record.day_lost,
+                "halted": record.halted,
+            }
+        return begun
+
+    def _moved_since(self, as_of_ns: int) -> int:
+        # What came in and went out while nobody was looking is neither profit nor loss.
+        moved = [one for one in self.listed["income"] if one.get("asset") == "USDT"]
+        return sum(amount_e8(one["income"]) for one in moved if int(one["time"]) * 10**6 > as_of_ns)
+
+    def _session(self, path: Path) -> Any:
+        return TradingSession(self.plan, path, self.anchors)
+
+    def _hours(self, session: Any, stack: AsyncExitStack) -> Hours:
+        return TradingHours(self, session, stack)
+
+
+class TradingHours(Hours):
+    """The hours of a run whose orders leave."""
+
+    mode = "TESTNET"
+    run: TradingRun
+    session: TradingSession
+
+    def __init__(self, run: TradingRun, session: TradingSession, stack: AsyncExitStack) -> None:
+        self.budget = Budget()
+        self.events = AccountEvents(run.plan.instruments(), {run.plan.epoch})
+        self.user: UserStream | None = None
+        self.orders: OrderSession | None = None
+        self.compared_s = self.ruled_s = float("-inf")
+        self.agree = False
+        self.asked = asyncio.Event()
+        self.account: Rest
+        super().__init__(run, session, stack)
+        self.rules = rules.Rules(self.engine.instruments)
+        session.send = self._send
+
+    def _rest(self) -> MarketRest:
+        self.account = self.run.rest(self.budget, self.clock)
+        return self.account
+
+    # ------------------------------------------------------------------ opening
+
+    async def _open(self) -> None:
+        await self._clear_former()
+        await self._set_up()
+        answers = Answers(self.events.evidence)
+        self.orders = OrderSession(
+            self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
+            self.driver.tell, fallback=self.account, judged=self._judged,
+        )  # fmt: skip
+        self.user = UserStream(
+            self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
+            now_ns=self.clock.now_ns,
+        )  # fmt: skip
+        await self.user.start()
+        self.stack.push_async_callback(self.user.close)
+        await self._compare()
+
+    async def _clear_former(self) -> None:
+        # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
+        # touched; the comparison tells of them. A stop is taken away just before the engine asks for its own.
+        for symbol in self.symbols:
+            plain, algo = await asyncio.gather(self.account.open_orders(symbol), self.account.open_algo_orders(symbol))
+            if plain and all(_is_ours(one.get("clientOrderId")) for one in plain):
+                await self.account.cancel_all(symbol)
+            if algo and all(_is_ours(one.get("clientAlgoId")) for one in algo):
+                await self.account.cancel_all_algo(symbol)
+
+    async def _set_up(self) -> None:
+        # The configured leverage; where the exchange refuses it, the comparison takes over what it has, and R7 judges.
+        wanted = self.run.config.run.leverage
+        for one in await self.account.symbol_config():
+            if one.get("symbol") in self.symbols and one.get("leverage") != wanted:
+                try:
+                    await self.account.set_leverage(str(one["symbol"]), wanted)
+                except VenueError as error:
+                    self.run.tell("LEVERAGE", f"{one['symbol']}: {error}")
+
+    def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        assert self.orders is not None
+        assert self.user is not None
+        dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
+        self.stack.push_async_callback(dead_man.stop)
+        own = self.orders.run(), self.user.ended(), self._keep_comparing(), dead_man.run(), self._sync(), self._endure()
+        return (*super()._works(), *own)
+
+    def _open_symbols(self) -> set[str]:
+        names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
+        return {names[o["symbol"]] for o in open_orders if 0 < o["state"] < 8 and o["type"] < OrderType.STOP}
+
+    async def _leave(self) -> None:
+        # What could open more goes; positions and their stops stay, and are what the next run finds.
+        self._say(Command.HALT)
+        end = time.monotonic() + PROVEN_S
+        while self._open_symbols() and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        assert self.orders is not None
+        await self.orders.close()
+        for symbol in self._open_symbols():
+            self.run.tell("ORDERS_LEFT", symbol)
+
+    # ------------------------------------------------------------------ orders
+
+    def _send(self, requests: list[Any]) -> None:
+        self.events.note(self._noted(requests))
+        if self.orders is None:
+            asyncio.get_running_loop().call_soon(self._refuse, requests)
+        else:
+            self.orders.send(requests, self.driver.now, self.driver.failure is not None)
+
+    def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
+        made = []
+        for kind, client_id, symbol, *_ in requests:
+            order = self.engine.orders.order(client_id) if kind in (Kind.ORDER, Kind.AMEND) else None
+            if order is not None:
+                made.append(row(kind, symbol, client_id, order["price_ticks"], order["lots"]))
+        return packed(made, self.driver.now)
+
+    def _refuse(self, requests: Sequence[Any]) -> None:
+        made = [
+            row(Kind.REJECTED, symbol, client_id, 103) for kind, client_id, symbol, *_ in requests if kind is Kind.ORDER
+        ]
+        if made:
+            rows = packed(made, self.clock.now_ns())
+            self.events.note(rows)
+            self.driver.tell(rows)
+
+    def _judged(self, call: Call, client_id: int, verdict: Verdict) -> None:  # noqa: ARG002
+        if verdict.outcome in (Outcome.RECONCILE, Outcome.REFRESH):
+            self.asked.set()
+            self.ruled_s = float("-inf") if verdict.outcome is Outcome.REFRESH else self.ruled_s
+        if verdict.alert:
+            self.run.tell(str(verdict.alert), f"{call} {verdict.code or verdict.text[:80]}")
+
+    def _on_event(self, stamp_ns: int, event: bytes) -> None:
+        rows = self.events.rows(event, stamp_ns)
+        if rows.size:
+            self.driver.tell(rows)
+
+    # ------------------------------------------------------------------ both sides
+
+    async def _keep_comparing(self) -> NoReturn:
+        while True:
+            try:
+                await self._compare()
+            except (AutotraderError, OSError) as error:
+                self.agree = False
+                self.run.tell("RECONCILE_FAILED", str(error))
+            try:
+                await asyncio.wait_for(self.asked.wait(), COMPARED_S)
+            except TimeoutError:
+                continue
+            finally:
+                self.asked.clear()
+
+    async def _compare(self) -> None:
+        for _ in range(ROUNDS):
+            found = await self._differences()
+            made = [one for one in found if one.remedy is not Remedy.REVISED]
+            for one in found:
+                self.run.tell("DIFFERENCE", one.sentence())
+                if one.remedy is Remedy.REVISED:
+                    self.engine.instruments.revise(self.symbols.index(one.symbol), **one.revision)
+            rows = reconciliation.rows(made, self.clock.now_ns())
+            if rows.size:
+                self.events.note(rows)
+                self.driver.tell(rows)
+            left = [one for one in found if one.remedy is Remedy.REPAIRED or one.remedy is Remedy.ASKED]
+            if not left:
+                self.agree = True
+                self.compared_s = time.monotonic()
+                assert self.user is not None
+                self.user.prove()
+                return
+            await asyncio.sleep(0.2)
+        self.agree = False
+
+    async def _differences(self) -> list[reconciliation.Difference]:
+        one = self.symbols[0] if len(self.symbols) == 1 else None
+        since_ns = self.now_ns()
+        account = self.account
+        lists: list[Any] = await asyncio.gather(
+            account.open_orders(one), account.open_algo_orders(one), account.position_risk(one), account.balance(),
+            account.symbol_config(one), account.position_mode(), account.multi_assets_mode(),
+        )  # fmt: skip
+        plain, algo, risk, balance, config, dual, multi = lists
+        listed = Listed(
+            open_orders=plain, open_algo_orders=algo, position_risk=risk, balance=balance, symbol_config=config,
+            dual=dual, multi_assets=multi, since_ns=since_ns,
+        )  # fmt: skip
+        ours = reconciliation.believed(self.engine)
+        return reconciliation.differences(ours, listed, self.engine.instruments, {self.run.plan.epoch})
+
+    # ------------------------------------------------------------------ once a second
+
+    def _gates(self) -> int:
+        user, orders = self.user, self.orders
+        now_ns = self.clock.now_ns()
+        closed = super()._gates()
+        if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS:
+            closed |= Gate.USER_STREAM
+        if not self.agree:
+            closed |= Gate.RECONCILING
+        if orders is None or not orders.is_connected or orders.halted is not None:
+            closed |= Gate.LINK
+        if self.driver.failure is not None:
+            closed |= Gate.DISK
+        if self.budget.banned(now_ns):
+            closed |= Gate.BANNED
+        return closed
+
+    def _links(self) -> dict[str, str]:
+        orders = "up" if self.orders is not None and self.orders.is_connected else "down"
+        user = "up" if self.user is not None and self.user.is_open else "down"
+        return super()._links() | {"orders": orders, "user": user}
+
+    async def _sync(self) -> NoReturn:
+        # The journal on the disk, the safety record, the rules, the use of the limits.
+        while True:
+            await asyncio.to_thread(self._keep_safe)
+            weight, limit = self.budget.usage(self.clock.now_ns())
+            self.driver.control(int(Kind.USAGE), self.now_ns(), (weight, limit))
+            if time.monotonic() - self.ruled_s > RULES_S:
+                await self._refresh_rules()
+            await asyncio.sleep(1.0)
+
+    async def _endure(self) -> NoReturn:
+        # What was written before it left is on the disk within a few milliseconds (I5): off the loop, in groups.
+        journal, durable = self.session.journal, 0
+        while True:
+            if journal.rows != durable:
+                durable = journal.rows
+                await asyncio.to_thread(os.fdatasync, journal.fileno())
+            await asyncio.sleep(DURABLE_S)
+
+    def _keep_safe(self) -> None:
+        gate = self.engine.gate
+        if gate.day >= 0:
+            record = SafetyRecord(
+                as_of_ns=self.driver.now, day=gate.day, day_start_e8=max(0, gate.day_start_e8), peak_e8=gate.peak_e8,
+                max_drawdown_e8=gate.max_drawdown_e8, day_lost=gate.day_lost, halted=gate.halted, ladder=gate.ladder,
+                paused_until_ns=gate.paused_until,
+            )  # fmt: skip
+            self.run.safety.keep(record, time.monotonic_ns())
+
+    async def _refresh_rules(self) -> None:
+        try:
+            changes = self.rules.changes(await self.account.exchange_info(), self.clock.now_ns())
+        except VenueError as error:
+            self.run.tell("RULES_FAILED", str(error))
+            return
+        self.ruled_s = time.monotonic()
+        for _, sentence in changes.told:
+            self.run.tell("RULES", sentence)
+        if changes.rows.size:
+            self.driver.tell(changes.rows)
+
+
+def _unheard(alert: str, what: str) -> None:
+    """Leave what is told before there is a run to the run itself."""
+
+
+def _is_ours(name: object) -> bool:
+    return isinstance(name, str) and len(name) == 18 and name.startswith("at")
+
+
+def _nobody(requests: list[Any]) -> None:
+    """Take requests before anybody does; there are none before the run has opened."""
