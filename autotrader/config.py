@@ -516,6 +516,9 @@ _LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
         for mode, allowed in PROFILES.items()
     }
 )
+# Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it.
+_PROTECTED: Mapping[str, object] = MappingProxyType({"protective_stop": 0.05, "unprotected_s": 3.0})
+_MODE_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType({"testnet": _PROTECTED, "live": _PROTECTED})
 _PARAMETERS: Mapping[str, type] = MappingProxyType({"quoter": Quoter, "trend": Trend})
 
 
@@ -686,7 +689,7 @@ def _config(tables: Mapping[str, Any], source: _Source, folder: Path) -> Config:
     mode = _mode(tables, source)
     early = [name for name in _SECTIONS if name not in ("risk", "live")]
     parts = {name: _part(name, tables.get(name, {}), mode, source) for name in early}
-    own = _DEFAULTS.get(parts["strategy"].name, {})
+    own = {**_DEFAULTS.get(parts["strategy"].name, {}), **_MODE_DEFAULTS.get(mode, {})}
     parts["risk"] = _section("risk", Risk, tables.get("risk", {}), mode, source, own)
     parts["live"] = _live(tables.get("live"), mode, source)
     config = Config(folder=folder, **parts)

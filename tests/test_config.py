@@ -504,3 +504,11 @@ def test_the_way_to_an_exchange_decides_no_run_and_the_share_of_the_size_does():
 
     assert fingerprint() == fingerprint(profile="loopback", port=4567, state_dir="elsewhere", hot=True)
     assert fingerprint() != fingerprint(size_multiplier=0.5)
+
+
+def test_a_position_is_protected_at_the_exchange_where_orders_leave():
+    stops = {
+        mode: from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).risk.protective_stop
+        for mode in ("backtest", "paper", "testnet", "live")
+    }
+    assert stops == {"backtest": 0.0, "paper": 0.0, "testnet": 0.05, "live": 0.05}

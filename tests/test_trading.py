@@ -35,7 +35,7 @@ def _here(tmp_path, monkeypatch):
 def configured(port, **changes):
     """Write the configuration of a quoter on the exchange at a port."""
     text = template("quoter", ("BTCUSDT",), "en", "testnet")
-    changes = {"profile": '"loopback"', "port": port, "protective_stop": 0.05, "requote_ms": 100} | changes
+    changes = {"profile": '"loopback"', "port": port, "requote_ms": 100} | changes
     for key, value in changes.items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         assert found == 1, key
