@@ -25,6 +25,7 @@ class Account:
         self.engine = engine(symbols=2)
         self.engine.feed(row(Kind.MARK, NOW, a=TICKS * 10**7, b=TICKS * 10**7))
         self.order = self.engine.orders.insert_for_test(0, side, ticks, lots, **order)
+        self.engine.gate.observe(NOW)  # it was not asked: what it holds has to be counted
         self.events = AccountEvents(self.engine.instruments, {EPOCH})
         self.answers = Answers(self.events.evidence)
         self.events.note(row(Kind.ORDER, NOW, a=self.order, b=ticks, c=lots))
