@@ -31,7 +31,7 @@ from autotrader.adapters.storage.run_folder import RunFolder
 from autotrader.adapters.storage.state import Epochs, Latch, Lock, Starts
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.config import Config, Live
-from autotrader.errors import OperatorError
+from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
 from autotrader.run.operator import Facts, Operator
@@ -124,8 +124,8 @@ class State:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let go of it; a start that ended by a fault of ours stays written down."""
-        if kind is None or issubclass(kind, (OperatorError, KeyboardInterrupt)):
+        """Let go of it; a start that ended by a fault of ours, not by an error in words, stays written down."""
+        if kind is None or issubclass(kind, (AutotraderError, KeyboardInterrupt)):
             self._starts.end()
         self._lock.release()
         self.folder.close()
