@@ -447,7 +447,7 @@ class Venue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """Say which exchange is reached over the wire, with whose keys, and how large the first steps are."""
+    """Say which exchange is reached over the wire, with whose keys, and where its state is kept."""
 
     profile: Literal["production", "demo", "testnet", "loopback"] = "production"
     port: Annotated[int, _Whole(0, 65_535)] = 0
@@ -455,11 +455,7 @@ class Live:
     keys: Literal["environment", "file", "age"] = "environment"
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
-    size_multiplier: Annotated[float, _Between(0.01, 1)] = 1.0
     state_dir: Annotated[str, _Path()] = "state"
-    record: Annotated[bool, _Flag()] = False
-    hot: Annotated[bool, _Flag()] = False
-    resync_s: Annotated[float, _Between(1, 60)] = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -511,10 +507,7 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
     }
 )
 _LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        mode: {"profile": allowed[0]} | ({"size_multiplier": 0.1} if mode == "live" else {})
-        for mode, allowed in PROFILES.items()
-    }
+    {mode: {"profile": allowed[0]} for mode, allowed in PROFILES.items()}
 )
 # Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it.
 _PROTECTED: Mapping[str, object] = MappingProxyType({"protective_stop": 0.05, "unprotected_s": 3.0})

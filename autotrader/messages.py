@@ -189,11 +189,7 @@ ENGLISH = {
     "field.live.keys": "Keys: two environment variables, a file of mode 0600, or one encrypted with age.",
     "field.live.key_file": "The file of the keys.",
     "field.live.identity_file": 'The age identity that opens it; "" takes the passphrase from the environment.',
-    "field.live.size_multiplier": "Share of every order's size that is really ordered.",
     "field.live.state_dir": "Folder of what must survive a restart: journal, snapshots, kill latch, confirmation.",
-    "field.live.record": "Whether the raw messages of the market are kept.",
-    "field.live.hot": "Whether the loop spins on a core of its own instead of sleeping between messages.",
-    "field.live.resync_s": "Least time between two snapshots of one symbol's book, s.",
     # Configuration: the quality of market data.
     "section.quality": "What is suspect in market data, and what follows. Stale is what risk.*_stale_* say.",
     "field.quality.outlier_score": "A price is an outlier beyond this modified z-score over the last 100.",
@@ -1459,11 +1455,7 @@ KOREAN = {
     "field.live.keys": "키의 위치: 환경 변수 두 개, 권한 0600 파일, age로 암호화한 파일.",
     "field.live.key_file": "키 파일.",
     "field.live.identity_file": '키 파일을 여는 age identity. ""이면 암호를 환경 변수에서 읽습니다.',
-    "field.live.size_multiplier": "주문 크기 중 실제로 내는 비율.",
     "field.live.state_dir": "재시작 뒤에도 남아야 하는 것의 폴더: 저널, 스냅샷, 킬 스위치 잠금, 확인서.",
-    "field.live.record": "시장 데이터 원문을 저장할지 여부.",
-    "field.live.hot": "메시지 사이에 쉬지 않고 코어 하나를 계속 쓸지 여부.",
-    "field.live.resync_s": "한 심볼의 호가창 스냅샷 요청 사이 최소 시간, s.",
     # Configuration: the quality of market data.
     "section.quality": "시장 데이터의 이상 기준과 대응. 지연 기준은 risk.*_stale_* 값을 따릅니다.",
     "field.quality.outlier_score": "최근 100개 대비 수정 z 점수가 이 값을 넘는 가격은 이상치입니다.",

@@ -107,22 +107,22 @@ def test_a_default_above_the_ceiling_of_the_mode_becomes_the_ceiling():
 
 
 @pytest.mark.parametrize(
-    ("mode", "leverage", "var", "drawdown", "profile", "size"),
+    ("mode", "leverage", "var", "drawdown", "profile"),
     [
-        ("paper", 2, 0.05, 0.20, "production", 1.0),
-        ("testnet", 3, 0.03, 0.15, "demo", 1.0),
-        ("live", 10, 0.02, 0.12, "production", 0.1),
+        ("paper", 2, 0.05, 0.20, "production"),
+        ("testnet", 3, 0.03, 0.15, "demo"),
+        ("live", 10, 0.02, 0.12, "production"),
     ],
 )
 def test_a_mode_that_reaches_an_exchange_has_the_ceilings_and_the_first_stage_of_the_design(
-    mode, leverage, var, drawdown, profile, size
+    mode, leverage, var, drawdown, profile
 ):
     ceilings = CEILINGS[mode]
     assert (ceilings["run.leverage"], ceilings["risk.daily_var"]) == (leverage, var)
     assert ceilings["risk.max_drawdown"] == drawdown
     live = from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).live
-    assert live == configuration.Live(profile=profile, size_multiplier=size)
-    assert (live.keys, live.rehearsal, live.record, live.hot) == ("environment", False, False, False)
+    assert live == configuration.Live(profile=profile)
+    assert (live.keys, live.rehearsal) == ("environment", False)
 
 
 def reaching(tmp_path, mode, **live):
@@ -162,8 +162,6 @@ def test_live_is_rehearsed_on_loopback_and_nowhere_else(tmp_path):
         ("live", {"keys": "age", "identity_file": "me.txt"}, 'live.key_file: is needed by keys = "age"'),
         ("live", {"rehearsal": "yes"}, 'live.rehearsal: "yes" is not allowed; use: true or false'),
         ("live", {"rehearsal": 1}, "live.rehearsal: 1 is not allowed; use: true or false"),
-        ("live", {"size_multiplier": 0.009}, "live.size_multiplier: 0.009 is not allowed"),
-        ("live", {"size_multiplier": 1.01}, "live.size_multiplier: 1.01 is not allowed"),
         ("live", {"state_dir": ""}, 'live.state_dir: "" is not allowed'),
         ("live", {"key_file": 3}, 'live.key_file: 3 is not allowed; use: a path in quotes, or ""'),
         ("live", {"port": 65_536}, "live.port: 65536 is not allowed"),
@@ -496,14 +494,13 @@ def test_errors_name_the_guilty_and_keep_the_code_of_the_venue():
         assert issubclass(kind, errors.AutotraderError) and kind.__doc__.startswith("Blame ")
 
 
-def test_the_way_to_an_exchange_decides_no_run_and_the_share_of_the_size_does():
+def test_the_way_to_an_exchange_decides_no_run():
     def fingerprint(**live):
         tables = tomllib.loads(template("quoter", SYMBOLS, "en", "paper"))
         tables["live"] |= live
         return Plan(from_dict(tables), tables, [], [], [], {}).fingerprint()
 
-    assert fingerprint() == fingerprint(profile="loopback", port=4567, state_dir="elsewhere", hot=True)
-    assert fingerprint() != fingerprint(size_multiplier=0.5)
+    assert fingerprint() == fingerprint(profile="loopback", port=4567, state_dir="elsewhere")
 
 
 def test_a_position_is_protected_at_the_exchange_where_orders_leave():

@@ -61,7 +61,7 @@ def test_the_file_binds_configuration_key_and_day_and_holds_nothing_of_the_key(t
 def test_the_sentence_differs_by_configuration_and_key():
     sentences = {
         phrase(config(), credentials()),
-        phrase(config(size_multiplier=0.2), credentials()),
+        phrase(config(state_dir="elsewhere"), credentials()),
         phrase(config(), credentials("another-api-key")),
     }
     assert len(sentences) == 3
@@ -115,7 +115,7 @@ def test_a_confirmation_of_another_day_is_stale(tmp_path, days):
 
 def test_a_configuration_that_changed_is_another_one(tmp_path):
     confirmed(tmp_path)
-    assert "confirms another configuration" in refusal(tmp_path, config=config(size_multiplier=0.11))
+    assert "confirms another configuration" in refusal(tmp_path, config=config(state_dir="elsewhere"))
     require(tmp_path, config(), credentials(), TODAY)
 
 

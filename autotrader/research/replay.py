@@ -85,7 +85,7 @@ class Plan:
         values["data"].pop("paths", None)
         values["run"].pop("language", None)
         values.pop("audit", None)
-        _forget_the_way(values)
+        values.pop("live", None)
         decides = {
             "format": FORMAT,
             "config": values,
@@ -146,13 +146,6 @@ class Plan:
     def quality(self) -> Quality:
         """Return a fresh judge of the market data."""
         return Quality(self.instruments(), quality(self.config), self.config.quality.policies)
-
-
-def _forget_the_way(values: dict[str, dict[str, Any]]) -> None:
-    # Of what is said about an exchange only the size of orders decides.
-    multiplier = values.pop("live", {}).get("size_multiplier", 1.0)
-    if multiplier != 1.0:
-        values["live"] = {"size_multiplier": multiplier}
 
 
 def limits(config: Config) -> dict[str, Any]:
