@@ -356,12 +356,9 @@ class TradingHours(Hours):
     async def _compare(self) -> None:
         for _ in range(ROUNDS):
             found = await self._differences()
-            made = [one for one in found if one.remedy is not Remedy.REVISED]
             for one in found:
                 self.run.tell("DIFFERENCE", one.sentence())
-                if one.remedy is Remedy.REVISED:
-                    self.engine.instruments.revise(self.symbols.index(one.symbol), **one.revision)
-            rows = reconciliation.rows(made, self.clock.now_ns())
+            rows = reconciliation.rows(found, self.clock.now_ns())
             if rows.size:
                 self.events.note(rows)
                 self.driver.tell(rows)
