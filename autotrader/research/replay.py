@@ -29,6 +29,7 @@ from core_ext.fault import Faults
 from core_ext.headroom import Headroom
 from core_ext.journal import JournalWriter, read_journal
 from core_ext.latency import Latency, lognormal_quantiles
+from core_ext.live import Live
 from core_ext.quality import Quality
 from core_ext.quoter import Quoter
 from core_ext.signal import CandleBuilder, CandleSource, LongerCandles
@@ -36,7 +37,7 @@ from core_ext.strategy import Strategy
 from core_ext.types import Instruments, Kind, Setting
 from core_ext.wire import Scanner
 
-__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "verifier_of", "verify"]
+__all__ = ["FORMAT", "Outcome", "Plan", "Progress", "Session", "left_by", "verifier_of", "verify"]
 
 E8 = 10**8
 FORMAT = 1
@@ -365,28 +366,34 @@ class Session:
     def finish(self) -> Outcome:
         """Deliver what is on its way, seal and close the journal."""
         digest = self.driver.finish()
-        seconds = time.perf_counter() - self._started
-        journal_sha256, orders_sha256 = self.journal.close()
-        return Outcome(
-            engine=self.engine,
-            venue=self.venue,
-            scanner=self.scanner,
-            curve=self.driver.equity_curve(),
-            latency=self.driver.latency_counts(),
-            latency_max=self.driver.latency_max,
-            alarms=self.driver.alarm_counts(),
-            rows=self.driver.rows,
-            seconds=seconds,
-            journal_sha256=journal_sha256,
-            orders_sha256=orders_sha256,
-            state_sha256=digest.hex(),
-            end_ns=self.driver.now,
-        )
+        return left_by(self.driver, digest, self.journal, time.perf_counter() - self._started, self.venue)
 
     def run(self, source: MarketSource) -> Iterator[float]:
         """Run through a whole source; yields the share that is done."""
         self.start(source.start_ns)
         yield from source.feed(self.driver)
+
+
+def left_by(
+    run: Driver | Live, digest: bytes, journal: JournalWriter, seconds: float, venue: Exchange | None
+) -> Outcome:
+    """Return what a finished run leaves, and close its journal."""
+    journal_sha256, orders_sha256 = journal.close()
+    return Outcome(
+        engine=run.engine,
+        venue=venue,
+        scanner=run.scanner,
+        curve=run.equity_curve(),
+        latency=run.latency_counts(),
+        latency_max=run.latency_max,
+        alarms=run.alarm_counts(),
+        rows=run.rows,
+        seconds=seconds,
+        journal_sha256=journal_sha256,
+        orders_sha256=orders_sha256,
+        state_sha256=digest.hex(),
+        end_ns=run.now,
+    )
 
 
 def latency(config: Config) -> Latency:

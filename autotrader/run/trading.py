@@ -38,7 +38,7 @@ from autotrader.config import Config
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
-from autotrader.research.replay import Plan, Progress
+from autotrader.research.replay import Plan, Progress, left_by
 from autotrader.run.live import Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
@@ -119,23 +119,7 @@ class TradingSession:
     def finish(self) -> RunOutcome:
         """Seal and close the journal."""
         digest = self.driver.finish()
-        seconds = time.perf_counter() - self._started
-        journal_sha256, orders_sha256 = self.journal.close()
-        return RunOutcome(
-            engine=self.engine,
-            venue=None,
-            scanner=self.scanner,
-            curve=self.driver.equity_curve(),
-            latency=self.driver.latency_counts(),
-            latency_max=self.driver.latency_max,
-            alarms=self.driver.alarm_counts(),
-            rows=self.driver.rows,
-            seconds=seconds,
-            journal_sha256=journal_sha256,
-            orders_sha256=orders_sha256,
-            state_sha256=digest.hex(),
-            end_ns=self.driver.now,
-        )
+        return left_by(self.driver, digest, self.journal, time.perf_counter() - self._started, None)
 
 
 class TradingRun(OnlineRun):
