@@ -11,6 +11,7 @@ from picows import WSListener, WSMsgType, WSUpgradeResponse, ws_create_server
 from autotrader.adapters.binance import connections
 from autotrader.adapters.binance.connections import MESSAGE_BYTES, NAMES, Connection
 from autotrader.errors import VenueError
+from autotrader.messages import say
 
 TEXT, REST = WSMsgType.TEXT, WSMsgType.CONTINUATION
 
@@ -196,9 +197,22 @@ def test_a_peer_that_never_answers_the_handshake_has_a_deadline(monkeypatch):
     monkeypatch.setattr(connections, "CONNECT_S", 0.2)
 
     async def main():
-        server = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
+        held = []
+        server = await asyncio.start_server(lambda *streams: held.append(streams), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(VenueError):
+            await asyncio.wait_for(Connection.open(f"ws://127.0.0.1:{port}/", lambda *_: None), 5)
+        assert len(held) == 1
+        server.close()
+
+    run(main())
+
+
+def test_a_peer_that_ends_the_connection_before_the_handshake_is_no_connection():
+    async def main():
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(VenueError, match=say("feed.lost")):
             await asyncio.wait_for(Connection.open(f"ws://127.0.0.1:{port}/", lambda *_: None), 5)
         server.close()
 

@@ -82,7 +82,9 @@ class Connection(WSListener):
                 )  # fmt: skip
         except (OSError, WSError) as error:
             raise VenueError(str(error) or type(error).__name__) from None
-        assert isinstance(listener, cls)
+        # picows hands over no listener when the peer ended the connection before its answer.
+        if not isinstance(listener, cls):
+            raise VenueError(say("feed.lost"))
         return listener
 
     async def subscribe(self, names: Sequence[str]) -> None:
