@@ -89,7 +89,7 @@ class Single(Strategy):
         if Single.wanted == "EXPIRED_":
             return desk.submit(SUBJECT, BUY, lots, bid - bid // 100, TimeInForce.IOC)
         if Single.wanted == "REJECTED_":
-            return desk.submit(SUBJECT, BUY, lots, ask + 10, TimeInForce.GTX)
+            return desk.submit(SUBJECT, BUY, lots, ask + ask // 200, TimeInForce.GTX)
         if Single.wanted in ("ARMED", "TRIGGERING"):
             away = ask // (50 if Single.wanted == "ARMED" else 400)
             words = {"trigger_ticks": ask + away, "terms": int(Term.MARK_TRIGGER)}
