@@ -31,9 +31,10 @@ LIVE = (OrderState.LIVE, OrderState.PARTLY_FILLED, OrderState.ARMED)
 
 
 def exchange(folder: Path) -> World:
-    """Return an exchange that stands still, and two who trade there."""
+    """Return an exchange that stands still: who trades there, who makes the market, and who takes an id again."""
     return World(
-        setup("alice", 900_000_000), setup("maker", 900_000_000), history=folder / "history.jsonl",
+        setup("alice", 900_000_000), setup("maker", 900_000_000), setup("again"),
+        history=folder / "history.jsonl",
         specs=[spec(leverage=20)], weight_limit=999_999, order_limit=999_999,
     )  # fmt: skip
 

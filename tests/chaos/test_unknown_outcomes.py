@@ -99,7 +99,7 @@ def crowd(name, folder, seed, unknown, rest_only):
     with exchange(folder) as world:
         quoted(world)
         for _ in range(2):  # an id whose first order has filled is taken again: the count below would show it
-            world.ok("POST", "order", "maker", symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.002,
+            world.ok("POST", "order", "again", symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.002,
                      newClientOrderId="the-same")  # fmt: skip
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             desk = runner.run(crowded(world, folder, seed, unknown, rest_only))
@@ -108,7 +108,7 @@ def crowd(name, folder, seed, unknown, rest_only):
         assert (desk.open_rows(), desk.engine.orders.unknown, desk.engine.orders.illegal) == ([], 0, 0)
     truth, journal = Truth(folder / "history.jsonl", "alice"), Journal(folder / "journal")
     verdict = judge(truth, journal, slack_ns=ENDLESS, grace_ns=-ENDLESS)  # two clocks that have nothing in common
-    assert Truth(folder / "history.jsonl", "maker").accepted_twice() == ["the-same"]
+    assert Truth(folder / "history.jsonl", "again").accepted_twice() == ["the-same"]
     filled = sum(bool(real.trades) for real in truth.by_client.values())
     figures.keep(
         name, seed=seed, injected=sum(desk.injected.values()), families=dict(desk.injected),
