@@ -6,11 +6,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from chaos.kills import figures, judged, killed
 from test_loopback_cli import served
 from test_trading import EXCHANGE, KEY, SECRET, configured
 
 from autotrader.cli import main
+from chaos.kills import figures, judged, killed
 
 
 @pytest.fixture
