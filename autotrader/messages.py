@@ -153,6 +153,7 @@ ENGLISH = {
         "Distance of the stop that every position gets at the exchange with its first fill, "
         "a share of the mark price; 0: none."
     ),
+    "field.risk.stale_order_s": "Age at which an order that rests in the book is cancelled, s; 0: never.",
     "field.risk.unprotected_s": (
         "Time for which a position may lack a stop before entries are refused (R26), s; 0: no stop is asked for."
     ),
@@ -232,7 +233,6 @@ ENGLISH = {
     "online.progress": "trading on live streams",
     "trading.no_money": "the futures wallet holds no USDT; fund it first",
     "operator.rearmed": "the kill is re-armed on the disk; this instance stays killed: end it and start it again",
-    "operator.flatten_all": "flatten closes every symbol; name none, or use reduce for some",
     "operator.symbols": "not symbols of this run: {unknown}; use {known}",
     "help.paper": "Paper-trade a recorded stream on a simulated account.",
     "help.replay": "Re-run a finished run from its journal and compare every order.",
@@ -1235,6 +1235,10 @@ ENGLISH = {
     ),
     "rules.delist": "{symbol}: is delisted on {day} UTC",
     "rules.trading": "{symbol}: trades",
+    "rules.brackets": (
+        "{symbol}: the leverage brackets have changed; the lowest was {leverage_then}x to {cap_then:,.0f} USDT at "
+        "{ratio_then:.2%} and is {leverage_now}x to {cap_now:,.0f} USDT at {ratio_now:.2%}"
+    ),
     "rules.filters": "{symbol}: filters (steps, lots, notional) were {before} and are {now}",
     # The wire: which addresses may be reached.
     "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
@@ -1265,11 +1269,6 @@ ENGLISH = {
     "reconcile.multi_assets": "multi-assets mode: we believed {ours}, the exchange has {theirs}",
     "reconcile.margin": "{symbol} margin type: we believed {ours}, the exchange has {theirs} (1 is isolated)",
     "reconcile.leverage": "{symbol} leverage: we believed {ours}, the exchange has {theirs}",
-    "reconcile.status": "{symbol} status: we believed {ours}, the exchange says {theirs}",
-    "reconcile.grid": "{symbol} tick and lot: the run counts in {ours}, the exchange in {theirs}, which do not fit",
-    "reconcile.filters": "{symbol} filters (steps, lots, notional): we had {ours}, the exchange has {theirs}",
-    "reconcile.bounds": "{symbol} bounds: we had {ours}, the exchange has {theirs}",
-    "reconcile.brackets": "{symbol} leverage brackets differ: we had {ours}, the exchange has {theirs}",
     "reconcile.order_missing": "{symbol} an order that we believe {ours} is in no list of the exchange ({theirs})",
     "reconcile.order_filled": "{symbol} an order has filled {ours} lots by our count, {theirs} by the exchange's",
     "reconcile.order_state": "{symbol} an order that we believe {ours} is listed as {theirs}",
@@ -1286,7 +1285,6 @@ ENGLISH = {
     "reconcile.asset": "{symbol} is no margin coin of ours and the wallet holds {theirs} (ours: {ours})",
     "reconcile.repaired": "taken over from the exchange",
     "reconcile.asked": "asked for again; nothing is taken over until it is settled",
-    "reconcile.revised": "the instrument is revised",
     "reconcile.raised": "look at the account; nothing new is opened until then",
 }
 
@@ -1423,6 +1421,7 @@ KOREAN = {
     "field.risk.spread_floor_bps": "이보다 좁은 스프레드는 중앙값과 견주지 않음 (R24), bps.",
     "field.risk.volatility_pause_min": "그 중지 시간, 분.",
     "field.risk.protective_stop": "첫 체결과 함께 거래소에 거는 보호 손절의 거리, 마크 가격 비율. 0이면 걸지 않음.",
+    "field.risk.stale_order_s": "호가창에 남은 주문을 취소하는 시간, 초. 0이면 취소하지 않음.",
     "field.risk.unprotected_s": "손절 주문 없이 둘 수 있는 시간, 넘으면 진입 금지 (R26), 초. 0이면 요구하지 않음.",
     "field.risk.funding_window_min": "펀딩비를 기대 수익과 견주는 정산 전 시간 (R27), 분.",
     "field.risk.delist_h": "상장 폐지 전 청산만 허용하는 시간 (R28), 시간.",
@@ -1498,7 +1497,6 @@ KOREAN = {
     "online.progress": "실시간 거래 중",
     "trading.no_money": "선물 지갑에 USDT가 없습니다. 먼저 입금하십시오",
     "operator.rearmed": "디스크의 강제 종료(KILL)가 해제되었습니다. 이 인스턴스는 멈춘 채로 남으니 다시 시작하십시오",
-    "operator.flatten_all": "flatten은 모든 종목을 청산합니다. 종목을 빼거나 일부에는 reduce를 쓰십시오",
     "operator.symbols": "이 실행의 종목이 아닙니다: {unknown}. 사용 가능: {known}",
     "help.paper": "녹화된 스트림을 모의 계좌로 거래합니다.",
     "help.replay": "끝난 실행을 저널에서 다시 돌려 모든 주문을 대조합니다.",
@@ -2524,6 +2522,10 @@ KOREAN = {
     ),
     "rules.delist": "{symbol}: {day} UTC에 상장 폐지됩니다",
     "rules.trading": "{symbol}: 거래 중입니다",
+    "rules.brackets": (
+        "{symbol}: 레버리지 구간이 바뀌었습니다. 최저 구간: {leverage_then}배, {cap_then:,.0f} USDT까지, "
+        "{ratio_then:.2%} → {leverage_now}배, {cap_now:,.0f} USDT까지, {ratio_now:.2%}"
+    ),
     "rules.filters": "{symbol}: 필터(단위, 랏, 명목)가 {before}에서 {now}(으)로 바뀌었습니다",
     # 통신: 연결해도 되는 주소.
     "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
@@ -2554,11 +2556,6 @@ KOREAN = {
     "reconcile.multi_assets": "다중 자산 모드: 우리 기록 {ours}, 거래소 {theirs}",
     "reconcile.margin": "{symbol} 마진 유형: 우리 기록 {ours}, 거래소 {theirs} (1은 격리)",
     "reconcile.leverage": "{symbol} 레버리지: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.status": "{symbol} 거래 상태: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.grid": "{symbol} 틱과 랏: 실행 단위 {ours}, 거래소 단위 {theirs}, 서로 맞지 않습니다",
-    "reconcile.filters": "{symbol} 필터(단위, 랏, 명목): 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.bounds": "{symbol} 한도: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.brackets": "{symbol} 레버리지 구간이 다릅니다: 우리 기록 {ours}개, 거래소 {theirs}개",
     "reconcile.order_missing": "{symbol} 우리 기록이 {ours}인 주문이 거래소의 어느 목록에도 없습니다({theirs})",
     "reconcile.order_filled": "{symbol} 주문의 체결 랏: 우리 기록 {ours}, 거래소 {theirs}",
     "reconcile.order_state": "{symbol} 우리 기록이 {ours}인 주문이 거래소에는 {theirs}로 있습니다",
@@ -2575,7 +2572,6 @@ KOREAN = {
     "reconcile.asset": "{symbol}: 다루지 않는 증거금 자산인데 지갑에 {theirs}이(가) 있습니다(우리 기록: {ours})",
     "reconcile.repaired": "거래소의 값을 받아들였습니다",
     "reconcile.asked": "거래소에 다시 묻습니다. 확인될 때까지 아무것도 받아들이지 않습니다",
-    "reconcile.revised": "종목 정보를 고칩니다",
     "reconcile.raised": "계정을 확인하십시오. 그때까지 새로 열지 않습니다",
 }
 

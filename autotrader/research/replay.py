@@ -204,6 +204,7 @@ def limits(config: Config) -> dict[str, Any]:
         "volatility_pause_ns": risk.volatility_pause_min * MINUTE_NS,
         "unprotected_ns": round(risk.unprotected_s * SECOND_NS),
         "stop_e8": e8(risk.protective_stop),
+        "stale_order_ns": round(risk.stale_order_s * SECOND_NS),
         "funding_window_ns": risk.funding_window_min * MINUTE_NS,
         "delist_ns": risk.delist_h * HOUR_NS,
         "first_minute": risk.first_minute_utc,

@@ -435,7 +435,8 @@ class TradingHours(Hours):
 
     async def _refresh_rules(self) -> None:
         try:
-            changes = self.rules.changes(await self.account.exchange_info(), self.clock.now_ns())
+            info, ladders = await asyncio.gather(self.account.exchange_info(), self.account.leverage_brackets())
+            changes = self.rules.changes(info, self.clock.now_ns(), ladders)
         except VenueError as error:
             self.run.tell("RULES_FAILED", str(error))
             return
