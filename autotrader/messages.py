@@ -190,6 +190,8 @@ ENGLISH = {
     "field.live.key_file": "The file of the keys.",
     "field.live.identity_file": 'The age identity that opens it; "" takes the passphrase from the environment.',
     "field.live.state_dir": "Folder of what must survive a restart: journal, snapshots, kill latch, confirmation.",
+    "field.live.size_multiplier": "Share of every size that the strategy asks for; LIVE begins with a tenth.",
+    "field.live.backtest_dir": "Run folder of this strategy's backtest, the evidence that LIVE asks for.",
     # Configuration: the quality of market data.
     "section.quality": "What is suspect in market data, and what follows. Stale is what risk.*_stale_* say.",
     "field.quality.outlier_score": "A price is an outlier beyond this modified z-score over the last 100.",
@@ -1456,6 +1458,8 @@ KOREAN = {
     "field.live.key_file": "키 파일.",
     "field.live.identity_file": '키 파일을 여는 age identity. ""이면 암호를 환경 변수에서 읽습니다.',
     "field.live.state_dir": "재시작 뒤에도 남아야 하는 것의 폴더: 저널, 스냅샷, 킬 스위치 잠금, 확인서.",
+    "field.live.size_multiplier": "전략이 요청하는 모든 수량에 곱하는 비율. LIVE는 10분의 1로 시작합니다.",
+    "field.live.backtest_dir": "이 전략의 백테스트 실행 폴더. LIVE가 요구하는 근거입니다.",
     # Configuration: the quality of market data.
     "section.quality": "시장 데이터의 이상 기준과 대응. 지연 기준은 risk.*_stale_* 값을 따릅니다.",
     "field.quality.outlier_score": "최근 100개 대비 수정 z 점수가 이 값을 넘는 가격은 이상치입니다.",
