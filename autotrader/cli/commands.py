@@ -17,6 +17,7 @@ import click
 from autotrader import config as configuration
 from autotrader.cli.audit import audit
 from autotrader.cli.control import control
+from autotrader.cli.doctor import confirm, doctor
 from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
@@ -52,7 +53,8 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken), _run(screen, spoken))
     kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
-    rest = (*kept, _stress(screen), exchange(screen))
+    before = (doctor(screen, spoken), confirm(screen, spoken))
+    rest = (*kept, _stress(screen), exchange(screen), *before)
     settings = {"help_option_names": ["-h", "--help"]}
     every = [*commands, *rest, *control(screen), _bench(screen)]
     return Cover("autotrader", commands=every, help=say("help.autotrader"), context_settings=settings)
