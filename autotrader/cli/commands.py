@@ -8,6 +8,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -108,12 +109,12 @@ def _run(screen: Screen, spoken: str | None) -> Page:
     return Page(
         "run",
         help=say("help.run"),
-        usage="CONFIG [--mode paper|testnet] [--for SECONDS] [--out DIR]",
+        usage="CONFIG [--mode paper|testnet|live] [--for SECONDS] [--out DIR]",
         arguments={"CONFIG": say("help.config")},
         callback=partial(_run_online, screen, spoken),
         params=[
             click.Argument(["config"], metavar="CONFIG"),
-            choice("--mode", ("paper", "testnet"), "paper", say("help.run_mode")),
+            choice("--mode", ("paper", "testnet", "live"), "paper", say("help.run_mode")),
             click.Option(["--for", "seconds"], type=_SECONDS, metavar="SECONDS", help=say("help.for_run")),
             _out_dir(),
         ],
@@ -272,15 +273,22 @@ def _run_online(
 ) -> int:
     settings = _configured(config, mode, spoken)
     folder = _fresh(out)
-    if mode == "testnet":
+    if mode in ("testnet", "live"):
         from autotrader.run.trading import run_trading as run
     else:
         from autotrader.run.live import run_online as run
 
+    if mode == "live":
+        screen.notice(_whose_money(settings))
     with screen.progress() as progress:
         summary = run(settings, seconds, folder, progress)
     screen.run(summary, folder or Path("runs") / summary["run_id"])
     return GOOD
+
+
+def _whose_money(config: Config) -> str:
+    assert config.live is not None  # a configuration of mode live has the section
+    return say("live.rehearsal" if config.live.rehearsal else "live.real", **asdict(config.live))
 
 
 def _verify(screen: Screen, run_dir: str, verify: bool) -> int:
