@@ -238,9 +238,11 @@ def test_an_exchange_of_which_one_door_is_shut_fails(heard, name):
 
 
 def test_a_certificate_that_ends_tomorrow_fails(heard):
-    assert verdict("tls", made(), edited(heard, tls={"a": 90.0, "b": 2.0})) is Verdict.OK
-    assert verdict("tls", made(), edited(heard, tls={"a": 90.0, "b": 0.5})) is Verdict.FAIL
-    assert verdict("tls", made(), edited(heard, tls=ssl.SSLError("unknown authority"))) is Verdict.FAIL
+    real = made("live", live={"profile": "production", "rehearsal": False})
+    assert verdict("tls", real, edited(heard, tls={"a": 90.0, "b": 2.0})) is Verdict.OK
+    assert verdict("tls", real, edited(heard, tls={"a": 90.0, "b": 0.5})) is Verdict.FAIL
+    assert verdict("tls", real, edited(heard, tls=ssl.SSLError("unknown authority"))) is Verdict.FAIL
+    assert verdict("tls", made(), heard) is Verdict.NOT_APPLICABLE
 
 
 def test_a_certificate_is_verified_and_one_of_an_unknown_authority_is_refused(tmp_path):
