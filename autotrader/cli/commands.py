@@ -34,6 +34,13 @@ _LEVERAGES = "2,3,5,10,20"
 _MOST_LEVERAGES = 6
 _EQUITY = (100.0, 1e9)
 _SECONDS = click.FloatRange(min=0, min_open=True)
+# What to type once a configuration of a mode is written.
+_FOLLOWING = {
+    "backtest": "autotrader backtest {} --data PATH",
+    "paper": "autotrader paper {} --replay FILE",
+    "testnet": "autotrader doctor {}",
+    "live": "autotrader doctor {}",
+}
 _SYMBOLS = {"quoter": "BTCUSDT", "trend": "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,SUIUSDT"}
 
 
@@ -66,13 +73,13 @@ def _init(screen: Screen) -> Page:
     return Page(
         "init",
         help=say("help.init"),
-        usage="[--strategy trend|quoter] [--symbols A,B] [--mode backtest|paper] [--out FILE] [--force]",
+        usage="[--strategy trend|quoter] [--symbols A,B] [--mode backtest|paper|testnet|live] [--out FILE] [--force]",
         arguments={},
         callback=partial(_write_config, screen),
         params=[
             choice("--strategy", ("trend", "quoter"), "trend", say("help.strategy")),
             click.Option(["--symbols"], metavar="A,B", help=say("help.symbols", default=default)),
-            choice("--mode", ("backtest", "paper"), "backtest", say("help.mode")),
+            choice("--mode", tuple(_FOLLOWING), "backtest", say("help.mode")),
             click.Option(["--out"], metavar="FILE", help=say("help.out_file")),
             click.Option(["--force"], is_flag=True, help=say("help.force")),
         ],
@@ -216,8 +223,7 @@ def _write_config(screen: Screen, strategy: str, symbols: str | None, mode: str,
     if _exists(path) and not force:
         raise OperatorError(say("cli.exists", path=path))
     _write(path, text)
-    data = "--data PATH" if mode == "backtest" else "--replay FILE"
-    screen.wrote_config(path, f"autotrader {mode} {shlex.quote(str(path))} {data}")
+    screen.wrote_config(path, _FOLLOWING[mode].format(shlex.quote(str(path))))
     return GOOD
 
 
