@@ -2752,7 +2752,7 @@ KOREAN = {
     "doctor.slippage": "비용 모형: 슬리피지",
     "doctor.data_quality": "데이터 품질",
     "doctor.robustness": "전략 견고성",
-    "doctor.overfitting": "전진 분석·과최적화",
+    "doctor.overfitting": "워크포워드·과최적화",
     "doctor.latency": "지연 시간",
     "doctor.kill_switch": "강제 종료 예행연습",
     "doctor.connectivity": "거래소 연결",
