@@ -144,6 +144,16 @@ def test_without_keys_the_account_is_not_checked_and_the_key_fails(port):
     assert verdict("connectivity", made(port=port), told) is verdict("units", made(port=port), told) is Verdict.OK
 
 
+def test_a_key_that_cannot_sign_orders_fails_before_the_exchange_is_asked_with_it(port):
+    other = replace(KEY, kind="ed25519")
+    told = uvloop.run(doctor._asked(made(port=port), lambda: other))
+    item = judged("key", made(port=port), told)
+    assert (item.verdict, item.measured) == (
+        Verdict.FAIL, "an ed25519 key cannot sign orders here; make an HMAC key",
+    )  # fmt: skip
+    assert verdict("wallet", made(port=port), told) is Verdict.NOT_CHECKED
+
+
 def test_an_exchange_that_is_not_there_fails_and_takes_no_time():
     told = uvloop.run(doctor._asked(made(), lambda: KEY))
     names = ("connectivity", "clock", "symbols", "key", "account_mode", "wallet", "units", "cost_model", "tls")

@@ -256,7 +256,7 @@ async def _asked(config: Config, key: Key | None) -> dict[str, Any]:
         told["info"] = await _tried(rest.exchange_info())
         told["prices"] = await _tried(_prices(rest, symbols))
         told["tls"] = {} if config.live.profile == "loopback" else await _tried(_certificates(urls))
-        told["streams"] = await _tried(_streams_s(urls, symbols, rest, clock))
+        told["streams"] = await _tried(_streams_s(urls, symbols, clock))
         if isinstance(urls, TradingUrls):
             told["socket"] = await _tried(_socket_ms(urls))
         if isinstance(rest, Rest):
@@ -268,9 +268,12 @@ async def _asked(config: Config, key: Key | None) -> dict[str, Any]:
 
 def _credentials(key: Key | None) -> Credentials | OperatorError:
     try:
-        return key() if key else OperatorError(say("doctor.no_keys"))
+        found = key() if key else None
     except OperatorError as error:
         return error
+    if found is None:
+        return OperatorError(say("doctor.no_keys"))
+    return found if found.kind == "hmac" else OperatorError(say("session.key_kind", kind=found.kind))
 
 
 def _rest(urls: MarketUrls, key: object, clock: VenueClock) -> MarketRest:
@@ -315,17 +318,22 @@ _ACCOUNT: Mapping[str, Callable[[Rest, Sequence[str]], Awaitable[Any]]] = {
 }
 
 
-async def _streams_s(urls: MarketUrls, symbols: Sequence[str], rest: MarketRest, clock: VenueClock) -> float:
-    # How long it took until each stream of each symbol was heard; a silent one is an error that names it.
+async def _streams_s(urls: MarketUrls, symbols: Sequence[str], clock: VenueClock) -> float:
+    # How long it took until each stream of each symbol was heard; a silent one is an error that names it. Books are not
+    # asked for: what that weighs is left to the run that begins then.
     begun = time.perf_counter()
     feed = MarketFeed(
-        Subscription(tuple(symbols)), urls, sink=lambda *_: None, fetch=rest.fetch, now_ns=clock.now_ns,
+        Subscription(tuple(symbols)), urls, sink=lambda *_: None, fetch=_no_snapshot, now_ns=clock.now_ns,
         stale=lambda *_: None, told=_unheard,
     )  # fmt: skip
     await feed.start()
     heard = time.perf_counter() - begun
     await feed.close()
     return heard
+
+
+async def _no_snapshot(path: str, params: Mapping[str, str]) -> bytes:  # noqa: ARG001
+    raise VenueError(say("feed.no_snapshot", symbol=params.get("symbol")))
 
 
 class _Line(Connection):

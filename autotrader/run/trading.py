@@ -87,6 +87,8 @@ def run_trading(config: Config, seconds: float | None, out: Path | None, progres
     assert config.live is not None  # a configuration of these modes has the section
     trading_urls(config.run.mode, config.live)
     credentials = key_manager(config.live, config.folder).key()
+    if credentials.kind != "hmac":
+        raise OperatorError(say("session.key_kind", kind=credentials.kind))
     warnings = cleared(config, credentials, progress) if config.run.mode == "live" else []
     with State(config) as state:
         return TradingRun(config, progress, seconds, state, credentials, warnings).go(out, "live")
