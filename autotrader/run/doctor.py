@@ -41,7 +41,6 @@ from autotrader.research import bench
 from autotrader.research.replay import Progress
 from autotrader.run import machine
 from autotrader.run.drill import drill
-from autotrader.run.exchange import last_closes, opening_prices
 from autotrader.run.wiring import verify_replay
 from autotrader.secret import Credentials
 from core_ext.account import Account, max_notional
@@ -444,6 +443,8 @@ class _Case:
     @cached_property
     def prices_e8(self) -> dict[str, int]:
         if self.config.live is None:
+            from autotrader.run.exchange import last_closes, opening_prices
+
             return dict(zip(self.config.run.symbols, opening_prices(self.specs, last_closes()), strict=True))
         return {symbol: amount_e8(price, 1) for symbol, price in self.heard("prices").items()}
 

@@ -40,7 +40,7 @@ from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
-from autotrader.run import confirmation, doctor
+from autotrader.run import confirmation
 from autotrader.run.live import Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
@@ -107,6 +107,8 @@ def cleared(config: Config, credentials: Credentials, progress: Progress) -> lis
     OperatorError
         With everything that keeps it from starting.
     """
+    from autotrader.run import doctor  # a test network is taken up again without it, sooner
+
     assert config.live is not None
     state = config.resolve(config.live.state_dir)
     confirmation.require(state, config, credentials, datetime.now(UTC).date())
