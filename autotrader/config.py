@@ -457,6 +457,8 @@ class Live:
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
     state_dir: Annotated[str, _Path()] = "state"
+    size_multiplier: Annotated[float, _Between(0.001, 1)] = 1.0
+    backtest_dir: Annotated[str, _Path(may_be_empty=True)] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -507,8 +509,13 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
         "trend": MappingProxyType({"headroom": "on"}),
     }
 )
+# LIVE begins with a tenth of every size, until somebody who has seen it trade writes more.
+_FIRST_STAGE: Mapping[str, float] = MappingProxyType({"live": 0.1})
 _LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {mode: {"profile": allowed[0]} for mode, allowed in PROFILES.items()}
+    {
+        mode: {"profile": allowed[0], "size_multiplier": _FIRST_STAGE.get(mode, 1.0)}
+        for mode, allowed in PROFILES.items()
+    }
 )
 # Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it, and no order
 # is forgotten there.
