@@ -22,6 +22,7 @@ from autotrader.adapters.binance.budget import Budget
 from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.market_feed import MarketFeed
 from autotrader.adapters.binance.market_streams import Subscription
+from autotrader.adapters.binance.marks import Marks
 from autotrader.adapters.binance.profiles import market_urls, refuse_proxies
 from autotrader.adapters.binance.rest import MarketRest
 from autotrader.adapters.control import ControlServer
@@ -273,7 +274,11 @@ class Hours:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        return self._tick(), self._look(), self.clock.run(), self.feed.ended()
+        marks = Marks(
+            self.symbols, ages=self.feed.ages, fetch=self.rest.fetch, sink=self._sink, now_ns=self.clock.now_ns,
+            told=self.run.tell,
+        )  # fmt: skip
+        return self._tick(), self._look(), self.clock.run(), self.feed.ended(), marks.run()
 
     async def _leave(self) -> None:
         """Do what is to be done before the run ends, with everything still open."""
