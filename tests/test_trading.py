@@ -138,6 +138,16 @@ def test_a_run_trades_is_protected_agrees_with_the_exchange_and_replays(capsys):
     assert told(capsys, "audit", "verify", "out")[0] == 0
 
 
+def test_a_run_sets_the_leverage_and_the_margin_type_that_are_configured(capsys):
+    with served(*EXCHANGE) as (opened, _), trading(opened["port"], leverage=2, margin='"isolated"') as run:
+        filled(capsys)
+        (found,) = asked(opened["port"], "/fapi/v1/symbolConfig", symbol="BTCUSDT")
+        assert (found["leverage"], found["marginType"]) == (2, "ISOLATED")
+        assert told(capsys, "positions")[1][0]["isolated"]
+        ended(run)
+    assert proved(capsys) == 0
+
+
 def test_a_kill_empties_the_account_at_the_exchange(capsys):
     with served(*EXCHANGE) as (opened, _), trading(opened["port"]):
         filled(capsys)

@@ -308,14 +308,20 @@ class TradingHours(Hours):
             await self.account.cancel_all_algo(symbol)
 
     async def _set_up(self) -> None:
-        # The configured leverage; where the exchange refuses it, the comparison takes over what it has, and R7 judges.
-        wanted = self.run.config.run.leverage
+        # The configured leverage and margin type; where the exchange refuses, the comparison takes over what it has.
+        leverage, isolated = self.run.config.run.leverage, self.run.config.run.margin == "isolated"
         for one in await self.account.symbol_config():
-            if one.get("symbol") in self.symbols and one.get("leverage") != wanted:
-                try:
-                    await self.account.set_leverage(str(one["symbol"]), wanted)
-                except VenueError as error:
-                    self.run.tell("LEVERAGE", f"{one['symbol']}: {error}")
+            name = str(one.get("symbol"))
+            if name in self.symbols and one.get("leverage") != leverage:
+                await self._set("LEVERAGE", name, self.account.set_leverage(name, leverage))
+            if name in self.symbols and one.get("marginType") != ("ISOLATED" if isolated else "CROSSED"):
+                await self._set("MARGIN", name, self.account.set_margin_type(name, isolated))
+
+    async def _set(self, alert: str, name: str, deed: Awaitable[None]) -> None:
+        try:
+            await deed
+        except VenueError as error:
+            self.run.tell(alert, f"{name}: {error}")
 
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         assert self.orders is not None
