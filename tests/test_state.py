@@ -484,7 +484,7 @@ def test_a_lock_that_no_longer_keeps_others_out_is_not_held(folder, tmp_path, wh
 def test_a_child_without_exec_does_not_keep_a_lock_that_was_released(folder):
     lock = Lock(folder, Epochs(folder, clock))
     lock.acquire()
-    kept = os.dup(lock._fd)  # what a forked child has
+    kept = os.dup(lock._guard._fd)  # what a forked child has
     lock.release()
     second = Lock(folder, Epochs(folder, clock))
     assert second.acquire()

@@ -21,7 +21,7 @@ from autotrader.adapters.storage.state_folder import DamagedError, StateFolder
 from autotrader.errors import OperatorError, StateError
 from autotrader.messages import say
 
-__all__ = ["Epochs", "Latch", "Latched", "Lock", "Safety", "SafetyRecord", "Starts"]
+__all__ = ["Epochs", "Guard", "Latch", "Latched", "Lock", "Safety", "SafetyRecord", "Starts"]
 
 SECOND = 10**9
 EPOCH_BITS = 31
@@ -85,10 +85,67 @@ class Epochs:
         return epoch
 
 
-class Lock:
-    """One writer of an account on this host; it fulfils the port `Fence`.
+class Guard:
+    """A file of the folder that one process at a time holds.
 
     The kernel lets go of it when the process ends, however it ends. A child that was forked without `exec` keeps it.
+
+    Parameters
+    ----------
+    folder : StateFolder
+        On a local disk.
+    name : str
+        Of the file.
+    refusal : str
+        Key of the sentence when another holds it; its words are path and pid.
+    """
+
+    def __init__(self, folder: StateFolder, name: str, refusal: str) -> None:
+        self._folder, self._name, self._refusal = folder, name, refusal
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Become the holder.
+
+        Raises
+        ------
+        OperatorError
+            If another process is, whose number is named, or the file cannot be used.
+        """
+        fd = self._folder.open(self._name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError:
+            raise OperatorError(say(self._refusal, path=self._folder.path, pid=_holder(fd))) from None
+        except OSError as error:
+            raise OperatorError(say("state.unwritable", path=self._folder.path, reason=error.strerror)) from None
+        else:
+            self._fd, fd = fd, -1
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def is_ours(self) -> bool:
+        """Whether we hold it and it still keeps others out: no file was removed or put in another's place."""
+        if self._fd < 0 or not self._folder.is_there():
+            return False
+        with suppress(OSError):
+            found = os.stat(self._name, dir_fd=self._folder.fd, follow_symlinks=False)
+            return os.path.samestat(found, os.fstat(self._fd))
+        return False
+
+    def release(self) -> None:
+        """Let another become the holder; again does nothing."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing alone would leave it to a forked child
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Lock:
+    """One writer of an account on this host; it fulfils the port `Fence`.
 
     Parameters
     ----------
@@ -99,9 +156,8 @@ class Lock:
     """
 
     def __init__(self, folder: StateFolder, epochs: Epochs) -> None:
-        self._folder = folder
+        self._guard = Guard(folder, "lock", "state.locked")
         self._epochs = epochs
-        self._fd = -1
         self._token = 0
 
     def acquire(self) -> int:
@@ -112,38 +168,22 @@ class Lock:
         OperatorError
             If another process writes, whose number is named, or the state folder cannot be used.
         """
-        fd = self._folder.open("lock")
+        self._guard.acquire()
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-            token = self._epochs.next()
-        except BlockingIOError:
-            raise OperatorError(say("state.locked", path=self._folder.path, pid=_holder(fd))) from None
-        except OSError as error:
-            raise OperatorError(say("state.unwritable", path=self._folder.path, reason=error.strerror)) from None
-        else:
-            self._fd, self._token, fd = fd, token, -1
-            return token
-        finally:
-            if fd >= 0:
-                os.close(fd)
+            self._token = self._epochs.next()
+        except OperatorError:
+            self._guard.release()
+            raise
+        return self._token
 
     def holds(self, token: int) -> bool:
         """Whether the token is ours and still keeps others out: no file was removed or put in another's place."""
-        if self._fd < 0 or token != self._token or not self._folder.is_there():
-            return False
-        with suppress(OSError):
-            found = os.stat("lock", dir_fd=self._folder.fd, follow_symlinks=False)
-            return os.path.samestat(found, os.fstat(self._fd))
-        return False
+        return token == self._token and self._guard.is_ours()
 
     def release(self) -> None:
         """Let another become the writer; again does nothing."""
-        if self._fd >= 0:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing alone would leave it to a forked child
-            os.close(self._fd)
-            self._fd, self._token = -1, 0
+        self._guard.release()
+        self._token = 0
 
 
 class Latched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
