@@ -456,6 +456,8 @@ class Live:
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
     state_dir: Annotated[str, _Path()] = "state"
+    watchdog_s: Annotated[int, _Whole(10, 600)] = 15
+    watchdog_do: Literal["flatten", "protect"] = "flatten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -800,6 +802,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield "strategy.trend.lookbacks_hours", say("config.lookback", hours=hours, interval=config.data.interval)
     if config.live:
         yield from _unreachable(config.live, config.run)
+        if config.live.watchdog_do == "protect" and not config.risk.protective_stop:
+            yield "live.watchdog_do", say("config.no_stop")
 
 
 def _unreachable(live: Live, run: Run) -> Iterator[tuple[str, str]]:
