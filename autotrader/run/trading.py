@@ -39,7 +39,7 @@ from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
-from autotrader.run.live import Hours, OnlineRun, State
+from autotrader.run.live import LEASE_S, Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
@@ -290,7 +290,9 @@ class TradingHours(Hours):
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
-            self.orders.send(requests, self.driver.now, self.driver.failure is not None)
+            # What is decided without a look at the kill latch counts as decided too long ago: only exits leave.
+            has_looked = time.monotonic() - self.looked_s < LEASE_S
+            self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
