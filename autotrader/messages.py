@@ -911,6 +911,7 @@ ENGLISH = {
     "state.epochs_used_up": "{path}: no epoch of order ids is left; trade with another account's state folder",
     "state.locked": "{path}: process {pid} trades with this state folder; end it first, or name another folder",
     "watchdog.second": "{path}: the watchdog of process {pid} keeps an eye on this state folder; one is enough",
+    "watchdog.mode": "{file}: run.mode is {mode}; a watchdog is for runs whose orders leave: testnet, live",
     "watchdog.opened": "keeping an eye on {path}; after {seconds} s without a sign of life: {do}. Stop with Ctrl-C.",
     "watchdog.do.flatten": "cancel and close",
     "watchdog.do.protect": "cancel and protect",
@@ -2229,6 +2230,7 @@ KOREAN = {
         "{path}: 프로세스 {pid}이(가) 이 상태 폴더로 거래하고 있습니다. 먼저 끝내거나 다른 폴더를 지정하십시오"
     ),
     "watchdog.second": "{path}: 프로세스 {pid}의 워치독이 이미 이 상태 폴더를 지켜보고 있습니다. 하나면 됩니다",
+    "watchdog.mode": "{file}: run.mode가 {mode}입니다. 워치독은 실제로 주문을 내는 testnet, live에 씁니다",
     "watchdog.opened": "{path}을(를) 지켜봅니다. {seconds}초 동안 응답이 없으면: {do}. Ctrl-C로 끝냅니다.",
     "watchdog.do.flatten": "취소하고 청산",
     "watchdog.do.protect": "취소하고 손절로 보호",
