@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -225,30 +225,39 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ opening
 
     async def _open(self) -> None:
-        await self._clear_former()
+        await self._in_each_symbol(self._clear_orders)
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
             self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
+        self.ordering = asyncio.create_task(self.orders.run())
+        self.stack.callback(self.ordering.cancel)
         self.user = UserStream(
             self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()
         self.stack.push_async_callback(self.user.close)
+        # Last, because the engine asks for stops of its own as soon as it knows of the positions.
+        await self._in_each_symbol(self._clear_stops)
         await self._compare()
 
-    async def _clear_former(self) -> None:
+    async def _in_each_symbol(self, clear: Callable[[str], Awaitable[None]]) -> None:
         # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
-        # touched; the comparison tells of them. A stop is taken away just before the engine asks for its own.
-        for symbol in self.symbols:
-            plain, algo = await asyncio.gather(self.account.open_orders(symbol), self.account.open_algo_orders(symbol))
-            if plain and all(_is_ours(one.get("clientOrderId")) for one in plain):
-                await self.account.cancel_all(symbol)
-            if algo and all(_is_ours(one.get("clientAlgoId")) for one in algo):
-                await self.account.cancel_all_algo(symbol)
+        # touched; the comparison tells of them.
+        await asyncio.gather(*map(clear, self.symbols))
+
+    async def _clear_orders(self, symbol: str) -> None:
+        found = await self.account.open_orders(symbol)
+        if found and all(_is_ours(one.get("clientOrderId")) for one in found):
+            await self.account.cancel_all(symbol)
+
+    async def _clear_stops(self, symbol: str) -> None:
+        found = await self.account.open_algo_orders(symbol)
+        if found and all(_is_ours(one.get("clientAlgoId")) for one in found):
+            await self.account.cancel_all_algo(symbol)
 
     async def _set_up(self) -> None:
         # The configured leverage; where the exchange refuses it, the comparison takes over what it has, and R7 judges.
@@ -265,8 +274,8 @@ class TradingHours(Hours):
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
         self.stack.push_async_callback(dead_man.stop)
-        own = self.orders.run(), self.user.ended(), self._keep_comparing(), dead_man.run(), self._sync(), self._endure()
-        return (*super()._works(), *own)
+        lasting = _over(self.ordering), self.user.ended(), self._keep_comparing()
+        return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
 
     def _open_symbols(self) -> set[str]:
         names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
@@ -441,6 +450,10 @@ class TradingHours(Hours):
 
 def _unheard(alert: str, what: str) -> None:
     """Leave what is told before there is a run to the run itself."""
+
+
+async def _over(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def _is_ours(name: object) -> bool:
