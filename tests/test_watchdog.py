@@ -1,5 +1,6 @@
 """The watchdog: exchange, run and watchdog are processes, and the exchange's history is the truth."""
 
+import asyncio
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from loopback_world import World
@@ -24,7 +26,10 @@ from autotrader.adapters.storage.state import Epochs, Latch, Lock, Starts
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.cli import main
 from autotrader.config import load
+from autotrader.errors import OperatorError
 from autotrader.run import watchdog as module
+from autotrader.run.live import LEASE_S
+from autotrader.run.trading import TradingHours
 from autotrader.run.watchdog import ASLEEP_S, SETTLING_S, Health, Patience, Seen, Watchdog, Watched
 
 QUIET = {"watchdog_s": 10}
@@ -180,6 +185,59 @@ def test_a_stamp_that_is_refused_is_measured_anew(world, folder):
     world.fault("error", path="/fapi/v1/openOrders", method="GET", code=-1021, text="outside", count=1)
     told, _ = ending(world, folder)
     assert told == ["GONE", "LATCHED", "MEASURED", "FAILED", "MEASURED", "SENT", "ENDED"]
+
+
+# ---------------------------------------------------------------------------------- a run that wakes up
+
+
+def hours_that_looked(seconds_ago):
+    """Return the hours of a run that looked at the kill latch so long ago, and the stamps of what leaves."""
+    hours, left = object.__new__(TradingHours), []
+    hours.events = SimpleNamespace(note=lambda _: None)
+    hours.driver = SimpleNamespace(now=123, failure=None)
+    hours.orders = SimpleNamespace(send=lambda _, decided_ns, __: left.append(decided_ns))
+    hours.looked_s = time.monotonic() - seconds_ago
+    return hours, left
+
+
+def test_what_is_decided_without_a_look_at_the_latch_was_decided_too_long_ago():
+    for seconds_ago, decided_ns in ((0, 123), (LEASE_S - 1, 123), (LEASE_S, 0), (3600, 0)):
+        hours, left = hours_that_looked(seconds_ago)
+        hours._send([])
+        assert left == [decided_ns], seconds_ago
+    assert shortest_patience() > LEASE_S
+
+
+def shortest_patience():
+    """Return the shortest time after which a watchdog may latch: every lease is over by then."""
+    return next(one for one in range(600) if is_allowed(one))
+
+
+def is_allowed(seconds):
+    with suppress(OperatorError):
+        return load(configured(1, watchdog_s=seconds)) is not None
+    return False
+
+
+def test_a_look_counts_from_before_the_latch_was_read():
+    hours, _ = hours_that_looked(3600)
+    hours.symbols, hours.engine = [], SimpleNamespace(gate=SimpleNamespace(killed=False, gates=0))
+    hours._gates = lambda: 0
+    read_s = []
+
+    def read():
+        read_s.append(time.monotonic())
+        time.sleep(0.05)
+
+    hours.state = SimpleNamespace(latch=SimpleNamespace(read=read))
+
+    async def main():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await hours._look()
+
+    asyncio.run(main())
+    assert read_s[0] - 0.1 < hours.looked_s <= read_s[0]
 
 
 # ---------------------------------------------------------------------------------- processes
