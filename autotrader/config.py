@@ -459,6 +459,8 @@ class Live:
     state_dir: Annotated[str, _Path()] = "state"
     size_multiplier: Annotated[float, _Between(0.001, 1)] = 1.0
     backtest_dir: Annotated[str, _Path(may_be_empty=True)] = ""
+    watchdog_s: Annotated[int, _Whole(10, 600)] = 15
+    watchdog_do: Literal["flatten", "protect"] = "flatten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -811,6 +813,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield "strategy.trend.lookbacks_hours", say("config.lookback", hours=hours, interval=config.data.interval)
     if config.live:
         yield from _unreachable(config.live, config.run)
+        if config.live.watchdog_do == "protect" and not config.risk.protective_stop:
+            yield "live.watchdog_do", say("config.no_stop")
 
 
 def _unreachable(live: Live, run: Run) -> Iterator[tuple[str, str]]:

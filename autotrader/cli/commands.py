@@ -23,6 +23,7 @@ from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
 from autotrader.cli.tables import VIEWS
+from autotrader.cli.watchdog import watchdog
 from autotrader.cli.why import why
 from autotrader.config import Config
 from autotrader.errors import OperatorError
@@ -64,7 +65,7 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
     before = (doctor(screen, spoken), confirm(screen, spoken))
     rest = (*kept, _stress(screen), exchange(screen), *before)
     settings = {"help_option_names": ["-h", "--help"]}
-    every = [*commands, *rest, *control(screen), _bench(screen)]
+    every = [*commands, *rest, *control(screen), watchdog(screen, spoken), _bench(screen)]
     return Cover("autotrader", commands=every, help=say("help.autotrader"), context_settings=settings)
 
 

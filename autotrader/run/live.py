@@ -45,6 +45,8 @@ __all__ = ["Hours", "OnlineRun", "State", "run_online"]
 TICK_S = 0.02
 """How often what is due is delivered when no message brings it."""
 LOOK_S = 1.0
+LEASE_S = 5.0
+"""For so long after it has looked at the kill latch a run may open anything: one that was stopped looks first."""
 QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
 MOST_TOLD = 50
@@ -214,7 +216,7 @@ class Hours:
         self.clock = VenueClock(lambda path, params: self.rest.fetch(path, params), run.tell)
         self.rest = self._rest()
         self.stopped = asyncio.Event()
-        self.begun = time.monotonic()
+        self.begun = self.looked_s = time.monotonic()
 
     def _rest(self) -> MarketRest:
         return MarketRest(self.urls, Budget(), self.clock)
@@ -336,8 +338,10 @@ class Hours:
                 if not self.engine.books[at].is_usable:
                     self.feed.resync(name)
             self._close_gates(self._gates())
+            begun_s = time.monotonic()
             if not self.engine.gate.killed and await asyncio.to_thread(self.state.latch.read) is not None:
                 self._say(Command.KILL)
+            self.looked_s = begun_s
             await asyncio.sleep(LOOK_S)
 
     async def _countdown(self, seconds: float | None) -> None:

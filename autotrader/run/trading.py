@@ -28,7 +28,7 @@ from autotrader.adapters.binance.dead_man import DeadMan
 from autotrader.adapters.binance.order_session import OrderSession
 from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict
 from autotrader.adapters.binance.profiles import refuse_proxies, trading_urls
-from autotrader.adapters.binance.reading import amount_e8
+from autotrader.adapters.binance.reading import amount_e8, is_ours
 from autotrader.adapters.binance.reconciliation import Listed, Remedy
 from autotrader.adapters.binance.rest import MarketRest, Rest
 from autotrader.adapters.binance.rows import packed, row
@@ -41,7 +41,7 @@ from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
 from autotrader.run import confirmation
-from autotrader.run.live import Hours, OnlineRun, State
+from autotrader.run.live import LEASE_S, Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
@@ -299,12 +299,12 @@ class TradingHours(Hours):
 
     async def _clear_orders(self, symbol: str) -> None:
         found = await self.account.open_orders(symbol)
-        if found and all(_is_ours(one.get("clientOrderId")) for one in found):
+        if found and all(is_ours(one.get("clientOrderId")) for one in found):
             await self.account.cancel_all(symbol)
 
     async def _clear_stops(self, symbol: str) -> None:
         found = await self.account.open_algo_orders(symbol)
-        if found and all(_is_ours(one.get("clientAlgoId")) for one in found):
+        if found and all(is_ours(one.get("clientAlgoId")) for one in found):
             await self.account.cancel_all_algo(symbol)
 
     async def _set_up(self) -> None:
@@ -353,7 +353,9 @@ class TradingHours(Hours):
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
-            self.orders.send(requests, self.driver.now, self.driver.failure is not None)
+            # What is decided without a look at the kill latch counts as decided too long ago: only exits leave.
+            has_looked = time.monotonic() - self.looked_s < LEASE_S
+            self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
@@ -507,10 +509,6 @@ def _unheard(alert: str, what: str) -> None:
 
 async def _over(task: asyncio.Task[None]) -> None:
     await task
-
-
-def _is_ours(name: object) -> bool:
-    return isinstance(name, str) and len(name) == 18 and name.startswith("at")
 
 
 def _nobody(requests: list[Any]) -> None:
