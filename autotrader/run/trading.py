@@ -260,6 +260,10 @@ class TradingHours(Hours):
                 except VenueError as error:
                     self.run.tell("LEVERAGE", f"{one['symbol']}: {error}")
 
+    def _resumed(self) -> None:
+        if self.orders is not None:
+            self.orders.resume()
+
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         assert self.orders is not None
         assert self.user is not None
