@@ -267,9 +267,11 @@ class Hours:
         tasks = [asyncio.create_task(work) for work in (*self._works(), self._countdown(seconds), self._stop())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # an error ends the run
-            await self._leave()
+            try:
+                for task in done:
+                    task.result()  # an error ends the run
+            finally:
+                await self._leave()
         finally:
             for task in tasks:
                 task.cancel()

@@ -268,9 +268,14 @@ class TradingHours(Hours):
         assert self.orders is not None
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
-        self.stack.push_async_callback(dead_man.stop)
+        self.stack.push_async_callback(self._disarm, dead_man)
         own = self.orders.run(), self.user.ended(), self._keep_comparing(), dead_man.run(), self._sync(), self._endure()
         return (*super()._works(), *own)
+
+    async def _disarm(self, dead_man: DeadMan) -> None:
+        # Orders that are left are steered by nobody: the exchange's own timer goes on, and ends them.
+        if not self._open_symbols():
+            await dead_man.stop()
 
     def _open_symbols(self) -> set[str]:
         names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
