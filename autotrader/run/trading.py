@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,6 +53,8 @@ PROVEN_S = 10.0
 """How long the account's stream counts as alive after an event, or after both sides were found to agree."""
 COMPARED_S = 5.0
 """Between two comparisons with the exchange's lists."""
+SPACED_S = 3.0
+"""The least between two of them, whatever asks for one: each is a thirtieth of a minute's weight."""
 RULES_S = 60.0
 DURABLE_S = 0.005
 ROUNDS = 4
@@ -334,17 +336,16 @@ class TradingHours(Hours):
 
     async def _keep_comparing(self) -> NoReturn:
         while True:
+            begun = time.monotonic()
             try:
                 await self._compare()
             except (AutotraderError, OSError) as error:
                 self.agree = False
                 self.run.tell("RECONCILE_FAILED", str(error))
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self.asked.wait(), COMPARED_S)
-            except TimeoutError:
-                continue
-            finally:
-                self.asked.clear()
+                await asyncio.sleep(begun + SPACED_S - time.monotonic())
+            self.asked.clear()
 
     async def _compare(self) -> None:
         for _ in range(ROUNDS):
