@@ -390,7 +390,7 @@ class TradingHours(Hours):
         closed = super()._gates()
         if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS:
             closed |= Gate.USER_STREAM
-        if not self.agree:
+        if not self.agree or time.monotonic() - self.compared_s > PROVEN_S:  # whoever slept compares first
             closed |= Gate.RECONCILING
         if orders is None or not orders.is_connected or orders.halted is not None:
             closed |= Gate.LINK
