@@ -1247,6 +1247,7 @@ ENGLISH = {
     # The account's event stream, and the dead man's switch.
     "user.connected": "the account's events come",
     "user.key": "there is a new listen key; the account is compared with the exchange's lists",
+    "user.mute": "no event for {seconds} s of what the exchange has carried out; the stream begins anew by another key",
     "user.unreachable": "the account's event stream did not open within {seconds} s ({reason}); check keys and network",
     "user.younger": "a younger connection has taken over the account's events",
     "dead_man.failed": "{symbol}: the exchange did not take the order to cancel all if we fall silent ({reason})",
@@ -2713,6 +2714,7 @@ KOREAN = {
     # 계정 이벤트 스트림과 데드맨 스위치.
     "user.connected": "계정 이벤트를 수신합니다",
     "user.key": "새 listenKey가 발급되었습니다. 계정을 거래소의 목록과 대조합니다",
+    "user.mute": "거래소가 처리한 요청의 이벤트가 {seconds}초 동안 오지 않아, 새 키로 스트림을 다시 시작합니다",
     "user.unreachable": "계정 이벤트 스트림이 {seconds}초 안에 열리지 않았습니다({reason}). 키와 연결을 확인하십시오",
     "user.younger": "새 연결이 계정 이벤트를 이어받았습니다",
     "dead_man.failed": "{symbol}: 연결이 끊기면 모든 주문을 취소하라는 예약을 거래소가 받지 않았습니다({reason})",

@@ -586,6 +586,8 @@ cdef class Engine:
             if self.gate.halted:
                 self.desk.cancel_all(-1, True)
             self.watch()
+            if self.leaving:
+                self.flatten_later()           # it may be over already: no answer comes where nothing was open
         elif row.kind == Kind.HEADROOM:
             self.gate.watched[row.symbol].headroom[0] = row.a
             self.gate.watched[row.symbol].headroom[1] = row.b

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import E8, row
-from test_engine import BUY, EQUITY, MIDDLE, SECOND, SELL, Tape, client_id, engine, of, with_position
+from test_engine import BUY, EQUITY, MIDDLE, SECOND, SELL, Plan, Tape, client_id, engine, nothing, of, with_position
 
 from core_ext.types import Alarm, AlgoStatus, Command, Flag, Gate, Kind, OrderType, Reason, Setting, Term
 
@@ -188,6 +188,15 @@ def test_flatten_cancels_and_closes_everything_and_entries_stay_off_until_resume
     machine.feed(tape.command(Command.RESUME))
     machine.feed(tape.touch())
     assert machine.desk.submit(0, BUY, 1, MIDDLE)
+
+
+def test_a_flatten_that_finds_nothing_is_over_at_once_and_the_strategy_goes_on_when_resumed():
+    machine, tape = engine(Plan(nothing, lambda desk: desk.submit(0, BUY, 1, MIDDLE - 50))), Tape()
+    machine.feed(tape.opening)
+    machine.feed(tape.command(Command.FLATTEN))
+    assert (machine.leaving, machine.gate.halted) == (False, True)
+    machine.feed(tape.command(Command.RESUME))
+    assert [int(one["a"]) for one in of(machine.feed(tape.touch()), Kind.ORDER)] == [client_id(1)]
 
 
 def test_one_symbol_is_left_while_the_others_go_on():

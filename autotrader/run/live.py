@@ -251,13 +251,16 @@ class Hours:
     async def _serve_operator(self) -> None:
         facts = Facts(
             self.mode, self.state.live.profile, self.run.folder.path.name, self.state.safe, self._ages, self._links,
-            self.now_ns, lambda: time.monotonic() - self.begun,
+            self.now_ns, lambda: time.monotonic() - self.begun, self._resumed,
         )  # fmt: skip
         server = ControlServer(
             self.state.folder, Operator(self.engine, self.driver, self.state.latch, facts).handlers()
         )
         await server.open()
         self.stack.push_async_callback(server.close)
+
+    def _resumed(self) -> None:
+        """Let out again what was kept back, when an operator says so."""
 
     async def _last(self, seconds: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -267,9 +270,11 @@ class Hours:
         tasks = [asyncio.create_task(work) for work in (*self._works(), self._countdown(seconds), self._stop())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # an error ends the run
-            await self._leave()
+            try:
+                for task in done:
+                    task.result()  # an error ends the run
+            finally:
+                await self._leave()
         finally:
             for task in tasks:
                 task.cancel()

@@ -47,6 +47,8 @@ class Facts:
     links : callable
         What each connection does.
     now_ns, uptime_s : callable
+    resumed : callable, optional
+        Called when an operator has resumed: what keeps entries back outside the engine lets them out again.
     """
 
     mode: str
@@ -57,6 +59,7 @@ class Facts:
     links: Callable[[], dict[str, str]]
     now_ns: Callable[[], int]
     uptime_s: Callable[[], float]
+    resumed: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -229,6 +232,7 @@ class Operator:
         self.reduced.clear()
         self._say(Command.ALLOW)
         self._say(Command.RESUME)
+        self.facts.resumed()
         return self._done(())
 
     async def flatten(self, arguments: Mapping[str, Any]) -> Done:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -55,6 +55,10 @@ PROVEN_S = 10.0
 """How long the account's stream counts as alive after an event, or after both sides were found to agree."""
 COMPARED_S = 5.0
 """Between two comparisons with the exchange's lists."""
+SPACED_S = 3.0
+"""The least between two of them, whatever asks for one: each is a thirtieth of a minute's weight."""
+MUTE_S = 3.0
+"""How long the account's stream may be silent about what the exchange has carried out; an answer takes no longer."""
 RULES_S = 60.0
 DURABLE_S = 0.005
 ROUNDS = 4
@@ -259,6 +263,7 @@ class TradingHours(Hours):
         self.user: UserStream | None = None
         self.orders: OrderSession | None = None
         self.compared_s = self.ruled_s = float("-inf")
+        self.heard_s, self.untold_s = float("-inf"), float("inf")  # the last event; since when another one is owed
         self.agree = False
         self.asked = asyncio.Event()
         self.account: Rest
@@ -323,13 +328,22 @@ class TradingHours(Hours):
         except VenueError as error:
             self.run.tell(alert, f"{name}: {error}")
 
+    def _resumed(self) -> None:
+        if self.orders is not None:
+            self.orders.resume()
+
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         assert self.orders is not None
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
-        self.stack.push_async_callback(dead_man.stop)
+        self.stack.push_async_callback(self._disarm, dead_man)
         lasting = _over(self.ordering), self.user.ended(), self._keep_comparing()
         return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
+
+    async def _disarm(self, dead_man: DeadMan) -> None:
+        # Orders that are left are steered by nobody: the exchange's own timer goes on, and ends them.
+        if not self._open_symbols():
+            await dead_man.stop()
 
     def _open_symbols(self) -> set[str]:
         names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
@@ -375,6 +389,9 @@ class TradingHours(Hours):
             self.driver.tell(rows)
 
     def _judged(self, call: Call, client_id: int, verdict: Verdict) -> None:  # noqa: ARG002
+        now_s = time.monotonic()
+        if verdict.outcome is Outcome.DONE and call is not Call.QUERY and now_s - self.heard_s > MUTE_S:
+            self.untold_s = min(self.untold_s, now_s)  # an event of just now may have been faster than its answer
         if verdict.outcome in (Outcome.RECONCILE, Outcome.REFRESH):
             self.asked.set()
             self.ruled_s = float("-inf") if verdict.outcome is Outcome.REFRESH else self.ruled_s
@@ -382,6 +399,7 @@ class TradingHours(Hours):
             self.run.tell(str(verdict.alert), f"{call} {verdict.code or verdict.text[:80]}")
 
     def _on_event(self, stamp_ns: int, event: bytes) -> None:
+        self.heard_s, self.untold_s = time.monotonic(), float("inf")
         rows = self.events.rows(event, stamp_ns)
         if rows.size:
             self.driver.tell(rows)
@@ -390,17 +408,28 @@ class TradingHours(Hours):
 
     async def _keep_comparing(self) -> NoReturn:
         while True:
+            begun = time.monotonic()
             try:
                 await self._compare()
             except (AutotraderError, OSError) as error:
                 self.agree = False
                 self.run.tell("RECONCILE_FAILED", str(error))
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self.asked.wait(), COMPARED_S)
-            except TimeoutError:
-                continue
-            finally:
-                self.asked.clear()
+                await asyncio.sleep(begun + SPACED_S - time.monotonic())
+            self.asked.clear()
+            await self._replace_if_mute()
+
+    @property
+    def _is_mute(self) -> bool:
+        return time.monotonic() - self.untold_s > MUTE_S
+
+    async def _replace_if_mute(self) -> None:
+        # What the exchange carries out it also tells: a stream that does not bring it is dead, whatever its pongs say.
+        if self._is_mute and self.user is not None:
+            self.untold_s = float("inf")
+            self.run.tell("USER_STREAM_MUTE", say("user.mute", seconds=f"{MUTE_S:g}"))
+            await self.user.replace()
 
     async def _compare(self) -> None:
         for _ in range(ROUNDS):
@@ -443,9 +472,9 @@ class TradingHours(Hours):
         user, orders = self.user, self.orders
         now_ns = self.clock.now_ns()
         closed = super()._gates()
-        if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS:
+        if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS or self._is_mute:
             closed |= Gate.USER_STREAM
-        if not self.agree:
+        if not self.agree or time.monotonic() - self.compared_s > PROVEN_S:  # whoever slept compares first
             closed |= Gate.RECONCILING
         if orders is None or not orders.is_connected or orders.halted is not None:
             closed |= Gate.LINK
