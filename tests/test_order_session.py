@@ -294,6 +294,7 @@ def test_b4_an_order_stays_unknown_as_long_as_nobody_says_what_became_of_it(worl
     with_desk(world, tmp_path, test, buy())
 
 
+<<<<<<< HEAD
 def test_b4_a_question_that_is_under_way_is_not_put_again_and_one_that_was_lost_is(world, tmp_path):
     async def test(desk):
         world.fault("lose_answer", path=ORDER, method="POST")
@@ -312,6 +313,23 @@ def test_b4_a_question_that_is_under_way_is_not_put_again_and_one_that_was_lost_
         assert desk.state() == OrderState.LIVE
 
     with_desk(world, tmp_path, test, buy())
+=======
+def test_b4_ten_minutes_in_which_nobody_answers_make_no_order_dead(world, tmp_path):
+    async def test(desk):
+        desk.rest.dead = True
+        await desk.steps()
+        for _ in range(600):
+            await desk.answered(desk.wake)
+            assert desk.state() == OrderState.UNKNOWN
+        assert desk.engine.orders.exposure(0, BUY)["lots"] == 10 and set(desk.kinds()) == {"LOST"}
+        assert [path for path in desk.rest.asked if path == ("POST", ORDER)] == [("POST", ORDER)]
+        desk.rest.dead = False
+        await desk.resolve()
+        assert desk.state() == OrderState.REJECTED_ and placed(world) == []
+
+    world.fault("refuse", path="/ws-fapi/v1", count=1000)
+    with_desk(world, tmp_path, test, buy(), connect=False)
+>>>>>>> main
 
 
 def test_b2_absence_is_proven_in_both_universes_or_not_at_all(world, tmp_path):
@@ -546,6 +564,23 @@ def test_a_key_that_is_refused_keeps_entries_in_and_lets_cancels_out_until_someb
         assert desk.state(4) == OrderState.LIVE
 
     with_desk(world, tmp_path, test, buy(), buy(), buy(), cancel(), buy())
+
+
+def test_h12_cancels_and_questions_do_not_knock_on_when_the_key_of_one_was_refused(world, tmp_path):
+    async def test(desk):
+        await desk.steps()
+        world.fault("error", path=ORDER, method="DELETE", status=401, code=-2015, text="Invalid API-key.", count=1000)
+        await desk.steps(6)
+        (fault,) = world.send("GET", "/_control/faults").body
+        assert fault["fired"] == 1 and [word for _, _, word in desk.told[2:]] == [Unsent.HALTED] * 5
+        desk.live.tell(row(Kind.LOST, desk.live.now, a=EPOCH << 32 | 1, b=int(Kind.CANCEL)))
+        await desk.answered(desk.wake)
+        assert desk.told[-1][::2] == (Kind.LOST, Kind.QUERY) and len(desk.verdicts) == 2
+        await asyncio.sleep(1.0)
+        await desk.resolve()
+        assert desk.state() == OrderState.LIVE
+
+    with_desk(world, tmp_path, test, buy(), *[cancel()] * 6)
 
 
 def test_d1_after_too_many_requests_nothing_leaves_until_the_exchange_allows_it(world, tmp_path):

@@ -27,7 +27,7 @@ from picows import WSFrame, WSMsgType, WSTransport
 from autotrader.adapters.binance.answers import ABSENT, Answers
 from autotrader.adapters.binance.budget import Budget, Sent
 from autotrader.adapters.binance.connections import Connection
-from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
+from autotrader.adapters.binance.outcomes import Alert, Call, Outcome, Verdict, judge
 from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.reading import UnreadableError
 from autotrader.adapters.binance.rest import Answer, Ask
@@ -48,6 +48,8 @@ HANDSHAKE_WEIGHT: Final = 5
 SETTLED_S: Final = 10.0
 """A connection that has lived so long was a good one: the delays begin anew."""
 RESYNC_S: Final = 1.0
+LOCKED_S: Final = 1.0
+"""How long cancels and questions wait after the key of one was refused: whoever knocks on is locked out."""
 TRADES: Final = 1000
 
 
@@ -324,6 +326,7 @@ class OrderSession:
         self._renew = asyncio.Event()
         self._has_link = False
         self._number = 0
+        self._refused_s = float("-inf")
         self.halted: Verdict | None = None
         self.late = self.unreadable = 0
 
@@ -450,6 +453,8 @@ class OrderSession:
     def _withheld(self, ask: _Ask, expired: bool, journal_failed: bool) -> Unsent | None:
         if self._group is None:
             return Unsent.NOT_CONNECTED
+        if ask.kind not in _OPENS and asyncio.get_running_loop().time() - self._refused_s < LOCKED_S:
+            return Unsent.HALTED
         if ask.may_open and journal_failed:
             return Unsent.NOT_JOURNALLED
         if ask.may_open and self.halted is not None:
@@ -611,6 +616,8 @@ class OrderSession:
         self._budget.refuse(verdict, self._clock.now_ns(), self._clock.now_ns())
         if verdict.outcome is Outcome.HALT:
             self.halted = self.halted or verdict
+            if verdict.alert is Alert.KEY_REFUSED and call in (Call.CANCEL, Call.QUERY):
+                self._refused_s = asyncio.get_running_loop().time()
         self._heard_of(call, client_id, verdict)
 
     async def _resync(self) -> None:
