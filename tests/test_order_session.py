@@ -294,7 +294,6 @@ def test_b4_an_order_stays_unknown_as_long_as_nobody_says_what_became_of_it(worl
     with_desk(world, tmp_path, test, buy())
 
 
-<<<<<<< HEAD
 def test_b4_a_question_that_is_under_way_is_not_put_again_and_one_that_was_lost_is(world, tmp_path):
     async def test(desk):
         world.fault("lose_answer", path=ORDER, method="POST")
@@ -313,7 +312,8 @@ def test_b4_a_question_that_is_under_way_is_not_put_again_and_one_that_was_lost_
         assert desk.state() == OrderState.LIVE
 
     with_desk(world, tmp_path, test, buy())
-=======
+
+
 def test_b4_ten_minutes_in_which_nobody_answers_make_no_order_dead(world, tmp_path):
     async def test(desk):
         desk.rest.dead = True
@@ -329,7 +329,6 @@ def test_b4_ten_minutes_in_which_nobody_answers_make_no_order_dead(world, tmp_pa
 
     world.fault("refuse", path="/ws-fapi/v1", count=1000)
     with_desk(world, tmp_path, test, buy(), connect=False)
->>>>>>> main
 
 
 def test_b2_absence_is_proven_in_both_universes_or_not_at_all(world, tmp_path):
