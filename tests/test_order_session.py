@@ -12,7 +12,7 @@ import pytest
 from builders import limits, row, spec
 from feeds import run
 from loopback_world import World
-from rest_clients import at
+from rest_clients import at, elsewhere
 from test_engine import BUY, EPOCH, EQUITY, GTX, MIDDLE, SECOND, SELL, SIZING, START, Plan, Tape, nothing
 from test_outcomes_wire import DEEDS
 
@@ -91,7 +91,7 @@ class Desk:
         self.verdicts, self.links, self.told, self.late_ns, self.budget = [], [], [], 0, Budget()
         self.rest = Watched(Rest(at(world.port), KEYS, Signer(b"alice-secret"), self.budget, self.clock))
         self.session = OrderSession(
-            at(world.port).ws_api, KEYS, self.engine.instruments, Answers(self.events.evidence),
+            at(world.port), KEYS, self.engine.instruments, Answers(self.events.evidence),
             self.budget, self.clock, self.take, fallback=self.rest if rest else None,
             judged=lambda *one: self.verdicts.append(one), linked=self.links.append, random=Random(1),
             timing=timing or Timing(answer_s=0.4, idle_s=0.3, first_s=0.05, cap_s=0.2),
@@ -714,8 +714,17 @@ def test_a_key_that_cannot_sign_here_is_refused_and_not_shown(kind, name):
     instruments = Instruments([spec()])
     answers = Answers(AccountEvents(instruments, {EPOCH}).evidence)
     with pytest.raises(OperatorError) as error:
-        OrderSession("ws://127.0.0.1:1/ws-fapi/v1", keys, instruments, answers, Budget(), None, print)
+        OrderSession(at(1), keys, instruments, answers, Budget(), None, print)
     assert name not in str(error.value) and "alice-secret" not in str(error.value)
+
+
+def test_a_request_socket_at_another_host_is_refused_before_anything_is_opened():
+    instruments = Instruments([spec()])
+    answers = Answers(AccountEvents(instruments, {EPOCH}).evidence)
+    with pytest.raises(OperatorError, match="is no address of profile loopback"):
+        OrderSession(
+            elsewhere(at(1), ws_api="ws://127.0.0.2:1/ws-fapi/v1"), KEYS, instruments, answers, Budget(), None, print
+        )
 
 
 def test_a_session_shows_neither_key(world, tmp_path):

@@ -229,11 +229,11 @@ class TradingHours(Hours):
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
-            self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
+            self.run.urls, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
         self.user = UserStream(
-            self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
+            self.run.urls, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()

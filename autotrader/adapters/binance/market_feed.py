@@ -43,6 +43,9 @@ class StreamUrls(Protocol):
     def market(self) -> str:
         """Everything else."""
 
+    def require_host(self, url: str) -> str:
+        """Return an address that may be connected to; raise OperatorError for any other."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -123,7 +126,7 @@ class _Stream:
 class _Line:
     # One route: its streams and the connection that delivers them.
     def __init__(self, family: Family, url: str, streams: list[_Stream], timing: Timing, random: Random) -> None:
-        self.family, self.url, self.streams = family, f"{url.rstrip('/')}/stream", streams
+        self.family, self.url, self.streams = family, url, streams
         self.names = [stream.name for stream in streams]
         self.timed = [stream for stream in streams if stream.kind in timing.limits_s]
         self.backoff = Backoff(timing.first_s, timing.cap_s, random)
@@ -174,6 +177,8 @@ class MarketFeed(Subscriber):
 
     Raises
     ------
+    OperatorError
+        If one of the addresses is none of the profile's.
     VenueError
         By `start` and `ended`.
     """
@@ -200,7 +205,7 @@ class MarketFeed(Subscriber):
         self._streams = {name.name.encode(): _Stream(name) for name in names}
         self._books = {s.symbol: s for s in self._streams.values() if s.kind == "book"}
         routes: tuple[tuple[Family, str], ...] = (("public", urls.public), ("market", urls.market))
-        self._lines = [self._line(family, url, names) for family, url in routes]
+        self._lines = [self._line(family, urls.require_host(_stream(url)), names) for family, url in routes]
         self.snapshots = Snapshots(fetch, self._give, told, self._on_done, self._random, self.timing.spacing_s)
         self.unknown = 0
 
@@ -432,3 +437,7 @@ class MarketFeed(Subscriber):
         if (age_s > limit_s) != stream.is_stale:
             stream.is_stale = not stream.is_stale
             self._stale(stream.symbol, stream.kind, age_s if stream.is_stale else 0.0)
+
+
+def _stream(url: str) -> str:
+    return f"{url.rstrip('/')}/stream"

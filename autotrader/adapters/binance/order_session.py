@@ -29,6 +29,7 @@ from autotrader.adapters.binance.budget import Budget, Sent
 from autotrader.adapters.binance.connections import Connection
 from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
 from autotrader.adapters.binance.pacing import Backoff
+from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.adapters.binance.reading import UnreadableError
 from autotrader.adapters.binance.rest import Answer, Ask
 from autotrader.adapters.binance.rows import packed, row
@@ -252,8 +253,8 @@ class OrderSession:
 
     Parameters
     ----------
-    url : str
-        Of the request socket; that it belongs to the run's mode is for the caller to see to (`TradingUrls`).
+    urls : TradingUrls
+        Those of the run's mode.
     credentials : Credentials
     instruments : Instruments
         Those of the gate that approves.
@@ -276,7 +277,7 @@ class OrderSession:
     Raises
     ------
     OperatorError
-        For a key that does not sign by HMAC.
+        For a key that does not sign by HMAC, or a request socket that is none of the profile's.
 
     Attributes
     ----------
@@ -288,7 +289,7 @@ class OrderSession:
 
     def __init__(
         self,
-        url: str,
+        urls: TradingUrls,
         credentials: Credentials,
         instruments: Instruments,
         answers: Answers,
@@ -311,7 +312,7 @@ class OrderSession:
         except ValueError:
             raise OperatorError(say("session.key_name")) from None
         self._bare = Signer(secret)
-        self._url, self._tls = url, tls
+        self._url, self._tls = urls.require_host(urls.ws_api), tls
         self._instruments, self._answers, self._budget, self._clock = instruments, answers, budget, clock
         self._told, self._heard_of, self._linked = told, judged, linked
         self._fallback, self._timing = fallback, timing

@@ -20,6 +20,7 @@ from typing import Final, NoReturn, Protocol
 
 from autotrader.adapters.binance.connections import STREAMED, Connection, Subscriber
 from autotrader.adapters.binance.pacing import Backoff
+from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.errors import AutotraderError, VenueError
 from autotrader.messages import say
 
@@ -92,8 +93,7 @@ class UserStream(Subscriber):
 
     Parameters
     ----------
-    url : str
-        Before ``/stream``; one that the profile allows.
+    urls : TradingUrls
     keys : ListenKeys
     sink : callable
         Given (stamp, event) of each event, in the order of their arrival, in the loop. An error that it raises ends the
@@ -117,11 +117,16 @@ class UserStream(Subscriber):
         When events were last proven to come: one came, or `prove` was called; 0 while that is not known.
     connects, repeated : int
         Connections tried so far; events dropped because the other of two connections had brought them.
+
+    Raises
+    ------
+    OperatorError
+        If the profile does not serve the stream of an account.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: TradingUrls,
         keys: ListenKeys,
         *,
         sink: Callable[[int, bytes], None],
@@ -135,7 +140,7 @@ class UserStream(Subscriber):
         self.timing = timing or Timing()
         super().__init__(sink, self.timing.connects, tls)
         self.proven_ns = 0
-        self._url, self._keys = f"{url.rstrip('/')}/stream", keys
+        self._url, self._keys = urls.require_host(f"{urls.user}/stream"), keys
         self._gap, self._told, self._now_ns = gap, told, now_ns
         self._random = random or Random()
         self._backoff = Backoff(self.timing.first_s, self.timing.cap_s, self._random)
