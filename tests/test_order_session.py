@@ -12,6 +12,7 @@ import pytest
 from builders import limits, row, spec
 from feeds import run
 from loopback_world import World
+from plain.feed import frame
 from rest_clients import at, elsewhere
 from test_engine import BUY, EPOCH, EQUITY, GTX, MIDDLE, SECOND, SELL, SIZING, START, Plan, Tape, nothing
 from test_outcomes_wire import DEEDS
@@ -19,7 +20,7 @@ from test_outcomes_wire import DEEDS
 from autotrader.adapters.binance.account_events import AccountEvents
 from autotrader.adapters.binance.answers import Answers
 from autotrader.adapters.binance.budget import Budget
-from autotrader.adapters.binance.order_session import OrderSession, Timing, Unsent, frame
+from autotrader.adapters.binance.order_session import OrderSession, Timing, Unsent
 from autotrader.adapters.binance.outcomes import Alert, Outcome, judge
 from autotrader.adapters.binance.rest import Answer, Rest
 from autotrader.adapters.loopback.proof import check
@@ -198,7 +199,7 @@ def placed(world):
 
 def test_a_frame_says_what_was_signed_and_nothing_else():
     text = Signer(b"alice-secret", name=b"alice-key").reference_text(7, 0, Instruments([spec()]), 1_700_000_000_000)
-    found = orjson.loads(frame(3, "order.cancel", text))
+    found = orjson.loads(frame(3, b"order.cancel", text))
     assert (found["id"], found["method"], set(found)) == (3, "order.cancel", {"id", "method", "params"})
     signature = found["params"].pop("signature")
     payload = "&".join(f"{name}={value}" for name, value in sorted(found["params"].items()))

@@ -14,11 +14,12 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn, Self
 
 import orjson
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSFrame, WSMsgType, WSTransport, ws_connect
 
 from autotrader.adapters.binance.pacing import Pace
 from autotrader.errors import VenueError
 from autotrader.messages import say
+from core_ext.feed import Listener
 
 __all__ = ["MESSAGE_BYTES", "Connection", "Subscriber"]
 
@@ -38,7 +39,7 @@ _FAULTS.addFilter(lambda record: record.exc_info is not None)
 _LOG: Final = logging.LoggerAdapter(_FAULTS, {})
 
 
-class Connection(WSListener):
+class Connection(Listener):
     """A connection that hands over each message of a combined stream.
 
     Parameters
@@ -55,7 +56,7 @@ class Connection(WSListener):
     """
 
     def __init__(self, heard: Callable[[Connection, bytes], None]) -> None:
-        super().__init__()
+        super().__init__(MESSAGE_BYTES)
         self.opened_s = 0.0
         self.gone = asyncio.Event()
         self._heard = heard
@@ -63,7 +64,6 @@ class Connection(WSListener):
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
         self._parts = bytearray()
-        self._is_parted = False
 
     @classmethod
     async def open(
@@ -160,13 +160,18 @@ class Connection(WSListener):
             if not future.done():
                 future.set_exception(VenueError(say("feed.lost")))
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Hear a frame; pings are answered by picows."""
+    def on_message(self, message: bytes) -> None:
+        """Hear a message; what is no stream's may be an answer."""
+        if message.startswith(STREAMED):
+            self._heard(self, message)
+        else:
+            self._on_answer(message)
+
+    def on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Hear a part of a message, the end, or too much."""
         kind = frame.msg_type
         if frame.payload_size > MESSAGE_BYTES:  # picows has seen it, too, and yet hands over what comes late of it
             self.end(is_dead=True)
-        elif kind == WSMsgType.TEXT and frame.fin and not self._is_parted:
-            self._on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT or kind == WSMsgType.CONTINUATION:
             self._on_part(frame)
         elif kind == WSMsgType.CLOSE:
@@ -175,19 +180,13 @@ class Connection(WSListener):
 
     def _on_part(self, frame: WSFrame) -> None:
         self._parts += frame.get_payload_as_bytes()
-        self._is_parted = not frame.fin
+        self.is_parted = not frame.fin
         if len(self._parts) > MESSAGE_BYTES:
             self.end(is_dead=True)
         elif frame.fin:
             message = bytes(self._parts)
             self._parts.clear()
-            self._on_message(message)
-
-    def _on_message(self, message: bytes) -> None:
-        if message.startswith(STREAMED):
-            self._heard(self, message)
-        else:
-            self._on_answer(message)
+            self.on_message(message)
 
     def _on_answer(self, message: bytes) -> None:
         try:
