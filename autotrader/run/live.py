@@ -289,8 +289,10 @@ class Hours:
         return now
 
     def _sink(self, stamp_ns: int, message: bytes) -> None:
-        self.recorder(stamp_ns, message)
-        self.driver.message(message, stamp_ns)
+        try:
+            self.driver.message(message, stamp_ns)
+        finally:  # what it led to has left by now
+            self.recorder(stamp_ns, message)
 
     def _say(self, command: Command) -> None:
         self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(command),))

@@ -286,11 +286,11 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ orders
 
     def _send(self, requests: list[Any]) -> None:
-        self.events.note(self._noted(requests))
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
             self.orders.send(requests, self.driver.now, self.driver.failure is not None)
+        self.events.note(self._noted(requests))  # no answer comes before the loop goes on
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
