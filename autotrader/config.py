@@ -456,6 +456,8 @@ class Live:
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
     state_dir: Annotated[str, _Path()] = "state"
+    hot: Annotated[bool, _Flag()] = False
+    hot_core: Annotated[int, _Whole(-1, 4095)] = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

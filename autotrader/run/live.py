@@ -34,6 +34,7 @@ from autotrader.config import Config, Live
 from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
+from autotrader.run.hot import hot
 from autotrader.run.operator import Facts, Operator
 from autotrader.run.wiring import Run, files_of
 from core_ext.engine import Engine
@@ -234,6 +235,8 @@ class Hours:
         self.stack.push_async_callback(self.feed.close)
         await self._open()
         await self._serve_operator()
+        if self.state.live.hot:
+            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         await self._last(seconds)
 
     def _begin(self) -> None:
