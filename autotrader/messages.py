@@ -153,6 +153,7 @@ ENGLISH = {
         "Distance of the stop that every position gets at the exchange with its first fill, "
         "a share of the mark price; 0: none."
     ),
+    "field.risk.stale_order_s": "Age at which an order that rests in the book is cancelled, s; 0: never.",
     "field.risk.unprotected_s": (
         "Time for which a position may lack a stop before entries are refused (R26), s; 0: no stop is asked for."
     ),
@@ -192,6 +193,8 @@ ENGLISH = {
     "field.live.state_dir": "Folder of what must survive a restart: journal, snapshots, kill latch, confirmation.",
     "field.live.hot": "Whether the loop never sleeps: it takes a whole processor, and an order leaves sooner.",
     "field.live.hot_core": "Number of that processor, as `taskset` counts; -1 takes the last that the process may use.",
+    "field.live.size_multiplier": "Share of every size that the strategy asks for; LIVE begins with a tenth.",
+    "field.live.backtest_dir": "Run folder of this strategy's backtest, the evidence that LIVE asks for.",
     # Configuration: the quality of market data.
     "section.quality": "What is suspect in market data, and what follows. Stale is what risk.*_stale_* say.",
     "field.quality.outlier_score": "A price is an outlier beyond this modified z-score over the last 100.",
@@ -226,8 +229,8 @@ ENGLISH = {
     ),
     "help.init": "Write a commented configuration.",
     "help.backtest": "Run a configuration over recorded market data.",
-    "help.run": "Trade on an exchange's live streams: paper simulates orders, testnet sends them for play money.",
-    "help.run_mode": "Where orders go: paper, a simulated account; testnet, the exchange's test network or loopback.",
+    "help.run": "Trade on an exchange's live streams: paper simulates orders, testnet and live send them.",
+    "help.run_mode": "Where orders go: paper, a simulated account; testnet, play money; live, real money.",
     "help.for_run": "End after so many seconds (default: until Ctrl-C).",
     "hot.core": "live.hot_core = {core}: this process may not use that processor; choose one of {allowed}, or -1",
     "hot.no_choice": "live.hot_core = {core}: this system lets no thread choose its processor; write hot_core = -1",
@@ -236,7 +239,6 @@ ENGLISH = {
     "online.progress": "trading on live streams",
     "trading.no_money": "the futures wallet holds no USDT; fund it first",
     "operator.rearmed": "the kill is re-armed on the disk; this instance stays killed: end it and start it again",
-    "operator.flatten_all": "flatten closes every symbol; name none, or use reduce for some",
     "operator.symbols": "not symbols of this run: {unknown}; use {known}",
     "help.paper": "Paper-trade a recorded stream on a simulated account.",
     "help.replay": "Re-run a finished run from its journal and compare every order.",
@@ -1239,6 +1241,10 @@ ENGLISH = {
     ),
     "rules.delist": "{symbol}: is delisted on {day} UTC",
     "rules.trading": "{symbol}: trades",
+    "rules.brackets": (
+        "{symbol}: the leverage brackets have changed; the lowest was {leverage_then}x to {cap_then:,.0f} USDT at "
+        "{ratio_then:.2%} and is {leverage_now}x to {cap_now:,.0f} USDT at {ratio_now:.2%}"
+    ),
     "rules.filters": "{symbol}: filters (steps, lots, notional) were {before} and are {now}",
     # The wire: which addresses may be reached.
     "wire.host": "{url}: is no address of profile {profile}; nothing else is connected to, check live.profile",
@@ -1264,16 +1270,159 @@ ENGLISH = {
     "confirmation.other_config": "{file}: confirms another configuration; read what changed, and confirm again",
     "confirmation.other_key": "{file}: confirms another API key; check live.keys, and confirm again",
     "confirmation.other_day": "{file}: is of {date}, and today is {today} (UTC); confirm again",
+    # The checklist and the start of LIVE.
+    "help.doctor": "Examine configuration, exchange, account and machine before a run. Exit code 1: something fails.",
+    "help.doctor_run": "Finished run folder of this strategy's backtest: look-ahead, data quality, robustness.",
+    "help.confirm_live": (
+        "Confirm for today (UTC), by a typed sentence, that LIVE may trade with this configuration and key."
+    ),
+    "confirm.asks": (
+        "LIVE {profile}: {symbols}; leverage {leverage}, size multiplier {share}, order at most {order} USDT"
+    ),
+    "confirm.only_live": '{file}: run.mode: is "{mode}"; only mode "live" is confirmed',
+    "confirm.type": 'Type "{wanted}" to confirm:',
+    "confirm.done": "confirmed for {date} (UTC): {path}",
+    "live.rehearsal": "LIVE REHEARSAL: every order goes to the exchange on loopback, 127.0.0.1:{port}; no real money",
+    "live.real": "LIVE: orders go to {profile} and trade REAL MONEY",
+    "live.not_built": "LIVE without: {items} (not built yet)",
+    "doctor.title": "{mode} {profile}: {ok} ok, {fail} failed, {aside} not applicable, not checked or not built",
+    "doctor.refused": "LIVE does not start: {items}; `autotrader doctor CONFIG` says what to do",
+    "doctor.starts": "LIVE: every item that it asks for holds",
+    "doctor.blocked": "LIVE does not start: {items}",
+    "doctor.other_run": (
+        "{path}: is a run of another strategy or of other symbols; name a backtest of this configuration"
+    ),
+    "doctor.no_moment": (
+        "{sample}: leads to no moment with a position, an order and a stop, so there is nothing to rehearse"
+    ),
+    "doctor.database_failed": "what a database wrote did not come back ({reason})",
+    "doctor.no_keys": "no keys were given",
+    "doctor.column.item": "item",
+    "doctor.column.verdict": "verdict",
+    "doctor.column.measured": "measured",
+    "doctor.do": "{item}: {todo}",
+    "doctor.verdict.ok": "ok",
+    "doctor.verdict.fail": "FAIL",
+    "doctor.verdict.not_applicable": "not applicable",
+    "doctor.verdict.not_checked": "not checked",
+    "doctor.verdict.not_built": "not built yet",
+    "doctor.on": "on",
+    "doctor.off": "off",
+    "doctor.held": "held",
+    "doctor.not_held": "DID NOT HOLD",
+    "doctor.rights_good": "may trade futures from fixed addresses, and nothing more",
+    "doctor.not.no_exchange": "mode {mode} reaches no exchange",
+    "doctor.not.no_account": "mode {mode} has no account",
+    "doctor.not.no_keys": "no usable keys",
+    "doctor.not.no_run": "no run was named",
+    "doctor.not.no_quality": "the run judged no data",
+    "doctor.not.loopback": "nothing leaves this machine",
+    "doctor.not.built": "this version does not measure it",
+    "doctor.units": "units",
+    "doctor.look_ahead": "look-ahead",
+    "doctor.limits": "limits configured",
+    "doctor.sizes": "order sizes",
+    "doctor.liquidation": "liquidation safety",
+    "doctor.cost_model": "cost model: fees",
+    "doctor.slippage": "cost model: slippage",
+    "doctor.data_quality": "data quality",
+    "doctor.robustness": "strategy robustness",
+    "doctor.overfitting": "walk-forward, overfitting",
+    "doctor.latency": "latency",
+    "doctor.kill_switch": "kill switch rehearsal",
+    "doctor.connectivity": "exchange connectivity",
+    "doctor.tls": "TLS",
+    "doctor.clock": "clock offset",
+    "doctor.symbols": "symbols",
+    "doctor.key": "API key",
+    "doctor.account_mode": "account modes",
+    "doctor.wallet": "wallet",
+    "doctor.state": "state folder",
+    "doctor.disk": "disk",
+    "doctor.database": "database",
+    "doctor.memory": "memory",
+    "doctor.cpu": "CPU",
+    "doctor.files": "open files",
+    "doctor.proxies": "proxies",
+    "doctor.said.units": (
+        "{count} symbols: notional by the core and by the exchange's texts differ by {worst} USDT at most"
+    ),
+    "doctor.said.look_ahead": "{count} requests came again from the rows up to each; first difference: {difference}",
+    "doctor.said.limits": (
+        "{count} ceilings of mode {mode}; nearest {key} {value} of {ceiling}; protective stop {stop},"
+        " missing at most {grace} s"
+    ),
+    "doctor.said.sizes": "at most {most} USDT an order; {symbol} takes {least} USDT at least",
+    "doctor.said.liquidation": (
+        "prices may go {distance} against the largest book allowed (leverage {leverage}, {margin})"
+    ),
+    "doctor.said.cost_model": (
+        "account pays {maker} / {taker} bps maker / taker; simulations assume {model_maker} / {model_taker}"
+        " ({tier})"
+    ),
+    "doctor.said.data_quality": "{suspect} of {judged} data suspect ({share}); {warnings} warnings",
+    "doctor.said.robustness": (
+        "Sharpe {sharpe}, drawdown {drawdown} of {most} allowed, {fills} fills, {liquidations} liquidations"
+    ),
+    "doctor.said.latency": "message to order p99 {p99} ms of {limit} ms, {count} orders",
+    "doctor.said.kill_switch": (
+        "{orders} orders and a position gone {flat} ms after the kill, {opened} opened after it; latch"
+        " {latch}"
+    ),
+    "doctor.said.connectivity": "REST {ping} ms; {count} streams heard within {seconds} s; request socket {socket}",
+    "doctor.said.tls": "{count} hosts verified; the certificate of {host} holds {days} days",
+    "doctor.said.clock": "offset {offset} ms, known to {error} ms (limit {limit} ms)",
+    "doctor.said.symbols": "{trading} of {count} trade; others: {others}",
+    "doctor.said.key": "key {key}: {said}",
+    "doctor.said.key_unjudged": "key {key} accepted ({wallets} wallets); this exchange does not say what a key may do",
+    "doctor.said.account_mode": "hedge mode {hedge}, multi-assets mode {multi}; {others} symbols are not {margin}",
+    "doctor.said.wallet": "{usdt} USDT",
+    "doctor.said.state": "{path}: held by process {holder}; kill latched: {killed}",
+    "doctor.said.disk": "{free} GiB free (least {least}); on the disk in {sync} ms (most {most})",
+    "doctor.said.database": "SQLite row written, read back and checked in {ms} ms; no database server is used",
+    "doctor.said.memory": "{used} MB used at most, {available} MB available; budget 1,000 MB",
+    "doctor.said.cpu": "{share} of all processors busy (limit 80%)",
+    "doctor.said.files": "{most} may be open, {open} are; a run needs {more} more",
+    "doctor.said.proxies": "in the environment: {names}",
+    "doctor.todo.units": "do not trade: the instruments' steps are not the exchange's; write sources.instruments anew",
+    "doctor.todo.look_ahead": (
+        "name a finished backtest (--run DIR, or live.backtest_dir), and run it anew if its replay differs"
+    ),
+    "doctor.todo.limits": (
+        "bring the named key below the mode's ceiling; risk.protective_stop and risk.unprotected_s above 0"
+    ),
+    "doctor.todo.sizes": "raise the order size, live.size_multiplier or the capital, or trade another symbol",
+    "doctor.todo.liquidation": "lower run.leverage, risk.max_symbol_share or risk.max_gross",
+    "doctor.todo.cost_model": "set venue.fee_tier to what the account pays, and run the backtest anew",
+    "doctor.todo.slippage": "compare execution quality by hand: `autotrader views RUN quality`",
+    "doctor.todo.data_quality": (
+        "name a finished backtest (--run DIR); look at its warnings and at where the data come from"
+    ),
+    "doctor.todo.robustness": "name a finished backtest (--run DIR); do not trade a strategy that loses in it",
+    "doctor.todo.overfitting": "test out of sample by hand: one backtest a period that the parameters have not seen",
+    "doctor.todo.latency": "end other work on this machine, or take a faster one",
+    "doctor.todo.kill_switch": "do not trade: report what is written here",
+    "doctor.todo.connectivity": (
+        "check the network, live.profile and live.port, and whether the exchange is under maintenance"
+    ),
+    "doctor.todo.tls": "do not trade: find out who answers in the exchange's name",
+    "doctor.todo.clock": "let NTP set the clock, and check the network's delay",
+    "doctor.todo.symbols": "take the symbol out of run.symbols, or wait until it trades",
+    "doctor.todo.key": "correct the keys or their rights at the exchange",
+    "doctor.todo.account_mode": "set one-way and single-asset mode and the margin type of run.margin at the exchange",
+    "doctor.todo.wallet": "fund the futures wallet with USDT",
+    "doctor.todo.state": "end the other run; after a kill find its cause, then `autotrader resume` with its stamp",
+    "doctor.todo.disk": "free space, or keep state and runs on a local disk that is faster",
+    "doctor.todo.database": "check the disk, and that it is a local one",
+    "doctor.todo.memory": "end other programs, or take a machine with more memory",
+    "doctor.todo.cpu": "end other work on this machine",
+    "doctor.todo.files": "raise the limit: ulimit -n 4096",
+    "doctor.todo.proxies": "unset them where LIVE is to trade",
     # Reconciliation: what we believe, what the exchange says.
     "reconcile.hedge": "position mode: we believed {ours}, the exchange has {theirs} (1 is hedge mode)",
     "reconcile.multi_assets": "multi-assets mode: we believed {ours}, the exchange has {theirs}",
     "reconcile.margin": "{symbol} margin type: we believed {ours}, the exchange has {theirs} (1 is isolated)",
     "reconcile.leverage": "{symbol} leverage: we believed {ours}, the exchange has {theirs}",
-    "reconcile.status": "{symbol} status: we believed {ours}, the exchange says {theirs}",
-    "reconcile.grid": "{symbol} tick and lot: the run counts in {ours}, the exchange in {theirs}, which do not fit",
-    "reconcile.filters": "{symbol} filters (steps, lots, notional): we had {ours}, the exchange has {theirs}",
-    "reconcile.bounds": "{symbol} bounds: we had {ours}, the exchange has {theirs}",
-    "reconcile.brackets": "{symbol} leverage brackets differ: we had {ours}, the exchange has {theirs}",
     "reconcile.order_missing": "{symbol} an order that we believe {ours} is in no list of the exchange ({theirs})",
     "reconcile.order_filled": "{symbol} an order has filled {ours} lots by our count, {theirs} by the exchange's",
     "reconcile.order_state": "{symbol} an order that we believe {ours} is listed as {theirs}",
@@ -1290,7 +1439,6 @@ ENGLISH = {
     "reconcile.asset": "{symbol} is no margin coin of ours and the wallet holds {theirs} (ours: {ours})",
     "reconcile.repaired": "taken over from the exchange",
     "reconcile.asked": "asked for again; nothing is taken over until it is settled",
-    "reconcile.revised": "the instrument is revised",
     "reconcile.raised": "look at the account; nothing new is opened until then",
 }
 
@@ -1427,6 +1575,7 @@ KOREAN = {
     "field.risk.spread_floor_bps": "이보다 좁은 스프레드는 중앙값과 견주지 않음 (R24), bps.",
     "field.risk.volatility_pause_min": "그 중지 시간, 분.",
     "field.risk.protective_stop": "첫 체결과 함께 거래소에 거는 보호 손절의 거리, 마크 가격 비율. 0이면 걸지 않음.",
+    "field.risk.stale_order_s": "호가창에 남은 주문을 취소하는 시간, 초. 0이면 취소하지 않음.",
     "field.risk.unprotected_s": "손절 주문 없이 둘 수 있는 시간, 넘으면 진입 금지 (R26), 초. 0이면 요구하지 않음.",
     "field.risk.funding_window_min": "펀딩비를 기대 수익과 견주는 정산 전 시간 (R27), 분.",
     "field.risk.delist_h": "상장 폐지 전 청산만 허용하는 시간 (R28), 시간.",
@@ -1462,6 +1611,8 @@ KOREAN = {
     "field.live.state_dir": "재시작 뒤에도 남아야 하는 것의 폴더: 저널, 스냅샷, 킬 스위치 잠금, 확인서.",
     "field.live.hot": "루프를 재우지 않을지 여부. 프로세서 하나를 모두 쓰는 대신 주문이 더 빨리 나갑니다.",
     "field.live.hot_core": "그 프로세서의 번호(`taskset`의 번호). -1이면 쓸 수 있는 것 가운데 마지막을 씁니다.",
+    "field.live.size_multiplier": "전략이 요청하는 모든 수량에 곱하는 비율. LIVE는 10분의 1로 시작합니다.",
+    "field.live.backtest_dir": "이 전략의 백테스트 실행 폴더. LIVE가 요구하는 근거입니다.",
     # Configuration: the quality of market data.
     "section.quality": "시장 데이터의 이상 기준과 대응. 지연 기준은 risk.*_stale_* 값을 따릅니다.",
     "field.quality.outlier_score": "최근 100개 대비 수정 z 점수가 이 값을 넘는 가격은 이상치입니다.",
@@ -1496,8 +1647,8 @@ KOREAN = {
     ),
     "help.init": "주석이 달린 설정 파일을 만듭니다.",
     "help.backtest": "기록된 시장 데이터로 설정을 실행합니다.",
-    "help.run": "거래소 실시간 스트림으로 거래합니다: paper는 모의 계좌, testnet은 모의 자금으로 실제 주문.",
-    "help.run_mode": "주문이 가는 곳: paper는 모의 계좌, testnet은 거래소 테스트넷 또는 loopback.",
+    "help.run": "거래소 실시간 스트림으로 거래합니다: paper는 모의 계좌, testnet과 live는 실제 주문.",
+    "help.run_mode": "주문이 가는 곳: paper는 모의 계좌, testnet은 모의 자금, live는 승인된 실제 자금.",
     "help.for_run": "지정한 초가 지나면 끝냅니다(기본값: Ctrl-C까지).",
     "hot.core": "live.hot_core = {core}: 쓸 수 없는 프로세서입니다. {allowed} 가운데 하나 또는 -1을 쓰십시오",
     "hot.no_choice": "live.hot_core = {core}: 이 시스템에서는 프로세서를 고를 수 없습니다. -1로 쓰십시오",
@@ -1506,7 +1657,6 @@ KOREAN = {
     "online.progress": "실시간 거래 중",
     "trading.no_money": "선물 지갑에 USDT가 없습니다. 먼저 입금하십시오",
     "operator.rearmed": "디스크의 강제 종료(KILL)가 해제되었습니다. 이 인스턴스는 멈춘 채로 남으니 다시 시작하십시오",
-    "operator.flatten_all": "flatten은 모든 종목을 청산합니다. 종목을 빼거나 일부에는 reduce를 쓰십시오",
     "operator.symbols": "이 실행의 종목이 아닙니다: {unknown}. 사용 가능: {known}",
     "help.paper": "녹화된 스트림을 모의 계좌로 거래합니다.",
     "help.replay": "끝난 실행을 저널에서 다시 돌려 모든 주문을 대조합니다.",
@@ -2532,6 +2682,10 @@ KOREAN = {
     ),
     "rules.delist": "{symbol}: {day} UTC에 상장 폐지됩니다",
     "rules.trading": "{symbol}: 거래 중입니다",
+    "rules.brackets": (
+        "{symbol}: 레버리지 구간이 바뀌었습니다. 최저 구간: {leverage_then}배, {cap_then:,.0f} USDT까지, "
+        "{ratio_then:.2%} → {leverage_now}배, {cap_now:,.0f} USDT까지, {ratio_now:.2%}"
+    ),
     "rules.filters": "{symbol}: 필터(단위, 랏, 명목)가 {before}에서 {now}(으)로 바뀌었습니다",
     # 통신: 연결해도 되는 주소.
     "wire.host": "{url}: {profile} 프로필의 주소가 아닙니다. 다른 곳에는 연결하지 않으니 live.profile을 확인하십시오",
@@ -2557,16 +2711,146 @@ KOREAN = {
     "confirmation.other_config": "{file}: 다른 설정을 확인한 것입니다. 바뀐 내용을 읽고 다시 확인하십시오",
     "confirmation.other_key": "{file}: 다른 API 키를 확인한 것입니다. live.keys를 살펴보고 다시 확인하십시오",
     "confirmation.other_day": "{file}: {date}에 확인한 것이고 오늘은 {today}(UTC)입니다. 다시 확인하십시오",
+    # The checklist and the start of LIVE.
+    "help.doctor": "실행 전에 설정·거래소·계좌·컴퓨터를 점검합니다. 하나라도 실패하면 종료 코드 1.",
+    "help.doctor_run": "이 전략의 백테스트 실행 폴더: 미래 참조, 데이터 품질, 견고성 점검에 씁니다.",
+    "help.confirm_live": "이 설정과 키로 LIVE 거래를 해도 된다는 것을 오늘(UTC) 하루 문구를 직접 입력해 확인합니다.",
+    "confirm.asks": "LIVE {profile}: {symbols}; 레버리지 {leverage}, 수량 비율 {share}, 주문 한도 {order} USDT",
+    "confirm.only_live": '{file}: run.mode: "{mode}"입니다. "live" 모드만 확인합니다',
+    "confirm.type": '확인하려면 "{wanted}"를 입력하십시오:',
+    "confirm.done": "{date}(UTC) 확인 완료: {path}",
+    "live.rehearsal": (
+        "LIVE 예행연습: 모든 주문은 이 컴퓨터의 거래소 127.0.0.1:{port}로만 갑니다. 실제 자금이 아닙니다"
+    ),
+    "live.real": "LIVE: 주문이 {profile} 거래소로 가며 실제 자금을 거래합니다",
+    "live.not_built": "다음 항목 없이 실행한 LIVE: {items} (아직 구현되지 않음)",
+    "doctor.title": "{mode} {profile}: 정상 {ok}, 실패 {fail}, 해당 없음·미점검·미구현 {aside}",
+    "doctor.refused": "LIVE를 시작하지 않습니다: {items}. 조치는 `autotrader doctor CONFIG`가 알려 줍니다",
+    "doctor.starts": "LIVE: 시작에 필요한 항목이 모두 정상입니다",
+    "doctor.blocked": "LIVE를 시작하지 않습니다: {items}",
+    "doctor.other_run": "{path}: 다른 전략이나 다른 종목의 실행입니다. 이 설정의 백테스트를 지정하십시오",
+    "doctor.no_moment": "{sample}: 포지션·주문·손절이 함께 있는 순간이 없어 예행연습을 할 수 없습니다",
+    "doctor.database_failed": "데이터베이스에 쓴 값이 그대로 읽히지 않습니다({reason})",
+    "doctor.no_keys": "키가 없습니다",
+    "doctor.column.item": "항목",
+    "doctor.column.verdict": "판정",
+    "doctor.column.measured": "측정값",
+    "doctor.do": "{item}: {todo}",
+    "doctor.verdict.ok": "정상",
+    "doctor.verdict.fail": "실패",
+    "doctor.verdict.not_applicable": "해당 없음",
+    "doctor.verdict.not_checked": "미점검",
+    "doctor.verdict.not_built": "미구현",
+    "doctor.on": "켜짐",
+    "doctor.off": "꺼짐",
+    "doctor.held": "유지됨",
+    "doctor.not_held": "유지되지 않음",
+    "doctor.rights_good": "고정 주소에서 선물 거래만 할 수 있습니다",
+    "doctor.not.no_exchange": "{mode} 모드는 거래소에 연결하지 않습니다",
+    "doctor.not.no_account": "{mode} 모드에는 계좌가 없습니다",
+    "doctor.not.no_keys": "쓸 수 있는 키가 없습니다",
+    "doctor.not.no_run": "지정한 실행이 없습니다",
+    "doctor.not.no_quality": "그 실행은 데이터를 판정하지 않았습니다",
+    "doctor.not.loopback": "이 컴퓨터 밖으로 나가지 않습니다",
+    "doctor.not.built": "이 버전은 측정하지 않습니다",
+    "doctor.units": "단위",
+    "doctor.look_ahead": "미래 참조",
+    "doctor.limits": "한도 설정",
+    "doctor.sizes": "주문 수량",
+    "doctor.liquidation": "청산 안전 거리",
+    "doctor.cost_model": "비용 모형: 수수료",
+    "doctor.slippage": "비용 모형: 슬리피지",
+    "doctor.data_quality": "데이터 품질",
+    "doctor.robustness": "전략 견고성",
+    "doctor.overfitting": "워크포워드·과최적화",
+    "doctor.latency": "지연 시간",
+    "doctor.kill_switch": "강제 종료 예행연습",
+    "doctor.connectivity": "거래소 연결",
+    "doctor.tls": "TLS 인증서",
+    "doctor.clock": "시계 차이",
+    "doctor.symbols": "종목 상태",
+    "doctor.key": "API 키",
+    "doctor.account_mode": "계좌 모드",
+    "doctor.wallet": "지갑",
+    "doctor.state": "상태 폴더",
+    "doctor.disk": "디스크",
+    "doctor.database": "데이터베이스",
+    "doctor.memory": "메모리",
+    "doctor.cpu": "CPU 사용률",
+    "doctor.files": "열린 파일",
+    "doctor.proxies": "프록시",
+    "doctor.said.units": "종목 {count}개: 코어와 거래소 표기로 계산한 명목 금액의 최대 차이 {worst} USDT",
+    "doctor.said.look_ahead": "요청 {count}건을 그 시점까지의 행만으로 재현했습니다. 첫 차이: {difference}",
+    "doctor.said.limits": (
+        "{mode} 모드 상한 {count}개. 가장 가까운 값 {key} {value} / {ceiling}. 보호 손절 {stop}, 없어도 되는"
+        " 시간 {grace}초"
+    ),
+    "doctor.said.sizes": "주문 최대 {most} USDT. {symbol}의 최소 주문은 {least} USDT",
+    "doctor.said.liquidation": (
+        "허용된 최대 포지션에서 가격이 {distance} 불리해야 청산됩니다(레버리지 {leverage}, {margin})"
+    ),
+    "doctor.said.cost_model": (
+        "계좌 수수료 메이커/테이커 {maker} / {taker} bps. 시뮬레이션 가정 {model_maker} / {model_taker}"
+        " ({tier})"
+    ),
+    "doctor.said.data_quality": "데이터 {judged}건 중 이상 {suspect}건({share}). 경고 {warnings}건",
+    "doctor.said.robustness": "샤프 {sharpe}, 낙폭 {drawdown}(허용 {most}), 체결 {fills}건, 청산 {liquidations}건",
+    "doctor.said.latency": "메시지에서 주문까지 p99 {p99} ms(허용 {limit} ms), 주문 {count}건",
+    "doctor.said.kill_switch": (
+        "강제 종료 후 {flat} ms에 주문 {orders}건과 포지션이 정리됨, 이후 신규 {opened}건. 잠금 {latch}"
+    ),
+    "doctor.said.connectivity": "REST {ping} ms. 스트림 {count}개를 {seconds}초 안에 수신. 요청 소켓 {socket}",
+    "doctor.said.tls": "호스트 {count}개 검증. {host} 인증서 유효 기간 {days}일",
+    "doctor.said.clock": "차이 {offset} ms, 오차 {error} ms(허용 {limit} ms)",
+    "doctor.said.symbols": "{count}개 중 {trading}개 거래 중. 그 밖: {others}",
+    "doctor.said.key": "키 {key}: {said}",
+    "doctor.said.key_unjudged": "키 {key} 인증됨(지갑 {wallets}개). 이 거래소는 키의 권한을 알려 주지 않습니다",
+    "doctor.said.account_mode": "헤지 모드 {hedge}, 복수 자산 모드 {multi}. {margin}이(가) 아닌 종목 {others}개",
+    "doctor.said.wallet": "{usdt} USDT 보유",
+    "doctor.said.state": "{path}: 사용 중인 프로세스 {holder}, 강제 종료 잠금 {killed}",
+    "doctor.said.disk": "여유 {free} GiB(최소 {least}). 디스크 기록 {sync} ms(최대 {most})",
+    "doctor.said.database": "SQLite 행을 쓰고 읽고 검사하는 데 {ms} ms. 데이터베이스 서버는 쓰지 않습니다",
+    "doctor.said.memory": "최대 사용 {used} MB, 사용 가능 {available} MB. 한도 1,000 MB",
+    "doctor.said.cpu": "전체 프로세서 사용률 {share}(한도 80%)",
+    "doctor.said.files": "열 수 있는 파일 {most}개, 열린 파일 {open}개. 실행에 {more}개가 더 필요합니다",
+    "doctor.said.proxies": "환경 변수의 프록시: {names}",
+    "doctor.todo.units": "거래하지 마십시오. 종목 단위가 거래소와 다릅니다. sources.instruments를 다시 만드십시오",
+    "doctor.todo.look_ahead": (
+        "끝난 백테스트를 지정하고(--run DIR 또는 live.backtest_dir), 재생이 다르면 다시 실행하십시오"
+    ),
+    "doctor.todo.limits": (
+        "해당 값을 모드 상한 아래로 낮추고 risk.protective_stop과 risk.unprotected_s를 0보다 크게 하십시오"
+    ),
+    "doctor.todo.sizes": "주문 크기, live.size_multiplier, 자본을 늘리거나 다른 종목을 거래하십시오",
+    "doctor.todo.liquidation": "run.leverage, risk.max_symbol_share, risk.max_gross를 낮추십시오",
+    "doctor.todo.cost_model": "venue.fee_tier를 계좌 수수료에 맞추고 백테스트를 다시 실행하십시오",
+    "doctor.todo.slippage": "`autotrader views RUN quality`로 체결 품질을 직접 비교하십시오",
+    "doctor.todo.data_quality": "끝난 백테스트를 지정하고(--run DIR) 그 경고와 데이터 출처를 확인하십시오",
+    "doctor.todo.robustness": "끝난 백테스트를 지정하십시오(--run DIR). 백테스트에서 손실인 전략은 거래하지 마십시오",
+    "doctor.todo.overfitting": "매개변수가 보지 못한 기간마다 백테스트를 따로 실행해 직접 검증하십시오",
+    "doctor.todo.latency": "이 컴퓨터의 다른 작업을 끝내거나 더 빠른 컴퓨터를 쓰십시오",
+    "doctor.todo.kill_switch": "거래하지 마십시오. 이 내용을 신고하십시오",
+    "doctor.todo.connectivity": "네트워크, live.profile, live.port와 거래소 점검 여부를 확인하십시오",
+    "doctor.todo.tls": "거래하지 마십시오. 거래소 이름으로 누가 응답하는지 확인하십시오",
+    "doctor.todo.clock": "NTP로 시계를 맞추고 네트워크 지연을 확인하십시오",
+    "doctor.todo.symbols": "run.symbols에서 빼거나 거래가 재개될 때까지 기다리십시오",
+    "doctor.todo.key": "키 또는 거래소에서의 키 권한을 바로잡으십시오",
+    "doctor.todo.account_mode": "거래소에서 단방향·단일 자산 모드와 run.margin의 마진 유형으로 바꾸십시오",
+    "doctor.todo.wallet": "선물 지갑에 USDT를 입금하십시오",
+    "doctor.todo.state": (
+        "다른 실행을 끝내십시오. 강제 종료라면 원인을 찾은 뒤 그 시각으로 `autotrader resume` 하십시오"
+    ),
+    "doctor.todo.disk": "공간을 비우거나 더 빠른 로컬 디스크를 쓰십시오",
+    "doctor.todo.database": "디스크와 로컬 디스크인지 확인하십시오",
+    "doctor.todo.memory": "다른 프로그램을 끝내거나 메모리가 더 많은 컴퓨터를 쓰십시오",
+    "doctor.todo.cpu": "이 컴퓨터의 다른 작업을 끝내십시오",
+    "doctor.todo.files": "한도를 올리십시오: ulimit -n 4096",
+    "doctor.todo.proxies": "LIVE를 실행할 곳에서 해제하십시오",
     # 대조: 우리가 아는 것과 거래소가 말하는 것.
     "reconcile.hedge": "포지션 모드: 우리 기록 {ours}, 거래소 {theirs} (1은 헤지 모드)",
     "reconcile.multi_assets": "다중 자산 모드: 우리 기록 {ours}, 거래소 {theirs}",
     "reconcile.margin": "{symbol} 마진 유형: 우리 기록 {ours}, 거래소 {theirs} (1은 격리)",
     "reconcile.leverage": "{symbol} 레버리지: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.status": "{symbol} 거래 상태: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.grid": "{symbol} 틱과 랏: 실행 단위 {ours}, 거래소 단위 {theirs}, 서로 맞지 않습니다",
-    "reconcile.filters": "{symbol} 필터(단위, 랏, 명목): 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.bounds": "{symbol} 한도: 우리 기록 {ours}, 거래소 {theirs}",
-    "reconcile.brackets": "{symbol} 레버리지 구간이 다릅니다: 우리 기록 {ours}개, 거래소 {theirs}개",
     "reconcile.order_missing": "{symbol} 우리 기록이 {ours}인 주문이 거래소의 어느 목록에도 없습니다({theirs})",
     "reconcile.order_filled": "{symbol} 주문의 체결 랏: 우리 기록 {ours}, 거래소 {theirs}",
     "reconcile.order_state": "{symbol} 우리 기록이 {ours}인 주문이 거래소에는 {theirs}로 있습니다",
@@ -2583,7 +2867,6 @@ KOREAN = {
     "reconcile.asset": "{symbol}: 다루지 않는 증거금 자산인데 지갑에 {theirs}이(가) 있습니다(우리 기록: {ours})",
     "reconcile.repaired": "거래소의 값을 받아들였습니다",
     "reconcile.asked": "거래소에 다시 묻습니다. 확인될 때까지 아무것도 받아들이지 않습니다",
-    "reconcile.revised": "종목 정보를 고칩니다",
     "reconcile.raised": "계정을 확인하십시오. 그때까지 새로 열지 않습니다",
 }
 

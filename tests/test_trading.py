@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from protection import longest_s, unprotected
 from test_loopback_cli import fetched, served
 from test_online import eventually, told
 
@@ -169,7 +170,29 @@ def test_a_run_that_was_killed_by_the_system_is_taken_up_by_the_next(capsys):
             ended(run)
         assert asked(port, "/fapi/v1/openOrders") == []
     assert proved(capsys) == 0
+    assert longest_s(Path("history.jsonl")) < 3
     assert told(capsys, "replay", "second", "--verify")[1]["ok"]
+
+
+def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys):
+    with served(*EXCHANGE) as (opened, _):
+        port = opened["port"]
+        mark = float(json.loads(fetched(port, "/fapi/v1/premiumIndex?symbol=BTCUSDT"))["markPrice"])
+        asked(port, "/fapi/v1/order", "POST", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.005")
+        asked(
+            port, "/fapi/v1/algoOrder", "POST", algoType="CONDITIONAL", symbol="BTCUSDT", side="SELL",
+            type="STOP_MARKET", triggerPrice=f"{mark * 0.95:.1f}", closePosition="true", workingType="MARK_PRICE",
+            clientAlgoId="at0000000100000001",
+        )  # fmt: skip
+        for path in ("/fapi/v1/symbolConfig", "/fapi/v1/listenKey"):
+            fault(port, do="delay", path=path, delay_s=2)
+        with trading(port) as run:
+            eventually(capsys, lambda legs: legs and legs[0]["stop_e8"], "positions", seconds=40.0)
+            told(capsys, "halt")
+            ended(run)
+    assert proved(capsys) == 0
+    waits = [(end - begun) / 10**9 for begun, end in unprotected(Path("history.jsonl"))]
+    assert max(waits[1:]) < 1, waits  # the first was our own hand's
 
 
 @pytest.mark.parametrize("do", ["timeout_done", "timeout_undone", "lose_answer", "lose_request"])

@@ -80,6 +80,10 @@ class Screen:
             print(page or f"autotrader: {line}", file=sys.stderr)
         return exit_code
 
+    def notice(self, text: str) -> None:
+        """Show what nobody may miss, whoever reads the answer."""
+        print(f"*** {text} ***", file=sys.stderr, flush=True)
+
     @contextmanager
     def progress(self) -> Iterator[Callable[[float, str], None]]:
         """Give a function that shows how far long work is: a fraction from 0 to 1 and what is done now."""

@@ -1,4 +1,4 @@
-"""TESTNET over the wire: orders leave for an exchange, and nothing is believed of them but what it says.
+"""TESTNET and LIVE over the wire: orders leave for an exchange, and nothing is believed of them but what it says.
 
 Knows how the parts of `adapters.binance` are put together with the live core: what must be in order before anything is
 opened, when both sides are compared, and how a run begins and ends. Refuses to know how any of them works.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
+from autotrader.run import confirmation
 from autotrader.run.live import Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
@@ -46,7 +48,7 @@ from core_ext.live import Live
 from core_ext.types import Command, Gate, Kind, OrderType
 from core_ext.wire import Scanner, Signer
 
-__all__ = ["run_trading"]
+__all__ = ["cleared", "run_trading"]
 
 SECOND_NS = 10**9
 PROVEN_S = 10.0
@@ -60,12 +62,12 @@ ROUNDS = 4
 
 
 def run_trading(config: Config, seconds: float | None, out: Path | None, progress: Progress) -> dict[str, Any]:
-    """Trade on an exchange's test network, or on the exchange on loopback, and leave the run's folder.
+    """Trade at an exchange, its test network or the exchange on loopback, and leave the run's folder.
 
     Parameters
     ----------
     config : Config
-        Of mode testnet.
+        Of mode testnet or live; live starts only when it is cleared.
     seconds, out, progress
         As of `live.run_online`.
 
@@ -82,8 +84,39 @@ def run_trading(config: Config, seconds: float | None, out: Path | None, progres
         If the exchange cannot be reached, or says what cannot be.
     """
     refuse_proxies(config.run.mode)
+    assert config.live is not None  # a configuration of these modes has the section
+    trading_urls(config.run.mode, config.live)
+    credentials = key_manager(config.live, config.folder).key()
+    if credentials.kind != "hmac":
+        raise OperatorError(say("session.key_kind", kind=credentials.kind))
+    warnings = cleared(config, credentials, progress) if config.run.mode == "live" else []
     with State(config) as state:
-        return TradingRun(config, progress, seconds, state).go(out, "live")
+        return TradingRun(config, progress, seconds, state, credentials, warnings).go(out, "live")
+
+
+def cleared(config: Config, credentials: Credentials, progress: Progress) -> list[str]:
+    """See to it that LIVE may start: environment, confirmation of today, and a checklist that holds now.
+
+    Returns
+    -------
+    list of str
+        What somebody who reads of the run should know of its clearance.
+
+    Raises
+    ------
+    OperatorError
+        With everything that keeps it from starting.
+    """
+    from autotrader.run import doctor  # a test network is taken up again without it, sooner
+
+    assert config.live is not None
+    state = config.resolve(config.live.state_dir)
+    confirmation.require(state, config, credentials, datetime.now(UTC).date())
+    examination = doctor.examine(config, lambda: credentials, None, progress)
+    examination.require()
+    unknown = [say(f"doctor.{one.name}") for one in examination.items if one.verdict is doctor.Verdict.NOT_BUILT]
+    told = [say("live.not_built", items=", ".join(unknown))] if unknown else []
+    return [say("live.rehearsal", port=config.live.port), *told] if config.live.rehearsal else told
 
 
 class TradingSession:
@@ -129,11 +162,22 @@ class TradingRun(OnlineRun):
     ----------
     config, progress, seconds, state
         As of an `OnlineRun`.
+    credentials : Credentials
+    warnings : sequence of str, optional
+        Said in the summary.
     """
 
-    def __init__(self, config: Config, progress: Progress, seconds: float | None, state: State):
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress,
+        seconds: float | None,
+        state: State,
+        credentials: Credentials,
+        warnings: Sequence[str] = (),
+    ):
         self.urls = trading_urls(config.run.mode, state.live)
-        self.credentials: Credentials = key_manager(state.live, config.folder).key()
+        self.credentials, self.warnings = credentials, warnings
         self.safety = Safety(state.folder)
         self.config, self.state = config, state
         self.listed = uvloop.run(self._asked())
@@ -197,15 +241,19 @@ class TradingRun(OnlineRun):
     def _hours(self, session: Any, stack: AsyncExitStack) -> Hours:
         return TradingHours(self, session, stack)
 
+    def _warnings(self, outcome: RunOutcome) -> Iterable[str]:
+        yield from self.warnings
+        yield from super()._warnings(outcome)
+
 
 class TradingHours(Hours):
     """The hours of a run whose orders leave."""
 
-    mode = "TESTNET"
     run: TradingRun
     session: TradingSession
 
     def __init__(self, run: TradingRun, session: TradingSession, stack: AsyncExitStack) -> None:
+        self.mode = run.config.run.mode.upper()
         self.budget = Budget()
         self.events = AccountEvents(run.plan.instruments(), {run.plan.epoch})
         self.user: UserStream | None = None
@@ -225,30 +273,39 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ opening
 
     async def _open(self) -> None:
-        await self._clear_former()
+        await self._in_each_symbol(self._clear_orders)
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
             self.run.urls, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
+        self.ordering = asyncio.create_task(self.orders.run())
+        self.stack.callback(self.ordering.cancel)
         self.user = UserStream(
             self.run.urls, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()
         self.stack.push_async_callback(self.user.close)
+        # Last, because the engine asks for stops of its own as soon as it knows of the positions.
+        await self._in_each_symbol(self._clear_stops)
         await self._compare()
 
-    async def _clear_former(self) -> None:
+    async def _in_each_symbol(self, clear: Callable[[str], Awaitable[None]]) -> None:
         # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
-        # touched; the comparison tells of them. A stop is taken away just before the engine asks for its own.
-        for symbol in self.symbols:
-            plain, algo = await asyncio.gather(self.account.open_orders(symbol), self.account.open_algo_orders(symbol))
-            if plain and all(_is_ours(one.get("clientOrderId")) for one in plain):
-                await self.account.cancel_all(symbol)
-            if algo and all(_is_ours(one.get("clientAlgoId")) for one in algo):
-                await self.account.cancel_all_algo(symbol)
+        # touched; the comparison tells of them.
+        await asyncio.gather(*map(clear, self.symbols))
+
+    async def _clear_orders(self, symbol: str) -> None:
+        found = await self.account.open_orders(symbol)
+        if found and all(_is_ours(one.get("clientOrderId")) for one in found):
+            await self.account.cancel_all(symbol)
+
+    async def _clear_stops(self, symbol: str) -> None:
+        found = await self.account.open_algo_orders(symbol)
+        if found and all(_is_ours(one.get("clientAlgoId")) for one in found):
+            await self.account.cancel_all_algo(symbol)
 
     async def _set_up(self) -> None:
         # The configured leverage; where the exchange refuses it, the comparison takes over what it has, and R7 judges.
@@ -265,8 +322,8 @@ class TradingHours(Hours):
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
         self.stack.push_async_callback(dead_man.stop)
-        own = self.orders.run(), self.user.ended(), self._keep_comparing(), dead_man.run(), self._sync(), self._endure()
-        return (*super()._works(), *own)
+        lasting = _over(self.ordering), self.user.ended(), self._keep_comparing()
+        return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
 
     def _open_symbols(self) -> set[str]:
         names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
@@ -426,7 +483,8 @@ class TradingHours(Hours):
 
     async def _refresh_rules(self) -> None:
         try:
-            changes = self.rules.changes(await self.account.exchange_info(), self.clock.now_ns())
+            info, ladders = await asyncio.gather(self.account.exchange_info(), self.account.leverage_brackets())
+            changes = self.rules.changes(info, self.clock.now_ns(), ladders)
         except VenueError as error:
             self.run.tell("RULES_FAILED", str(error))
             return
@@ -439,6 +497,10 @@ class TradingHours(Hours):
 
 def _unheard(alert: str, what: str) -> None:
     """Leave what is told before there is a run to the run itself."""
+
+
+async def _over(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def _is_ours(name: object) -> bool:
