@@ -630,9 +630,17 @@ def page(races: list[Race], parts: list[float]) -> str:
         "## Machine · 측정 환경",
         "",
         *(f"- {name}: {value}" for name, value in machine().items()),
+        f"- priority: {priority()}",
         f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "",
     ])  # fmt: skip
+
+
+def priority() -> str:
+    """Return how the scheduler prefers these processes to others."""
+    group = Path("/proc/self/autogroup")
+    shared = f", their group {group.read_text().split(' ', 1)[1].strip()}" if group.exists() else ""
+    return f"nice {os.getpriority(os.PRIO_PROCESS, 0)}{shared}"
 
 
 def main() -> int:
