@@ -286,13 +286,13 @@ class TradingHours(Hours):
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
-            self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
+            self.run.urls, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
         self.ordering = asyncio.create_task(self.orders.run())
         self.stack.callback(self.ordering.cancel)
         self.user = UserStream(
-            self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
+            self.run.urls, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()
@@ -367,13 +367,13 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ orders
 
     def _send(self, requests: list[Any]) -> None:
-        self.events.note(self._noted(requests))
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
             # What is decided without a look at the kill latch counts as decided too long ago: only exits leave.
             has_looked = time.monotonic() - self.looked_s < LEASE_S
             self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
+        self.events.note(self._noted(requests))  # no answer comes before the loop goes on
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
