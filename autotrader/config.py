@@ -457,6 +457,8 @@ class Live:
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
     state_dir: Annotated[str, _Path()] = "state"
+    hot: Annotated[bool, _Flag()] = False
+    hot_core: Annotated[int, _Whole(-1, 4095)] = -1
     size_multiplier: Annotated[float, _Between(0.001, 1)] = 1.0
     backtest_dir: Annotated[str, _Path(may_be_empty=True)] = ""
     watchdog_s: Annotated[int, _Whole(10, 600)] = 15

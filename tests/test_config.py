@@ -123,7 +123,7 @@ def test_a_mode_that_reaches_an_exchange_has_the_ceilings_and_the_first_stage_of
     assert ceilings["risk.max_drawdown"] == drawdown
     live = from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).live
     assert live == configuration.Live(profile=profile, size_multiplier={"live": 0.1}.get(mode, 1.0))
-    assert (live.keys, live.rehearsal) == ("environment", False)
+    assert (live.keys, live.rehearsal, live.hot, live.hot_core) == ("environment", False, False, -1)
 
 
 def reaching(tmp_path, mode, **live):
@@ -164,6 +164,8 @@ def test_live_is_rehearsed_on_loopback_and_nowhere_else(tmp_path):
         ("live", {"rehearsal": "yes"}, 'live.rehearsal: "yes" is not allowed; use: true or false'),
         ("live", {"rehearsal": 1}, "live.rehearsal: 1 is not allowed; use: true or false"),
         ("live", {"state_dir": ""}, 'live.state_dir: "" is not allowed'),
+        ("paper", {"hot": 1}, "live.hot: 1 is not allowed; use: true or false"),
+        ("paper", {"hot_core": -2}, "live.hot_core: -2 is not allowed"),
         ("live", {"size_multiplier": 0}, "live.size_multiplier: 0 is not allowed; use: number, 0.001 to 1"),
         ("live", {"size_multiplier": 1.01}, "live.size_multiplier: 1.01 is not allowed"),
         ("live", {"key_file": 3}, 'live.key_file: 3 is not allowed; use: a path in quotes, or ""'),

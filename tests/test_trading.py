@@ -92,7 +92,7 @@ def position(port):
 def protected(port, held, seconds=10.0):
     """Say whether there comes to be one stop at the exchange for a position, and none for none, in time."""
     end = time.monotonic() + seconds
-    while len(asked(port, "/fapi/v1/openAlgoOrders")) != (held != 0):
+    while len(asked(port, "/fapi/v1/openAlgoOrders", symbol="BTCUSDT")) != (held != 0):
         if time.monotonic() > end:
             return False
         time.sleep(0.1)

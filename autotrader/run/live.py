@@ -35,6 +35,7 @@ from autotrader.config import Config, Live
 from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
+from autotrader.run.hot import hot
 from autotrader.run.operator import Facts, Operator
 from autotrader.run.wiring import Run, files_of
 from core_ext.engine import Engine
@@ -237,6 +238,8 @@ class Hours:
         self.stack.push_async_callback(self.feed.close)
         await self._open()
         await self._serve_operator()
+        if self.state.live.hot:
+            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         await self._last(seconds)
 
     def _begin(self) -> None:
@@ -301,8 +304,10 @@ class Hours:
         return now
 
     def _sink(self, stamp_ns: int, message: bytes) -> None:
-        self.recorder(stamp_ns, message)
-        self.driver.message(message, stamp_ns)
+        try:
+            self.driver.message(message, stamp_ns)
+        finally:  # what it led to has left by now
+            self.recorder(stamp_ns, message)
 
     def _say(self, command: Command) -> None:
         self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(command),))

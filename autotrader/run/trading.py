@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +28,7 @@ from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.dead_man import DeadMan
 from autotrader.adapters.binance.order_session import OrderSession
 from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict
+from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.profiles import refuse_proxies, trading_urls
 from autotrader.adapters.binance.reading import amount_e8, is_ours
 from autotrader.adapters.binance.reconciliation import Listed, Remedy
@@ -55,6 +57,8 @@ PROVEN_S = 10.0
 """How long the account's stream counts as alive after an event, or after both sides were found to agree."""
 COMPARED_S = 5.0
 """Between two comparisons with the exchange's lists."""
+FAILED_S = 1.0
+"""The longest to the first try after one that failed, or left something open."""
 SPACED_S = 3.0
 """The least between two of them, whatever asks for one: each is a thirtieth of a minute's weight."""
 MUTE_S = 3.0
@@ -282,13 +286,13 @@ class TradingHours(Hours):
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
-            self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
+            self.run.urls, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
         self.ordering = asyncio.create_task(self.orders.run())
         self.stack.callback(self.ordering.cancel)
         self.user = UserStream(
-            self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
+            self.run.urls, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()
@@ -363,13 +367,13 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ orders
 
     def _send(self, requests: list[Any]) -> None:
-        self.events.note(self._noted(requests))
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
             # What is decided without a look at the kill latch counts as decided too long ago: only exits leave.
             has_looked = time.monotonic() - self.looked_s < LEASE_S
             self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
+        self.events.note(self._noted(requests))  # no answer comes before the loop goes on
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
@@ -407,6 +411,7 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ both sides
 
     async def _keep_comparing(self) -> NoReturn:
+        backoff = Backoff(FAILED_S, COMPARED_S, Random())
         while True:
             begun = time.monotonic()
             try:
@@ -414,8 +419,10 @@ class TradingHours(Hours):
             except (AutotraderError, OSError) as error:
                 self.agree = False
                 self.run.tell("RECONCILE_FAILED", str(error))
+            if self.agree:
+                backoff.reset()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.asked.wait(), COMPARED_S)
+                await asyncio.wait_for(self.asked.wait(), COMPARED_S if self.agree else backoff.next_s())
                 await asyncio.sleep(begun + SPACED_S - time.monotonic())
             self.asked.clear()
             await self._replace_if_mute()
