@@ -10,6 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from autotrader.adapters.keys import key_manager
 from autotrader.config import load
 from autotrader.research.replay import Plan, limits, sizing
 from autotrader.research.stress import STAND_ASIDE
@@ -164,9 +165,10 @@ def main() -> None:
     os.environ |= {"AUTOTRADER_API_KEY": KEY, "AUTOTRADER_API_SECRET": SECRET}
     Single.wanted, SingleRun.port = given.state, given.port
     config = load(given.config)
+    credentials = key_manager(config.live, config.folder).key()
     try:
         with State(config) as state:
-            SingleRun(config, lambda *_: None, None, state).go(Path("out"), "live")
+            SingleRun(config, lambda *_: None, None, state, credentials).go(Path("out"), "live")
     except Exception:
         traceback.print_exc()
         sys.exit(1)

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlencode
 
+from autotrader.adapters.keys import key_manager
 from autotrader.config import load
 from autotrader.research.replay import Plan, limits, sizing
 from autotrader.research.stress import STAND_ASIDE
@@ -356,9 +357,10 @@ def main() -> None:
     given = parser.parse_args()
     os.environ |= {"AUTOTRADER_API_KEY": KEY, "AUTOTRADER_API_SECRET": SECRET}
     config = load(given.config)
+    credentials = key_manager(config.live, config.folder).key()
     StormRun.weather = given
     with State(config) as state:
-        run = StormRun(config, lambda *_: None, None, state)
+        run = StormRun(config, lambda *_: None, None, state, credentials)
         summary = run.go(Path("out"), "live")
     json.dump({name: summary[name] for name in ("orders", "fills")}, sys.stdout)
 
