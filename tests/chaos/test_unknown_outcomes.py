@@ -123,6 +123,7 @@ def crowd(name, folder, seed, unknown, rest_only):
     assert not check(folder / "history.jsonl").violations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest_only", [False, True])
 def test_hundreds_of_unknown_outcomes_leave_nothing_doubled_and_nothing_forgotten(tmp_path, rest_only):
     crowd("outcomes, a part", tmp_path, 1, 150, rest_only)
