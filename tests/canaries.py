@@ -24,7 +24,7 @@ KEY = f"{MARK}7h3Jd82kLmQpR5sT0uVwXyZaBcDeFgHiJkLmNoPqRsTuVw{MARK}"
 SECRET = f"{MARK}pQ4vT9zRb1Nc6Xe8Yg2Wj5Km0LdHfSaUiOoPqErTyUiOpA{MARK}"
 PASSPHRASE = f"{MARK} open/sesame+ä={MARK}"
 CHUNK = 1 << 24
-EACH_S = 0.5
+EACH_S = 2.0
 
 
 def forms(text):
