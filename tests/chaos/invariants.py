@@ -30,9 +30,8 @@ I20       by the proof of the history at the exchange, and here by the wallets a
 
 import asyncio
 
-from hours import SECOND
-
 from autotrader.adapters.binance.order_session import Unsent
+from chaos.hours import SECOND
 from core_ext.types import Gate, Kind, OrderState
 
 ENDED = 8

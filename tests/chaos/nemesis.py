@@ -8,7 +8,8 @@ import asyncio
 from collections import Counter
 
 import orjson
-from hours import NAME, SECOND, SYMBOL
+
+from chaos.hours import NAME, SECOND, SYMBOL
 
 MINUTE = 60 * SECOND
 ORDERS = ("/fapi/v1/order", "/fapi/v1/algoOrder")

@@ -12,9 +12,6 @@ import time
 
 import orjson
 import pytest
-from hours import SECOND, CrashedError, World, recordings, traded
-from invariants import Watch, accepted
-from nemesis import Nemesis
 
 from autotrader.adapters.loopback.orders import Asked
 from autotrader.adapters.storage.recordings import Recording
@@ -22,6 +19,9 @@ from autotrader.cli import main
 from autotrader.errors import OperatorError
 from autotrader.research.replay import verifier_of
 from autotrader.run.live import State
+from chaos.hours import SECOND, CrashedError, World, recordings, traded
+from chaos.invariants import Watch, accepted
+from chaos.nemesis import Nemesis
 from core_ext.journal import read_journal
 from core_ext.types import Command, Instruments, Kind
 
