@@ -210,8 +210,8 @@ class Load:
     ----------
     mode : str
     seconds : float
-    taken : float
-        Messages a second that the run took.
+    played, taken : float
+        Messages a second that the exchange played, of all its streams; and that the run took of those it listens to.
     cpu : float
         Share of a core.
     p50_ms, p99_ms, max_ms : float
@@ -230,6 +230,7 @@ class Load:
 
     mode: str
     seconds: float
+    played: float
     taken: float
     cpu: float
     p50_ms: float
@@ -252,6 +253,8 @@ def load_run(mode: str, seconds: float, symbols: int = SYMBOLS, pace: float = PA
         exchange = SPAWN.Process(target=serve, args=(symbols, pace, str(history), theirs))
         exchange.start()
         port = mine.recv()
+        mine.send("facts")
+        first = mine.recv()
         own, its = SPAWN.Pipe()
         arguments = (mode, symbols, port, seconds + WARM_S, folder, its)
         client = SPAWN.Process(target=trade, args=arguments)
@@ -265,6 +268,7 @@ def load_run(mode: str, seconds: float, symbols: int = SYMBOLS, pace: float = PA
             client.join()
             mine.send("facts")
             facts = mine.recv()
+            facts["rate"] = (facts["in"] - first["in"]) / (facts["wall"] - first["wall"])
             mine.send("stop")
             with suppress(EOFError):
                 mine.recv()
@@ -279,7 +283,8 @@ def _load(mode: str, seconds: float, told: dict[str, Any], facts: dict[str, Any]
     half = memory[len(memory) // 2 :]
     slope = float(np.polyfit(*zip(*half, strict=True), 1)[0]) if len(half) > 2 else float("nan")
     return Load(
-        mode, seconds, told["rate"], told["cpu"], percentile(lags, 0.5), percentile(lags, 0.99), lags[-1],
+        mode, seconds, facts["rate"],
+        told["rate"], told["cpu"], percentile(lags, 0.5), percentile(lags, 0.99), lags[-1],
         kept["ORDER"], kept["FILL"], sum(max(0, count - kept[kind]) for kind, count in truth.items()),
         facts["dropped"], memory[0][1] / 2**20, memory[-1][1] / 2**20, slope * 3600 / 2**20,
     )  # fmt: skip
@@ -307,7 +312,8 @@ def said(history: Path) -> dict[str, int]:
 # ---------------------------------------------------------------------- the page
 
 HEAD = (
-    "mode", "seconds", "messages/s", "CPU", "loop lag p50, ms", "p99, ms", "max, ms", "orders", "fills", "missing",
+    "mode", "seconds", "played/s",
+    "taken/s", "CPU", "loop lag p50, ms", "p99, ms", "max, ms", "orders", "fills", "missing",
     "dropped", "MiB early", "MiB late", "MiB an hour",
 )  # fmt: skip
 
@@ -315,7 +321,8 @@ HEAD = (
 def row(one: Load) -> tuple[str, ...]:
     """Return a row of the table."""
     return (
-        one.mode.upper(), f"{one.seconds:.0f}", f"{one.taken:,.0f}", f"{one.cpu:.0%}", f"{one.p50_ms:.2f}",
+        one.mode.upper(), f"{one.seconds:.0f}", f"{one.played:,.0f}",
+        f"{one.taken:,.0f}", f"{one.cpu:.0%}", f"{one.p50_ms:.2f}",
         f"{one.p99_ms:.1f}", f"{one.max_ms:.1f}", f"{one.orders:,}", f"{one.fills:,}", str(one.missing),
         str(one.dropped), f"{one.early_mib:.1f}", f"{one.late_mib:.1f}", f"{one.slope_mib_h:.1f}",
     )  # fmt: skip

@@ -211,8 +211,16 @@ def test_what_does_not_hold_is_noticed_and_the_seed_is_named(tmp_path, monkeypat
         director.run(monkeypatch)
 
 
+@pytest.fixture
+def _asked_for(request):
+    """Skip where nobody asked for hours."""
+    if "chaos" not in request.config.option.markexpr:
+        pytest.skip("hours are for `make chaos`")
+
+
 @pytest.mark.chaos
-@pytest.mark.usefixtures("_no_socket")
+@pytest.mark.slow
+@pytest.mark.usefixtures("_asked_for", "_no_socket")
 def test_two_hours_of_trading_among_every_family_of_faults_keep_the_invariants(root, tmp_path, monkeypatch, capsys):
     director, proof = simulated(
         tmp_path / "hours", SEED, recordings((root / "../shared").resolve()), HOURS * 3600.0, monkeypatch,
