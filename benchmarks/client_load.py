@@ -30,6 +30,7 @@ import orjson
 import uvloop
 
 from autotrader import instruments
+from autotrader.adapters.loopback.deeds import market_row
 from autotrader.adapters.loopback.server import Options, Server
 from autotrader.adapters.loopback.sources import Batch, Replay
 from autotrader.config import load, template
@@ -81,7 +82,10 @@ class Looped(Replay):
                 if kind in NUMBERED:
                     tops[symbol] = max(tops.get(symbol, 0), int(rows["b" if kind == Kind.DEPTH else "a"][0]))
                 yield int(rows["ts"][-1]), rows
-            begun_ns, shifts = end_ns + 10**9, tops
+            begun_ns, shifts = end_ns + 10**9, {symbol: top + 1000 for symbol, top in tops.items()}
+            # A diff that does not follow: only a book with a hole takes the snapshot with which a recording begins.
+            for symbol, last in shifts.items():
+                yield begun_ns, market_row(Kind.DEPTH, symbol, begun_ns, last, last, last - 1)
 
 
 def chosen(symbols: int, history: str = "") -> Options:
