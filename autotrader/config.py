@@ -380,6 +380,7 @@ class Risk:
     volatility_pause_min: Annotated[int, _Whole(1, 1440)] = 5
     unprotected_s: Annotated[float, _Between(0, 3600)] = 0.0
     protective_stop: Annotated[float, _Between(0, 0.5)] = 0.0
+    stale_order_s: Annotated[float, _Between(0, 86_400)] = 0.0
     funding_window_min: Annotated[int, _Whole(1, 480)] = 10
     delist_h: Annotated[int, _Whole(0, 720)] = 24
     first_minute_utc: Annotated[int, _Whole(0, 1439)] = 0
@@ -456,6 +457,12 @@ class Live:
     key_file: Annotated[str, _Path(may_be_empty=True)] = ""
     identity_file: Annotated[str, _Path(may_be_empty=True)] = ""
     state_dir: Annotated[str, _Path()] = "state"
+    hot: Annotated[bool, _Flag()] = False
+    hot_core: Annotated[int, _Whole(-1, 4095)] = -1
+    size_multiplier: Annotated[float, _Between(0.001, 1)] = 1.0
+    backtest_dir: Annotated[str, _Path(may_be_empty=True)] = ""
+    watchdog_s: Annotated[int, _Whole(10, 600)] = 15
+    watchdog_do: Literal["flatten", "protect"] = "flatten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -506,11 +513,19 @@ _DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
         "trend": MappingProxyType({"headroom": "on"}),
     }
 )
+# LIVE begins with a tenth of every size, until somebody who has seen it trade writes more.
+_FIRST_STAGE: Mapping[str, float] = MappingProxyType({"live": 0.1})
 _LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {mode: {"profile": allowed[0]} for mode, allowed in PROFILES.items()}
+    {
+        mode: {"profile": allowed[0], "size_multiplier": _FIRST_STAGE.get(mode, 1.0)}
+        for mode, allowed in PROFILES.items()
+    }
 )
-# Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it.
-_PROTECTED: Mapping[str, object] = MappingProxyType({"protective_stop": 0.05, "unprotected_s": 3.0})
+# Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it, and no order
+# is forgotten there.
+_PROTECTED: Mapping[str, object] = MappingProxyType(
+    {"protective_stop": 0.05, "unprotected_s": 3.0, "stale_order_s": 300.0}
+)
 _MODE_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType({"testnet": _PROTECTED, "live": _PROTECTED})
 _PARAMETERS: Mapping[str, type] = MappingProxyType({"quoter": Quoter, "trend": Trend})
 
@@ -800,6 +815,8 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield "strategy.trend.lookbacks_hours", say("config.lookback", hours=hours, interval=config.data.interval)
     if config.live:
         yield from _unreachable(config.live, config.run)
+        if config.live.watchdog_do == "protect" and not config.risk.protective_stop:
+            yield "live.watchdog_do", say("config.no_stop")
 
 
 def _unreachable(live: Live, run: Run) -> Iterator[tuple[str, str]]:

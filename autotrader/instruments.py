@@ -531,7 +531,8 @@ def _facts(symbol: str, raw: object, where: str) -> Facts:
         raise OperatorError(say("instruments.bad_row", at=at, reason=error)) from error
     _check_dates(row, at)
     past = tuple(_past(record, f"{at}: past[{i}]") for i, record in enumerate(row.past or []))
-    facts = Facts(symbol, _known(row, at), _brackets(row.brackets, at), row.date or "", past)
+    brackets = () if row.brackets is None else brackets_of(row.brackets, at)
+    facts = Facts(symbol, _known(row, at), brackets, row.date or "", past)
     if {"tick", "lot"} <= facts.known.keys():
         _limits(facts, at)
     return facts
@@ -582,9 +583,21 @@ def _e8(text: str, field: str, at: str) -> int:
     return int(whole) * E8 + int(part.ljust(8, "0"))
 
 
-def _brackets(rows: list[tuple[str, str, str, str, int]] | None, at: str) -> tuple[Bracket, ...]:
-    if rows is None:
-        return ()
+def brackets_of(rows: Sequence[tuple[str, str, str, str, int]], at: str) -> tuple[Bracket, ...]:
+    """Return leverage brackets from their decimals.
+
+    Parameters
+    ----------
+    rows : sequence of (floor, cap, maintenance margin ratio, maintenance amount, maximum leverage)
+        From the smallest notional up.
+    at : str
+        Where they stand, for the error.
+
+    Raises
+    ------
+    OperatorError
+        If they are none, too many, not contiguous, or their amounts do not keep the margin continuous.
+    """
     if not 1 <= len(rows) <= MAX_BRACKETS:
         raise OperatorError(say("instruments.bracket_rows", at=at, most=MAX_BRACKETS, found=len(rows)))
     ladder = tuple(_bracket(row, f"brackets[{i}]", at) for i, row in enumerate(rows))

@@ -90,6 +90,8 @@ def head(figures: list[Figure]) -> list[str]:
         "",
         f"{len(judged) - len(missed)} of {len(judged)} goals are met. {outcome}",
         "",
+        "From a depth frame on a socket to a signed order frame on another, against an echo in C: [wire.md](wire.md).",
+        "",
     ]
 
 

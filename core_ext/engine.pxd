@@ -12,7 +12,7 @@ from core_ext.quality cimport Quality
 from core_ext.risk cimport RiskGate
 from core_ext.signal cimport Markets, market_t
 from core_ext.strategy cimport Desk, Strategy
-from core_ext.types cimport Instruments, Rows, event_t
+from core_ext.types cimport Instruments, Rows, event_t, ladder_t
 
 
 cdef enum MarkSource:
@@ -43,6 +43,10 @@ cdef class Engine:
     cdef bint flattening                   # one to try again to close everything
     cdef int64_t flattened                 # last attempt to
     cdef int64_t patience                  # until the next one when none has filled
+    cdef int64_t swept                     # last look for stale orders
+    cdef ladder_t ladder                   # brackets of a symbol as they come
+    cdef int emptying                      # symbols that are closed by themselves
+    cdef bint emptied[128]
     cdef int64_t reduced[128]              # last forced reduction, by symbol
     cdef int64_t stopped[128]              # last attempt to place a protective stop, by symbol
     cdef bint near[128]                    # liquidation is near, and the alarm has been raised
@@ -77,6 +81,10 @@ cdef class Engine:
     cdef int ask_unknown(self) except -1
     cdef bint closed(self) noexcept
     cdef bint ends(self) noexcept
+    cdef bint empties(self) noexcept
+    cdef int sweep(self) except -1
+    cdef int leave(self, int64_t place) except -1
+    cdef int empty(self, int symbol) except -1
     cdef bint outlives(self, const order_t* order) noexcept
     cdef int withdraw_again(self) except -1
     cdef int on_fill(self, const event_t* row) except -1

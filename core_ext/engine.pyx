@@ -14,7 +14,7 @@ from core_ext.signal cimport (
 from core_ext.strategy cimport Desk, Hook, Strategy
 from core_ext.types cimport (
     CHECKED, Alarm, AlgoStatus, Asset, Cause, Command, Flag, Instruments, Kind, OrderState, OrderType, PositionSide,
-    Rows, Side, Term, event_t, instrument_t, is_conditional, leg_of, set_filters,
+    Rows, Side, Term, event_t, instrument_t, is_conditional, leg_of, set_filters, take_bracket,
 )
 
 import hashlib
@@ -184,6 +184,11 @@ cdef class Engine:
             self.gate.watched[row.symbol].delist = row.b
         elif row.kind == Kind.FILTERS:
             set_filters(&self.instruments.data[row.symbol], row)
+        elif row.kind == Kind.BRACKET:
+            if take_bracket(&self.ladder, &self.instruments.data[row.symbol], row):
+                self.account.revalue(row.symbol)
+                self.gate.update(row.symbol, self.desk.now)
+                self.watch()
         elif row.kind == Kind.ASSET_INDEX:
             self.account.set_index(row.a, row.b)
             self.watch()
@@ -450,7 +455,7 @@ cdef class Engine:
         if self.outlives(order) and not self.withdrawing:
             self.withdrawing = True
             self.desk.set_timer(WITHDRAW, self.desk.now + SECOND)
-        if self.ends():
+        if self.empties():
             self.flatten_later()
         if not ended and order.state == OrderState.REJECTED_:
             self.on_stop_refused(order, row)
@@ -463,6 +468,10 @@ cdef class Engine:
     cdef bint ends(self) noexcept:
         # Whether everything that is open is being closed.
         return self.gate.killed or self.leaving
+
+    cdef bint empties(self) noexcept:
+        # Whether something is being closed.
+        return self.ends() or self.emptying > 0
 
     cdef bint outlives(self, const order_t* order) noexcept:
         # Whether an order that could open more is live while nothing may be opened: its cancel was refused or lost,
@@ -548,7 +557,7 @@ cdef class Engine:
             self.desk.withdraw_surplus(row.symbol)
         self.protect(row.symbol)
         self.patience = SECOND
-        if self.ends():
+        if self.empties():
             self.flatten_later()
         self.watch()
         self.tell(Hook.ON_FILL, row.symbol, lots, row.c)
@@ -571,12 +580,14 @@ cdef class Engine:
             self.tell(Hook.ON_START, 0, 0, 0)
         elif row.kind == Kind.COMMAND:
             if row.a == Command.FLATTEN:
-                self.leaving = self.gate.halted = True
+                self.leave(row.b)
             else:
                 self.gate.command(row.a)
             if self.gate.halted:
                 self.desk.cancel_all(-1, True)
             self.watch()
+            if self.leaving:
+                self.flatten_later()           # it may be over already: no answer comes where nothing was open
         elif row.kind == Kind.HEADROOM:
             self.gate.watched[row.symbol].headroom[0] = row.a
             self.gate.watched[row.symbol].headroom[1] = row.b
@@ -615,54 +626,96 @@ cdef class Engine:
         row.a = alarm
         return 0
 
+    cdef int leave(self, int64_t place) except -1:
+        # Everything (0) and for good, or one symbol, counted from 1, once: whether it may trade is its status.
+        if place < 0 or place > self.instruments.size:
+            raise ValueError(f"no symbol {place - 1} to flatten, the run has {self.instruments.size}")
+        if place == 0:
+            self.leaving = self.gate.halted = True
+        elif not self.emptied[place - 1]:
+            self.emptied[place - 1] = True
+            self.emptying += 1
+        return 0
+
+    cdef int sweep(self) except -1:
+        # Once a second: what has rested at the venue for so long is taken back.
+        cdef int64_t oldest = self.desk.now - self.gate.limits.stale_order_ns
+        cdef const order_t* order
+        cdef int symbol, side, k
+        self.swept = self.desk.now
+        for symbol in range(self.instruments.size):
+            for side in range(2):
+                k = self.orders.first[symbol][side]
+                while k:
+                    order = &self.orders.table[k - 1]
+                    k = order.next
+                    if order.created <= oldest and not is_conditional(order.type) \
+                            and (order.state == OrderState.LIVE or order.state == OrderState.PARTLY_FILLED):
+                        self.desk.cancel(order.client_id)
+        return 0
+
     cdef int watch(self) except -1:
         cdef int alarms = self.gate.watch(self.desk.now)
         cdef int k
+        if self.gate.limits.stale_order_ns and self.desk.now - self.swept >= SECOND:
+            self.sweep()
         if alarms:
             for k in range(32):
                 if alarms >> k & 1:
                     self.alarm(k, 0)
         if alarms & WITHDRAW_ON:
             self.desk.cancel_all(-1, True)
-        if self.ends():
+        if self.empties():
             self.flatten()
         return 0
 
     cdef int flatten(self) except -1:
         # Cancel, then close at market, and again once a second until flat: the venue may leave a rest. Stops that can
         # only close go last, when there is nothing left to protect.
-        cdef const order_t* order
-        cdef bint closing
-        cdef int symbol, side, leg, k
-        cdef int64_t lots
+        cdef int symbol
         if self.flattened and self.desk.now - self.flattened < SECOND:
             return 0
         self.flattened = self.desk.now
         for symbol in range(self.instruments.size):
-            closing = False
-            for side in range(2):
-                k = self.orders.first[symbol][side]
-                while k:
-                    order = &self.orders.table[k - 1]
-                    k = order.next
-                    if not order.reduce_only or order.type == OrderType.LIMIT \
-                            or (is_conditional(order.type) and not self.account.holds(symbol)):
-                        self.desk.cancel(order.client_id)
-                    elif order.type == OrderType.MARKET:
-                        closing = True
-            for leg in range(0 if closing else 2):
-                lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
-                if lots:
-                    self.desk.close(symbol, leg, lots)
+            if self.ends() or self.emptied[symbol]:
+                self.empty(symbol)
+        return 0
+
+    cdef int empty(self, int symbol) except -1:
+        cdef const order_t* order
+        cdef bint closing = False
+        cdef int side, leg, k
+        cdef int64_t lots
+        for side in range(2):
+            k = self.orders.first[symbol][side]
+            while k:
+                order = &self.orders.table[k - 1]
+                k = order.next
+                if not order.reduce_only or order.type == OrderType.LIMIT \
+                        or (is_conditional(order.type) and not self.account.holds(symbol)):
+                    self.desk.cancel(order.client_id)
+                elif order.type == OrderType.MARKET:
+                    closing = True
+        for leg in range(0 if closing else 2):
+            lots = magnitude(self.account.positions[symbol + leg * ACCOUNT_SYMBOLS].lots)
+            if lots:
+                self.desk.close(symbol, leg, lots)
         return 0
 
     cdef int flatten_later(self) except -1:
         # The venue has answered and something is left: tried again though no market event may come to lead to it, ever
         # less often while the venue fills nothing.
+        cdef bint left = self.ends() and self.orders.open_orders > 0
+        cdef bint rest
         cdef int symbol
-        cdef bint left = self.orders.open_orders > 0
         for symbol in range(self.instruments.size):
-            left |= self.account.holds(symbol)
+            if not self.ends() and not self.emptied[symbol]:
+                continue
+            rest = self.account.holds(symbol) or self.orders.first[symbol][0] or self.orders.first[symbol][1]
+            left |= rest
+            if self.emptied[symbol] and not rest:
+                self.emptied[symbol] = False
+                self.emptying -= 1
         if not left:
             self.leaving = False
         if self.flattening or not left:
@@ -728,9 +781,9 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
-            self.flattening, self.leaving, self.patience,
+            self.flattening, self.leaving, self.patience, self.swept, self.ladder.size,
             self.account.state(),
-            [(self.near[k], self.reduced[k], self.stopped[k]) for k in range(count)],
+            [(self.near[k], self.reduced[k], self.stopped[k], self.emptied[k]) for k in range(count)],
             self.orders.state(),
             self.gate.state(),
             [self.markets.market(k) for k in range(count)],

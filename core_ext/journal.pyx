@@ -1,7 +1,9 @@
 """Append rows to a journal, read them back."""
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy
 
+from core_ext.sha256 cimport sha256_of
 from core_ext.types cimport Rows, event_t, is_outbox
 
 import hashlib
@@ -14,6 +16,29 @@ HEADER = struct.Struct("<IIQI32s8xI")  # magic, rows, first row, crc of the rows
 ROW_BYTES = 64
 cdef Py_ssize_t BLOCK_ROWS = 1024
 cdef uint64_t ANCHOR_ROWS = 64 * 1024
+
+
+cdef bytes chained(bytes chain, bytes body):
+    # SHA-256 of the block before and of the rows behind it.
+    cdef char digest[32]
+    cdef bytes text = chain + body
+    sha256_of(<const char*> text, len(text), digest, False)
+    return digest[:32]
+
+
+cdef int hash_outbox(object digest, Rows rows) except -1:
+    # Runs of outbox rows.
+    cdef const event_t* row = rows.data
+    cdef const event_t* end = row + rows.size
+    cdef const event_t* begin
+    while row < end:
+        begin = row
+        while row < end and is_outbox(row.kind):
+            row += 1
+        if row > begin:
+            digest.update((<const char*> begin)[:(row - begin) * <Py_ssize_t> sizeof(event_t)])
+        row += 1
+    return 0
 
 
 class JournalDamaged(ValueError):
@@ -45,8 +70,6 @@ cdef class JournalWriter:
 
     cdef int append(self, const event_t* row) except -1:
         self.pending.push()[0] = row[0]
-        if is_outbox(row.kind):
-            self.outbox_hash.update((<const char*> row)[:64])
         if self.pending.size >= BLOCK_ROWS:
             self.flush()
         return 0
@@ -64,9 +87,8 @@ cdef class JournalWriter:
             raise OSError("journal: an earlier write has failed, and nothing is written after it")
         if n == 0:
             return
-        body = bytes(memoryview(self.pending))
-        self.chain = hashlib.sha256(self.chain + body).digest()
-        self.rows_hash.update(body)
+        body = PyBytes_FromStringAndSize(<const char*> self.pending.data, n * sizeof(event_t))
+        self.chain = chained(self.chain, body)
         self.failed = True
         fields = (MAGIC, n, self.rows, zlib.crc32(body), self.chain)
         head = HEADER.pack(*fields, 0)
@@ -76,6 +98,8 @@ cdef class JournalWriter:
             raise OSError(f"journal: {written} of {len(block)} bytes written")
         self.failed = False
         self.rows += n
+        self.rows_hash.update(body)
+        hash_outbox(self.outbox_hash, self.pending)
         self.pending.size = 0
         if self.rows - self.anchored >= ANCHOR_ROWS:
             self.tell_anchor()

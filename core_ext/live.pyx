@@ -14,6 +14,7 @@ import heapq
 from core_ext.types import Kind as KindFace
 
 cdef uint64_t LATEST_NS = <uint64_t> 1 << 62
+cdef dict KINDS = {int(kind): kind for kind in (KindFace.ORDER, KindFace.AMEND, KindFace.CANCEL, KindFace.QUERY)}
 
 
 @cython.final
@@ -110,7 +111,7 @@ cdef class Live(Run):
         if approval >= 0:
             approved = Approval()
             approved.order = self.engine.desk.approvals[approval]
-        self.requests.append((KindFace(row.kind), <uint64_t> row.a, row.symbol,
+        self.requests.append((KINDS[row.kind], <uint64_t> row.a, row.symbol,
                               order != NULL and is_conditional(order.type) and not order.triggered,
                               order != NULL and <bint> order.reduce_only, approved))
         return 0

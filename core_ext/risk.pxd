@@ -112,6 +112,7 @@ cdef struct limits_t:
     int64_t max_orders_symbol
     int64_t max_orders_total
     int64_t unprotected_ns             # 0: positions need no stop
+    int64_t stale_order_ns             # 0: no order becomes stale
     int64_t stop_e8                    # distance of the protective stop that every position gets, 0: none does
     int64_t funding_window_ns
     int64_t delist_ns

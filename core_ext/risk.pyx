@@ -1237,5 +1237,5 @@ memset(&NO_LIMITS, 0, sizeof(limits_t))
 LIMITS = frozenset(dict(NO_LIMITS))
 MAY_BE_ZERO = frozenset({
     "acknowledged", "armed", "delist_ns", "duplicate_ns", "first_minute", "headroom_ns", "losing_trips", "max_unknown",
-    "repeated_entries", "spread_floor", "stop_e8", "unprotected_ns",
+    "repeated_entries", "spread_floor", "stale_order_ns", "stop_e8", "unprotected_ns",
 })

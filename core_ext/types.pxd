@@ -21,6 +21,7 @@ FUNDING           rate e8       mark e8 or 0  0             0           0       
 ASSET_INDEX       asset         price e8      0             0           0           0
 FILTERS           tick step     lot step      min lots      max lots    market lots notional e8
 STATUS            trading       delist stamp  0             0           0           0
+BRACKET           place from 0  cap e8        ratio e8      amount e8   leverage    0
 ACCEPTED          client id     venue id      price ticks   lots        0           0
 REJECTED          client id     venue code    0             0           0           0
 FILL              client id     trade id      price ticks   lots        fee e8      touch ticks
@@ -73,6 +74,7 @@ the same client id, so here it is one order: ALGO rows tell its status (``AlgoSt
 child does.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 
 cdef extern from *:
@@ -112,6 +114,7 @@ cpdef enum Kind:
     ASSET_INDEX = 11   # what a margin coin is worth, multi-assets mode
     FILTERS = 12       # the filters that hold from here on, in the run's ticks and lots
     STATUS = 13        # whether the exchange lets a symbol trade, and until when
+    BRACKET = 14       # a leverage bracket; the set holds from its last row (F_END) on
     # Account, 32 to 63: what a venue says to us alone.
     ACCEPTED = 32
     REJECTED = 33
@@ -472,6 +475,35 @@ cdef inline void set_filters(instrument_t* i, const event_t* row) noexcept nogil
         i.max_lots = row.d
         i.max_market_lots = row.e
         i.min_notional_e8 = row.f
+
+
+cdef struct ladder_t:
+    # Leverage brackets of a symbol as their rows come; -1 of them: one was missing, or made no sense.
+    bracket_t brackets[16]
+    int symbol
+    int size
+
+
+cdef inline bint take_bracket(ladder_t* l, instrument_t* i, const event_t* row) noexcept nogil:
+    # Whether this row completed a set, which then holds. What no instrument may have leaves what was.
+    cdef int64_t floor = 0
+    if row.a == 0:
+        l.symbol = row.symbol
+        l.size = 0
+    elif l.size > 0:
+        floor = l.brackets[l.size - 1].cap_e8
+    if l.symbol != row.symbol or row.a != l.size or row.a >= 16 or not floor < row.b < <int64_t> 1 << 62 \
+            or not 0 < row.c < 100000000 or row.d < 0 or not 1 <= row.e <= 200:
+        l.size = -1
+        return False
+    l.brackets[l.size] = bracket_t(floor, row.b, row.c, row.d, row.e)
+    l.size += 1
+    if not row.flags & Flag.F_END:
+        return False
+    memcpy(i.brackets, l.brackets, sizeof(l.brackets))
+    i.n_brackets = l.size
+    l.size = -1
+    return True
 
 
 cdef inline int leg_of(uint8_t position_side) noexcept nogil:

@@ -117,6 +117,7 @@ class Kind(IntEnum):
     ASSET_INDEX = 11
     FILTERS = 12
     STATUS = 13
+    BRACKET = 14
     ACCEPTED = 32
     REJECTED = 33
     FILL = 34

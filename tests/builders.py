@@ -100,6 +100,7 @@ def limits(**changes):
         "volatility_pause_ns": 300 * 10**9,
         "unprotected_ns": 0,
         "stop_e8": 0,
+        "stale_order_ns": 0,
         "funding_window_ns": 600 * 10**9,
         "delist_ns": 86_400 * 10**9,
         "sides": 3,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import uvloop
 from loopback_world import World
+from rest_clients import publicly
 
 from autotrader.adapters.binance.market_feed import MarketFeed, Timing
 from autotrader.adapters.binance.market_streams import Subscription
@@ -19,20 +20,19 @@ BTC, ETH = "BTCUSDT", "ETHUSDT"
 
 @dataclass(frozen=True)
 class Urls:
-    """Where an exchange's streams are."""
+    """Addresses of an exchange that nobody has checked."""
 
     public: str
     market: str
 
-    @classmethod
-    def at(cls, port: int) -> "Urls":
-        return cls(f"ws://127.0.0.1:{port}/public", f"ws://127.0.0.1:{port}/market")
+    def require_host(self, url: str) -> str:
+        return url
 
 
 class Heard:
     """A feed's sink and everything else that it tells."""
 
-    def __init__(self, world: World, subscription: Subscription, urls: Urls | None = None, **timing: Any):
+    def __init__(self, world: World, subscription: Subscription, urls: Any = None, **timing: Any):
         self.world = world
         self.messages: list[tuple[int, bytes]] = []
         self.staled: list[tuple[str, str, float]] = []
@@ -40,7 +40,7 @@ class Heard:
         self.fetched: list[tuple[float, str]] = []
         self.on_message: Callable[[int, bytes], None] = lambda *_: None
         self.feed = MarketFeed(
-            subscription, urls or Urls.at(world.port), sink=self._take, fetch=self.fetch, now_ns=time.monotonic_ns,
+            subscription, urls or publicly(world.port), sink=self._take, fetch=self.fetch, now_ns=time.monotonic_ns,
             stale=lambda *one: self.staled.append(one), told=lambda *one: self.news.append(one),
             timing=Timing(**timing),
         )  # fmt: skip

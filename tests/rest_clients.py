@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 import time
+from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
 
 import uvloop
@@ -39,6 +41,13 @@ def at(port: int) -> TradingUrls:
 def publicly(port: int) -> MarketUrls:
     """Return those that PAPER gets."""
     return market_urls(Live(profile="loopback", port=port))
+
+
+def elsewhere(urls: Any, **names: str) -> Any:
+    """Return a profile's addresses of which some have been changed behind its back."""
+    return SimpleNamespace(
+        **{one.name: getattr(urls, one.name) for one in fields(urls)} | names, require_host=urls.require_host
+    )
 
 
 class Account:

@@ -42,7 +42,7 @@ MAY_KNOW = {
     "frames": set(),
     "latency": {"chance", "fixed"},
     "chance": set(),
-    "journal": {"types"},
+    "journal": {"sha256", "types"},
     "payload": {"text", "types"},
     "quoter": BELOW["strategy"] | {"strategy"},
 }

@@ -4,16 +4,18 @@ import copy
 import json
 
 import pytest
-from builders import E8
+from builders import E8, limits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback_world import World
 from rest_clients import with_rest
+from test_engine import SIZING, Idle
 
 from autotrader import instruments
 from autotrader.adapters.binance.rules import Rules, specs
 from autotrader.errors import OperatorError, VenueError
-from core_ext.types import Instruments, Kind
+from core_ext.engine import Engine
+from core_ext.types import Flag, Instruments, Kind
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 SIX = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
@@ -224,7 +226,7 @@ def rows_of(changes):
     return [(int(row["kind"]), int(row["symbol"]), *(int(row[name]) for name in "abcdef")) for row in changes.rows]
 
 
-STATUS, FILTERS = int(Kind.STATUS), int(Kind.FILTERS)
+STATUS, FILTERS, BRACKET = int(Kind.STATUS), int(Kind.FILTERS), int(Kind.BRACKET)
 OPEN = (STATUS, 0, 1, 0, 0, 0, 0, 0)
 SHUT = (STATUS, 0, 0, 0, 0, 0, 0, 0)
 
@@ -266,6 +268,59 @@ def test_filters_are_told_until_the_engine_has_taken_them():
         assert (FILTERS, 0, 1, 1, 1, 1_000_000, 120_000, 100 * E8) in rows_of(rules.changes(info, 7))
     instruments_.revise(0, min_notional_e8=100 * E8)
     assert rules.changes(info, 7).rows.size == 0
+
+
+def ladder_with(*brackets):
+    """Return the ladder with other (leverage, floor, cap, ratio, amount)."""
+    names = ("initialLeverage", "notionalFloor", "notionalCap", "maintMarginRatio", "cum")
+    rows = [{"bracket": n + 1, **dict(zip(names, one, strict=True))} for n, one in enumerate(brackets)]
+    return [{"symbol": BTC, "brackets": rows[::-1]}]
+
+
+CUT = ladder_with((50, 0, 10_000, 0.01, 0.0), (25, 10_000, 50_000.5, 0.025, 150))
+
+
+def test_brackets_that_hold_are_not_told_and_those_that_changed_are_whole():
+    rules = Rules(Instruments([KNOWN]))
+    assert rows_of(rules.changes(INFO, 7, LADDER)) == [OPEN]
+    changes = rules.changes(INFO, 7, CUT)
+    assert rows_of(changes) == [
+        (BRACKET, 0, 0, 10_000 * E8, 1_000_000, 0, 50, 0),
+        (BRACKET, 0, 1, 5_000_050_000_000, 2_500_000, 150 * E8, 25, 0),
+    ]
+    assert changes.rows["flags"].tolist() == [0, Flag.F_END]
+    ((symbol, sentence),) = changes.told
+    assert symbol == BTC and "was 150x to 300,000 USDT at 0.40% and is 50x to 10,000 USDT at 1.00%" in sentence
+
+
+def test_brackets_that_changed_hold_in_the_engine_that_takes_them():
+    machine = Engine(Instruments([KNOWN]), Idle(), limits(), SIZING, 10_000 * E8, 1, ["stream"])
+    rules = Rules(machine.instruments)
+    machine.feed(rules.changes(INFO, 10**18, CUT).rows)
+    assert machine.instruments.spec(0)["brackets"][1]["cap_e8"] == 5_000_050_000_000
+    assert rules.changes(INFO, 7, CUT).rows.size == 0
+
+
+@pytest.mark.parametrize(
+    "ladder",
+    [
+        [],
+        [(50, 0, 10_000, float("nan"), 0.0)],
+        [(50, 0, 1e300, 0.1, 0.0)],
+        [(50, 0, 10, 0.1234567891, 0.0)],
+        [(50, 0, 10_000, "0.01", 0.0)],
+        [(0, 0, 10_000, 0.01, 0.0)],
+        [(50, 1, 10_000, 0.01, 0.0)],
+        [(50, 0, 10_000, 0.01, 0.0), (25, 10_000, 50_000, 0.025, 149)],
+        [(50 - n, 10 * n, 10 * n + 10, 0.01, 0.0) for n in range(17)],
+    ],
+    ids=str,
+)
+def test_brackets_that_cannot_be_are_refused_and_nothing_counts_as_told(ladder):
+    rules = Rules(Instruments([KNOWN]))
+    with pytest.raises(VenueError):
+        rules.changes(INFO, 7, ladder_with(*ladder))
+    assert rows_of(rules.changes(INFO, 7)) == [OPEN]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from autotrader.errors import OperatorError, StateError, VenueError
 
 CONTROL = ["status", "positions", "orders", "balance", "halt", "reduce", "resume", "flatten", "kill"]
 READING = ["replay", "report", "views", "why", "audit"]
-COMMANDS = ["init", "backtest", "paper", "run", *READING, "stress", "exchange", *CONTROL, "bench"]
+COMMANDS = ["init", "backtest", "paper", "run", *READING, "stress", "exchange", "doctor", "confirm", *CONTROL, "bench"]
 SUMMARY = {
     "run_id": "20250504-abc",
     "mode": "backtest",
@@ -173,7 +173,7 @@ def test_no_command_shows_the_front_page_and_is_bad_input(capsys):
         (["init", "--out"], "--out: a value is missing"),
         (["init", "extra"], '"extra" is one argument too many'),
         (["init", "--strategy", "hope"], '--strategy "hope" is not allowed; use trend, quoter'),
-        (["init", "--mode", "live"], '--mode "live" is not allowed; use backtest, paper'),
+        (["init", "--mode", "demo"], '--mode "demo" is not allowed; use backtest, paper, testnet, live'),
         (["init", "--symbols", "BTCUSDT,,ETHUSDT"], 'init: run.symbols: "" is not allowed'),
         (["init", "--symbols", ""], 'init: run.symbols: "" is not allowed'),
         (
@@ -259,6 +259,13 @@ def test_a_mode_that_trades_at_an_exchange_is_not_one_of_a_replay(capsys, comman
     said = complaint(capsys, command, str(path))
     wanted = f'for `autotrader {command}` write mode = "{command}"'
     assert said == f'{path}: run.mode: is "{mode}", which trades at an exchange; {wanted}'
+
+
+@pytest.mark.parametrize("mode", ["testnet", "live"])
+def test_init_of_a_mode_that_trades_at_an_exchange_leads_to_the_checklist(capsys, mode):
+    assert main(["init", "--json", "--strategy", "quoter", "--mode", mode]) == 0
+    assert json.loads(capsys.readouterr().out)["next"] == "autotrader doctor quoter.toml"
+    assert load(Path("quoter.toml")).run.mode == mode
 
 
 def test_init_without_options_writes_a_trend_backtest_of_five_symbols(capsys):

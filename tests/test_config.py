@@ -18,6 +18,7 @@ from autotrader import errors
 from autotrader.config import CEILINGS, as_dict, from_dict, load, sha256, template
 from autotrader.errors import OperatorError
 from autotrader.messages import ENGLISH, set_language
+from autotrader.research import replay
 from autotrader.research.replay import Plan
 from core_ext.quality import Quality, Verdict
 from core_ext.types import Instruments
@@ -121,8 +122,8 @@ def test_a_mode_that_reaches_an_exchange_has_the_ceilings_and_the_first_stage_of
     assert (ceilings["run.leverage"], ceilings["risk.daily_var"]) == (leverage, var)
     assert ceilings["risk.max_drawdown"] == drawdown
     live = from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).live
-    assert live == configuration.Live(profile=profile)
-    assert (live.keys, live.rehearsal) == ("environment", False)
+    assert live == configuration.Live(profile=profile, size_multiplier={"live": 0.1}.get(mode, 1.0))
+    assert (live.keys, live.rehearsal, live.hot, live.hot_core) == ("environment", False, False, -1)
 
 
 def reaching(tmp_path, mode, **live):
@@ -163,6 +164,10 @@ def test_live_is_rehearsed_on_loopback_and_nowhere_else(tmp_path):
         ("live", {"rehearsal": "yes"}, 'live.rehearsal: "yes" is not allowed; use: true or false'),
         ("live", {"rehearsal": 1}, "live.rehearsal: 1 is not allowed; use: true or false"),
         ("live", {"state_dir": ""}, 'live.state_dir: "" is not allowed'),
+        ("paper", {"hot": 1}, "live.hot: 1 is not allowed; use: true or false"),
+        ("paper", {"hot_core": -2}, "live.hot_core: -2 is not allowed"),
+        ("live", {"size_multiplier": 0}, "live.size_multiplier: 0 is not allowed; use: number, 0.001 to 1"),
+        ("live", {"size_multiplier": 1.01}, "live.size_multiplier: 1.01 is not allowed"),
         ("live", {"key_file": 3}, 'live.key_file: 3 is not allowed; use: a path in quotes, or ""'),
         ("live", {"port": 65_536}, "live.port: 65536 is not allowed"),
         ("live", {"api_secret": "x"}, "live.api_secret: unknown key"),
@@ -501,6 +506,19 @@ def test_the_way_to_an_exchange_decides_no_run():
         return Plan(from_dict(tables), tables, [], [], [], {}).fingerprint()
 
     assert fingerprint() == fingerprint(profile="loopback", port=4567, state_dir="elsewhere")
+
+
+def test_the_share_of_every_size_decides_a_run_and_scales_what_is_asked_for(monkeypatch):
+    def plan(share, name="quoter"):
+        tables = tomllib.loads(template(name, SYMBOLS, "en", "live"))
+        tables["live"]["size_multiplier"] = share
+        return Plan(from_dict(tables), tables, [], [], [], {})
+
+    assert len({plan(share).fingerprint() for share in (0.1, 0.5, 1.0)}) == 3
+    assert replay.strategy(plan(0.3, "trend").config).parameters.share == 0.3
+    monkeypatch.setattr(replay, "Quoter", lambda **given: (given["order_e8"], given["budget_e8"]))
+    assert replay.strategy(plan(1.0).config) == (120 * 10**8, 600 * 10**8)
+    assert replay.strategy(plan(0.1).config) == (12 * 10**8, 60 * 10**8)
 
 
 def test_a_position_is_protected_at_the_exchange_where_orders_leave():

@@ -529,6 +529,18 @@ def test_a_cancel_is_never_refused_for_its_rate():
 # ---------------------------------------------------------------------------------- answers that surprise
 
 
+def test_a_strategy_that_loops_is_held_at_its_rate_and_its_exits_are_not():
+    def loop(desk):
+        for k in range(100):
+            desk.submit(0, BUY, 1, MIDDLE - 5 - k)
+
+    machine, tape = with_position(10, *[loop] * 10, orders_per_second=2, order_burst=5, strategy_orders_per_second=2)
+    left = [len(of(machine.feed(tape.touch(SECOND // 10)), Kind.ORDER)) for _ in range(10)]
+    assert 5 <= sum(left) <= 5 + 2 and left[0] == 5
+    assert machine.gate.refused()["R11_ORDER_RATE"] >= 900
+    assert machine.desk.close(0, 0, 10)
+
+
 def test_a_fill_of_an_unknown_order_moves_the_position_and_is_counted():
     machine, tape = with_position(7)
     assert machine.account.position(0)["lots"] == 7

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import E8, row
-from test_engine import BUY, EQUITY, MIDDLE, SECOND, SELL, Tape, client_id, engine, of, with_position
+from test_engine import BUY, EQUITY, MIDDLE, SECOND, SELL, Plan, Tape, client_id, engine, nothing, of, with_position
 
 from core_ext.types import Alarm, AlgoStatus, Command, Flag, Gate, Kind, OrderType, Reason, Setting, Term
 
@@ -188,3 +188,124 @@ def test_flatten_cancels_and_closes_everything_and_entries_stay_off_until_resume
     machine.feed(tape.command(Command.RESUME))
     machine.feed(tape.touch())
     assert machine.desk.submit(0, BUY, 1, MIDDLE)
+
+
+def test_a_flatten_that_finds_nothing_is_over_at_once_and_the_strategy_goes_on_when_resumed():
+    machine, tape = engine(Plan(nothing, lambda desk: desk.submit(0, BUY, 1, MIDDLE - 50))), Tape()
+    machine.feed(tape.opening)
+    machine.feed(tape.command(Command.FLATTEN))
+    assert (machine.leaving, machine.gate.halted) == (False, True)
+    machine.feed(tape.command(Command.RESUME))
+    assert [int(one["a"]) for one in of(machine.feed(tape.touch()), Kind.ORDER)] == [client_id(1)]
+
+
+def test_one_symbol_is_left_while_the_others_go_on():
+    tape, other = Tape(), Tape(1)
+    machine = engine(symbols=2)
+    machine.feed(tape.opening)
+    machine.feed(other.opening)
+    for one in (tape, other):
+        machine.feed(one.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10))
+    rows = machine.feed(row(Kind.COMMAND, other.later(SECOND), a=int(Command.FLATTEN), b=2))
+    (out,) = of(rows, Kind.ORDER)
+    assert (int(out["symbol"]), int(out["c"]), bool(out["flags"] & Flag.F_SELL)) == (1, 10, True)
+    assert (machine.leaving, machine.gate.halted) == (False, False)
+    machine.feed(other.said(Kind.EXPIRED, a=int(out["a"]), b=10))
+    again = of(machine.feed(other.mark(MIDDLE, 2 * SECOND)), Kind.ORDER)
+    assert [(int(one["symbol"]), int(one["c"])) for one in again] == [(1, 10)]
+    sold = {"flags": Flag.F_END | Flag.F_SELL}
+    machine.feed(other.said(Kind.FILL, a=int(again[0]["a"]), b=9, c=MIDDLE, d=10, **sold))
+    assert not of(machine.feed(other.mark(MIDDLE, 2 * SECOND)), Kind.ORDER).size
+    assert machine.account.position(0, 0)["lots"] == 10
+    tape.ts = other.ts
+    machine.feed(np.concatenate([tape.mark(MIDDLE), tape.touch()]))
+    assert machine.desk.submit(0, BUY, 1, MIDDLE), machine.desk.last_reason
+
+
+def test_a_symbol_that_the_run_does_not_have_is_left_alone():
+    machine, tape = running()
+    with pytest.raises(ValueError, match="symbol"):
+        machine.feed(row(Kind.COMMAND, tape.later(), a=int(Command.FLATTEN), b=2))
+
+
+# ---------------------------------------------------------------------------------- stale orders
+
+
+def test_an_order_that_has_rested_for_so_long_is_cancelled_until_it_is_gone():
+    machine, tape = with_position(10, lambda desk: desk.submit(0, BUY, 1, MIDDLE - 50), stale_order_ns=300 * SECOND)
+    machine.feed(tape.touch())
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=5, c=MIDDLE - 50, d=1))
+    assert not of(machine.feed(tape.mark(MIDDLE, 299 * SECOND)), Kind.CANCEL).size
+    assert [int(one["a"]) for one in of(machine.feed(tape.mark(MIDDLE, SECOND)), Kind.CANCEL)] == [client_id(1)]
+    assert not of(machine.feed(tape.mark(MIDDLE, SECOND)), Kind.CANCEL).size
+    machine.feed(tape.said(Kind.CANCEL_REJECTED, a=client_id(1), b=-1001))
+    assert of(machine.feed(tape.mark(MIDDLE, SECOND)), Kind.CANCEL).size
+
+
+def test_a_protective_stop_never_becomes_stale_and_without_a_limit_nothing_does():
+    machine, tape = running(stop_e8=STOP, stale_order_ns=300 * SECOND)
+    ((number, *_),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    machine.feed(tape.said(Kind.ALGO, a=number, b=int(AlgoStatus.ALGO_NEW), c=5))
+    assert not of(machine.feed(tape.mark(MIDDLE, 4_000 * SECOND)), Kind.CANCEL).size
+    machine, tape = with_position(10, lambda desk: desk.submit(0, BUY, 1, MIDDLE - 50))
+    machine.feed(tape.touch())
+    machine.feed(tape.said(Kind.ACCEPTED, a=client_id(1), b=5, c=MIDDLE - 50, d=1))
+    assert not of(machine.feed(tape.mark(MIDDLE, 4_000 * SECOND)), Kind.CANCEL).size
+
+
+# ---------------------------------------------------------------------------------- brackets
+
+
+def brackets(tape, *ladder):
+    """Rows of (cap_e8, ratio_e8, amount_e8, leverage), the last of which ends the set."""
+    return np.concatenate([
+        row(
+            Kind.BRACKET, tape.later(), a=place, b=cap, c=ratio, d=amount, e=leverage,
+            flags=Flag.F_END if place == len(ladder) - 1 else 0,
+        )
+        for place, (cap, ratio, amount, leverage) in enumerate(ladder)
+    ])  # fmt: skip
+
+
+def test_brackets_that_the_exchange_has_changed_hold_from_their_last_row_on():
+    machine, tape = with_position(10)
+    before = machine.account.position(0, 0)["maintenance_e8"]
+    rows = brackets(tape, (50 * E8, 1_000_000, 0, 20), (100_000 * E8, 2_000_000, E8 // 2, 10))
+    machine.feed(rows[:1])
+    assert machine.account.position(0, 0)["maintenance_e8"] == before
+    machine.feed(rows[1:])
+    found = [tuple(one.values()) for one in machine.instruments.spec(0)["brackets"]]
+    assert found == [(0, 50 * E8, 1_000_000, 0, 20), (50 * E8, 100_000 * E8, 2_000_000, E8 // 2, 10)]
+    value = machine.account.position(0, 0)["value_e8"]
+    assert machine.account.position(0, 0)["maintenance_e8"] == value * 2 // 100 - E8 // 2
+    assert not machine.account.recompute()
+
+
+@pytest.mark.parametrize(
+    "ladder",
+    [
+        [(50 * E8, 0, 0, 20)],
+        [(50 * E8, E8, 0, 20)],
+        [(50 * E8, 1_000_000, -1, 20)],
+        [(50 * E8, 1_000_000, 0, 0)],
+        [(50 * E8, 1_000_000, 0, 201)],
+        [(0, 1_000_000, 0, 20)],
+        [(50 * E8, 1_000_000, 0, 20), (50 * E8, 2_000_000, 0, 10)],
+        [(50 * E8 * (k + 1), 1_000_000, 0, 20) for k in range(17)],
+    ],
+)
+def test_brackets_that_cannot_be_leave_what_was(ladder):
+    machine, tape = with_position(10)
+    before = machine.instruments.spec(0)["brackets"]
+    machine.feed(brackets(tape, *ladder))
+    assert machine.instruments.spec(0)["brackets"] == before
+
+
+def test_a_set_of_brackets_that_lacks_one_leaves_what_was():
+    machine, tape = with_position(10)
+    before = machine.instruments.spec(0)["brackets"]
+    rows = brackets(tape, (50 * E8, 1_000_000, 0, 20), (80 * E8, 1_500_000, 0, 15), (100 * E8, 2_000_000, 0, 10))
+    machine.feed(rows[[0, 2]])
+    assert machine.instruments.spec(0)["brackets"] == before
+    machine.feed(rows)
+    assert len(machine.instruments.spec(0)["brackets"]) == 3

@@ -13,10 +13,11 @@ import pytest
 from builders import spec
 from feeds import BTC, ETH, Heard, Urls, run
 from loopback_world import World
+from rest_clients import elsewhere, publicly
 
 from autotrader.adapters.binance.market_feed import SubscribeFailedError, Timing
 from autotrader.adapters.binance.market_streams import Subscription
-from autotrader.errors import VenueError
+from autotrader.errors import OperatorError, VenueError
 from core_ext.book import Book
 from core_ext.types import Instruments, Kind, Status
 from core_ext.wire import Scanner
@@ -197,6 +198,28 @@ def test_a_port_where_nobody_listens_is_named(world):
         heard = Heard(world, BOTH, Urls("ws://127.0.0.1:9/public", "ws://127.0.0.1:9/market"), open_s=0.5)
         with pytest.raises(VenueError, match=r"127\.0\.0\.1:9/public/stream: no connection.*Connect call failed"):
             await heard.feed.start()
+
+    run(main())
+
+
+@pytest.mark.parametrize("route", ["public", "market"])
+@pytest.mark.parametrize(
+    "url", ["ws://127.0.0.2:{port}/public", "wss://127.0.0.1:{port}/market", "ws://127.0.0.1:9/public"]
+)
+def test_a_stream_at_another_host_is_refused_before_anything_is_opened(world, route, url):
+    async def main():
+        urls = elsewhere(publicly(world.port), **{route: url.format(port=world.port)})
+        with pytest.raises(OperatorError, match="is no address of profile loopback"):
+            Heard(world, BOTH, urls)
+
+    run(main())
+
+
+def test_a_path_without_market_data_is_none_of_paper_s(world):
+    async def main():
+        urls = elsewhere(publicly(world.port), public=f"ws://127.0.0.1:{world.port}/private")
+        with pytest.raises(OperatorError, match="no business there"):
+            Heard(world, BOTH, urls)
 
     run(main())
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,3 +125,16 @@ def test_sources_that_no_stream_brings_are_refused(capsys, changes, said):
     file = configuration(Path("c.toml"), profile='"loopback"', port=1, **changes)
     assert main(["run", str(file)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_silent_mark_stream_is_asked_for_and_the_run_replays(capsys):
+    with served("--synthetic", "3", "--symbols", "BTCUSDT") as (opened, _), trading(opened["port"]) as run:
+        eventually(capsys, lambda answer: answer["symbols"][0]["book_usable"], "status")
+        table = json.dumps({"do": "mute", "stream": "*markPrice*"}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{opened['port']}/_control/faults", table, timeout=10).close()
+        time.sleep(8)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, err
+    assert [text for text in json.loads(out)["summary"]["warnings"] if "MARK_ASKED" in text]
+    assert told(capsys, "replay", "out", "--verify")[1]["ok"]

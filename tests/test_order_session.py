@@ -12,14 +12,15 @@ import pytest
 from builders import limits, row, spec
 from feeds import run
 from loopback_world import World
-from rest_clients import at
+from plain.feed import frame
+from rest_clients import at, elsewhere
 from test_engine import BUY, EPOCH, EQUITY, GTX, MIDDLE, SECOND, SELL, SIZING, START, Plan, Tape, nothing
 from test_outcomes_wire import DEEDS
 
 from autotrader.adapters.binance.account_events import AccountEvents
 from autotrader.adapters.binance.answers import Answers
 from autotrader.adapters.binance.budget import Budget
-from autotrader.adapters.binance.order_session import OrderSession, Timing, Unsent, frame
+from autotrader.adapters.binance.order_session import OrderSession, Timing, Unsent
 from autotrader.adapters.binance.outcomes import Alert, Outcome, judge
 from autotrader.adapters.binance.rest import Answer, Rest
 from autotrader.adapters.loopback.proof import check
@@ -91,7 +92,7 @@ class Desk:
         self.verdicts, self.links, self.told, self.late_ns, self.budget = [], [], [], 0, Budget()
         self.rest = Watched(Rest(at(world.port), KEYS, Signer(b"alice-secret"), self.budget, self.clock))
         self.session = OrderSession(
-            at(world.port).ws_api, KEYS, self.engine.instruments, Answers(self.events.evidence),
+            at(world.port), KEYS, self.engine.instruments, Answers(self.events.evidence),
             self.budget, self.clock, self.take, fallback=self.rest if rest else None,
             judged=lambda *one: self.verdicts.append(one), linked=self.links.append, random=Random(1),
             timing=timing or Timing(answer_s=0.4, idle_s=0.3, first_s=0.05, cap_s=0.2),
@@ -198,7 +199,7 @@ def placed(world):
 
 def test_a_frame_says_what_was_signed_and_nothing_else():
     text = Signer(b"alice-secret", name=b"alice-key").reference_text(7, 0, Instruments([spec()]), 1_700_000_000_000)
-    found = orjson.loads(frame(3, "order.cancel", text))
+    found = orjson.loads(frame(3, b"order.cancel", text))
     assert (found["id"], found["method"], set(found)) == (3, "order.cancel", {"id", "method", "params"})
     signature = found["params"].pop("signature")
     payload = "&".join(f"{name}={value}" for name, value in sorted(found["params"].items()))
@@ -292,6 +293,23 @@ def test_b4_an_order_stays_unknown_as_long_as_nobody_says_what_became_of_it(worl
         assert desk.state() == OrderState.LIVE and len(placed(world)) == 1
 
     with_desk(world, tmp_path, test, buy())
+
+
+def test_b4_ten_minutes_in_which_nobody_answers_make_no_order_dead(world, tmp_path):
+    async def test(desk):
+        desk.rest.dead = True
+        await desk.steps()
+        for _ in range(600):
+            await desk.answered(desk.wake)
+            assert desk.state() == OrderState.UNKNOWN
+        assert desk.engine.orders.exposure(0, BUY)["lots"] == 10 and set(desk.kinds()) == {"LOST"}
+        assert [path for path in desk.rest.asked if path == ("POST", ORDER)] == [("POST", ORDER)]
+        desk.rest.dead = False
+        await desk.resolve()
+        assert desk.state() == OrderState.REJECTED_ and placed(world) == []
+
+    world.fault("refuse", path="/ws-fapi/v1", count=1000)
+    with_desk(world, tmp_path, test, buy(), connect=False)
 
 
 def test_b2_absence_is_proven_in_both_universes_or_not_at_all(world, tmp_path):
@@ -528,6 +546,23 @@ def test_a_key_that_is_refused_keeps_entries_in_and_lets_cancels_out_until_someb
     with_desk(world, tmp_path, test, buy(), buy(), buy(), cancel(), buy())
 
 
+def test_h12_cancels_and_questions_do_not_knock_on_when_the_key_of_one_was_refused(world, tmp_path):
+    async def test(desk):
+        await desk.steps()
+        world.fault("error", path=ORDER, method="DELETE", status=401, code=-2015, text="Invalid API-key.", count=1000)
+        await desk.steps(6)
+        (fault,) = world.send("GET", "/_control/faults").body
+        assert fault["fired"] == 1 and [word for _, _, word in desk.told[2:]] == [Unsent.HALTED] * 5
+        desk.live.tell(row(Kind.LOST, desk.live.now, a=EPOCH << 32 | 1, b=int(Kind.CANCEL)))
+        await desk.answered(desk.wake)
+        assert desk.told[-1][::2] == (Kind.LOST, Kind.QUERY) and len(desk.verdicts) == 2
+        await asyncio.sleep(1.0)
+        await desk.resolve()
+        assert desk.state() == OrderState.LIVE
+
+    with_desk(world, tmp_path, test, buy(), *[cancel()] * 6)
+
+
 def test_d1_after_too_many_requests_nothing_leaves_until_the_exchange_allows_it(world, tmp_path):
     async def test(desk):
         world.fault("limit", path=ORDER, method="POST", retry_s=60, name="limit")
@@ -714,8 +749,17 @@ def test_a_key_that_cannot_sign_here_is_refused_and_not_shown(kind, name):
     instruments = Instruments([spec()])
     answers = Answers(AccountEvents(instruments, {EPOCH}).evidence)
     with pytest.raises(OperatorError) as error:
-        OrderSession("ws://127.0.0.1:1/ws-fapi/v1", keys, instruments, answers, Budget(), None, print)
+        OrderSession(at(1), keys, instruments, answers, Budget(), None, print)
     assert name not in str(error.value) and "alice-secret" not in str(error.value)
+
+
+def test_a_request_socket_at_another_host_is_refused_before_anything_is_opened():
+    instruments = Instruments([spec()])
+    answers = Answers(AccountEvents(instruments, {EPOCH}).evidence)
+    with pytest.raises(OperatorError, match="is no address of profile loopback"):
+        OrderSession(
+            elsewhere(at(1), ws_api="ws://127.0.0.2:1/ws-fapi/v1"), KEYS, instruments, answers, Budget(), None, print
+        )
 
 
 def test_a_session_shows_neither_key(world, tmp_path):

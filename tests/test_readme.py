@@ -95,6 +95,7 @@ def test_every_command_and_option_is_one_that_the_program_knows(root, capsys, te
         assert not [option for option in options(words) if not re.search(rf"{option}\b", page)], words
     known = {"init", "backtest", "paper", "run", "replay", "report", "views", "why", "audit", "stress", "exchange"}
     known |= {"bench", "status", "positions", "orders", "balance", "halt", "reduce", "resume", "flatten", "kill"}
+    known |= {"doctor", "confirm"}
     assert {words[1] for words in ours} >= known
     made = {words[1] for words in commands if words and words[0] == "make"}
     assert {"demo", "test", "bench", "peers", "fuzz"} <= made <= targets(root)

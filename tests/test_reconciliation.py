@@ -66,31 +66,6 @@ def config(symbol=BTC, leverage=3, margin="CROSSED"):
     return {"symbol": symbol, "marginType": margin, "isAutoAddMargin": False, "leverage": leverage}
 
 
-def rules(symbol=BTC, status="TRADING", **changes):
-    """Return a symbol of exchangeInfo whose filters are those of `builders.spec`."""
-    facts = {
-        "tick": "0.10", "step": "0.001", "least": "0.001", "most": "1000",
-        "market": "120", "notional": "50", "up": "1.0500", "down": "0.9500", "orders": 200, "bound": "0.05",
-        "fee": "0.012500",
-    } | changes  # fmt: skip
-    return {
-        "symbol": symbol, "status": status, "marketTakeBound": facts["bound"], "liquidationFee": facts["fee"],
-        "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "100000000", "tickSize": facts["tick"]},
-            {"filterType": "LOT_SIZE", "minQty": facts["least"], "maxQty": facts["most"], "stepSize": facts["step"]},
-            {"filterType": "MARKET_LOT_SIZE", "minQty": facts["least"], "maxQty": facts["market"], "stepSize": "0.001"},
-            {"filterType": "MAX_NUM_ORDERS", "limit": facts["orders"]},
-            {"filterType": "MIN_NOTIONAL", "notional": facts["notional"]},
-            {"filterType": "PERCENT_PRICE", "multiplierUp": facts["up"], "multiplierDown": facts["down"]},
-        ],
-    }  # fmt: skip
-
-
-def brackets(*rows_, symbol=BTC):
-    keys = ("bracket", "initialLeverage", "notionalCap", "notionalFloor", "maintMarginRatio", "cum")
-    return {"symbol": symbol, "brackets": [dict(zip(keys, one, strict=True)) for one in rows_]}
-
-
 # ---------------------------------------------------------------------------------- orders
 
 
@@ -253,7 +228,7 @@ def test_a_position_on_another_symbol_is_raised(account):
     assert (found.kind, found.symbol, found.remedy) == ("elsewhere", "XRPUSDT", Remedy.RAISED)
 
 
-# ---------------------------------------------------------------------------------- settings and rules
+# ---------------------------------------------------------------------------------- settings
 
 
 def test_settings_are_taken_over(account):
@@ -262,57 +237,6 @@ def test_settings_are_taken_over(account):
         (Kind.SETTING, Flag.F_END, 0, Setting.HEDGE_MODE, 1),
         (Kind.SETTING, Flag.F_END, 0, Setting.MULTI_ASSETS, 1),
     ]
-
-
-def both(body):
-    return {"symbols": [body, rules(ETH)]}
-
-
-def test_the_same_rules_are_no_difference(account):
-    assert compare(account, Listed(exchange_info=both(rules()))) == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"tick": "0.50"}, (5, 1, 1, 10**6, 120_000, 50 * E8)),
-        ({"step": "0.010", "least": "0.010"}, (1, 10, 10, 10**6, 120_000, 50 * E8)),
-        ({"notional": "100", "market": "60"}, (1, 1, 1, 10**6, 60_000, 100 * E8)),
-    ],
-)
-def test_filters_that_changed_are_a_row_in_the_runs_ticks_and_lots(account, changes, words):
-    (found,) = compare(account, Listed(exchange_info=both(rules(**changes))))
-    assert found.made[0] == (Kind.FILTERS, Flag.F_END, 0, *words)
-    repair(account, Listed(exchange_info=both(rules(**changes))))
-    assert compare(account, Listed(exchange_info=both(rules(**changes)))) == []
-
-
-def test_a_grid_that_the_run_cannot_count_in_is_raised_and_the_symbol_may_only_be_left(account):
-    listed = Listed(exchange_info=both(rules(tick="0.05")))
-    assert repair(account, listed) == [("grid", "raised")]
-    assert account.engine.gate.watching(0)["suspended"]
-
-
-@pytest.mark.parametrize("status", ["SETTLING", "PRE_SETTLE", "CLOSE", None])
-def test_a_symbol_that_does_not_trade_may_only_be_left_until_it_trades_again(account, status):
-    gone = {"symbols": [rules(ETH)] + ([rules(status=status)] if status else [])}
-    assert repair(account, Listed(exchange_info=gone)) == [("status", "repaired")]
-    assert account.engine.gate.watching(0)["suspended"]
-    assert compare(account, Listed(exchange_info=gone)) == []
-    assert repair(account, Listed(exchange_info=both(rules()))) == [("status", "repaired")]
-    assert not account.engine.gate.watching(0)["suspended"]
-
-
-def test_bounds_and_brackets_revise_the_instrument(account):
-    ladder = brackets((1, 50, 10_000, 0, 0.01, 0.0), (2, 25, 50_000.5, 10_000, 0.025, 150))
-    listed = Listed(exchange_info=both(rules(up="1.1", orders=100)), leverage_bracket=[ladder])
-    found = compare(account, listed)
-    assert [(one.kind, one.remedy) for one in found] == [("bounds", Remedy.REVISED), ("brackets", Remedy.REVISED)]
-    for one in found:
-        account.engine.instruments.revise(0, **one.revision)
-    assert compare(account, listed) == []
-    assert account.engine.instruments.spec(0)["brackets"][1]["cap_e8"] == 5_000_050_000_000
-    assert compare(account, Listed(leverage_bracket=ladder)) == []
 
 
 # ---------------------------------------------------------------------------------- words and absurd lists
@@ -333,12 +257,6 @@ def test_bounds_and_brackets_revise_the_instrument(account):
         ("symbol_config", [config(leverage=0)]),
         ("symbol_config", [config(margin="HALF")]),
         ("dual", {"dualSidePosition": "true"}),
-        ("exchange_info", {"symbols": [rules(tick="0")]}),
-        ("exchange_info", {"code": -1003}),
-        ("leverage_bracket", [brackets()]),
-        ("leverage_bracket", [brackets((1, 50, 10_000, 0, float("nan"), 0.0))]),
-        ("leverage_bracket", [brackets((1, 50, 1e300, 0, 0.1, 0.0))]),
-        ("leverage_bracket", [brackets((1, 50, 10, 0, 0.1234567891, 0.0))]),
     ],
 )  # fmt: skip
 def test_a_list_that_cannot_be_true_is_refused_whole(account, part, listed):
@@ -560,13 +478,4 @@ def the_lists_of(world):
         symbol_config=world.ok("GET", "symbolConfig"),
         dual=world.ok("GET", "positionSide/dual"),
         multi_assets=world.ok("GET", "multiAssetsMargin"),
-        leverage_bracket=world.ok("GET", "leverageBracket"),
-        exchange_info=None,
     )
-
-
-def test_the_rules_of_the_exchange_on_loopback_are_read_as_they_were_given():
-    with World(setup("alice"), setup("bob"), setup("maker", 100_000_000)) as world:
-        account = Account()
-        info, ladder = world.ok("GET", "exchangeInfo"), world.ok("GET", "leverageBracket")
-        assert compare(account, Listed(exchange_info=info, leverage_bracket=ladder)) == []

@@ -134,6 +134,40 @@ def test_cancels_of_all_leave_the_other_universe_alone(world):
     with_rest(world, act)
 
 
+def test_what_only_reduces_is_placed_and_what_would_open_has_no_call(world):
+    world.quote()
+    world.hold("BUY", 0.2)
+
+    async def act(rest):
+        answer = await rest.protect(BTC, "BOTH", True, "40000", "at0000000100000001")
+        assert answer.verdict.outcome is Outcome.DONE
+        stop = (await rest.open_algo_orders(BTC))[0]
+        assert (stop["closePosition"], stop["workingType"], stop["side"]) == (True, "MARK_PRICE", "SELL")
+        await rest.cancel_algo_order("at0000000100000001")
+        answer = await rest.reduce(BTC, "BOTH", True, "0.5", "at0000000100000002")  # more than there is
+        assert answer.verdict.outcome is Outcome.DONE
+        assert [one for one in await rest.position_risk(BTC) if float(one["positionAmt"])] == []
+        assert (await rest.reduce(BTC, "BOTH", True, "0.5", "at0000000100000003")).verdict.code == -2022
+        for leg, sells in (("LONG", False), ("SHORT", True)):
+            with pytest.raises(ValueError, match="would open"):
+                await rest.reduce(BTC, leg, sells, "0.1", "at0000000100000004")
+            with pytest.raises(ValueError, match="would open"):
+                await rest.protect(BTC, leg, sells, "40000", "at0000000100000004")
+
+    with_rest(world, act)
+
+
+def test_one_order_is_cancelled_by_its_name_alone(world):
+    for name in ("at0000000100000001", "by-hand"):
+        world.order("BUY", "0.01", 40_000, newClientOrderId=name)
+
+    async def act(rest):
+        await rest.cancel_order(BTC, "at0000000100000001")
+        assert [one["clientOrderId"] for one in await rest.open_orders(BTC)] == ["by-hand"]
+
+    with_rest(world, act)
+
+
 def test_c8_more_trades_than_a_page_holds_are_read_page_by_page_from_an_id(world):
     for price in range(50_000, 50_007):
         world.hold("BUY", 0.002, price)

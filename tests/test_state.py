@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotrader.adapters.storage import state, state_folder
-from autotrader.adapters.storage.state import Epochs, Latch, Latched, Lock, Safety, SafetyRecord, Starts
+from autotrader.adapters.storage.state import Epochs, Handled, Latch, Latched, Lock, Safety, SafetyRecord, Starts
 from autotrader.adapters.storage.state_folder import DamagedError, StateFolder
 from autotrader.errors import OperatorError, StateError
 from autotrader.ports import Fence
@@ -276,7 +277,7 @@ def test_the_crashes_above_include_every_kind_of_call(folder, monkeypatch):
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from autotrader.adapters.storage.state import Epochs, Latch, Safety, SafetyRecord
+from autotrader.adapters.storage.state import Epochs, Handled, Latch, Safety, SafetyRecord
 from autotrader.adapters.storage.state_folder import StateFolder
 folder = StateFolder(Path(sys.argv[1]))
 epochs, safety, latch = Epochs(folder, lambda: 0), Safety(folder), Latch(folder)
@@ -445,7 +446,9 @@ def test_the_second_writer_is_refused_with_the_number_of_the_first_until_that_is
         with pytest.raises(OperatorError, match=rf"process {holder.pid} trades"):
             lock.acquire()
         assert not lock.holds(token)
+        assert lock.holder() == str(holder.pid)
         holder.kill()
+    assert lock.holder() == ""
     ours = lock.acquire()
     assert ours == token + 1 and lock.holds(ours) and not lock.holds(token)
     lock.release()
@@ -484,12 +487,27 @@ def test_a_lock_that_no_longer_keeps_others_out_is_not_held(folder, tmp_path, wh
 def test_a_child_without_exec_does_not_keep_a_lock_that_was_released(folder):
     lock = Lock(folder, Epochs(folder, clock))
     lock.acquire()
-    kept = os.dup(lock._fd)  # what a forked child has
+    kept = os.dup(lock._guard._fd)  # what a forked child has
     lock.release()
     second = Lock(folder, Epochs(folder, clock))
     assert second.acquire()
     second.release()
     os.close(kept)
+
+
+def test_who_asks_whether_somebody_writes_keeps_no_writer_out(folder):
+    lock = Lock(folder, Epochs(folder, clock))
+    looking = Lock(folder, Epochs(folder, clock))
+    with ThreadPoolExecutor(1) as pool:
+        ended = Event()
+        looks = pool.submit(lambda: [looking.holder() for _ in iter(lambda: ended.wait(0), True)])
+        try:
+            for _ in range(200):
+                lock.acquire()
+                lock.release()
+        finally:
+            ended.set()
+        assert len(looks.result()) > 1
 
 
 def test_a_lock_without_an_epoch_is_let_go(folder, monkeypatch):
@@ -670,6 +688,43 @@ def test_starts_of_one_moment_are_told_apart(folder):
     second.begin(NOW)
     second.end()
     assert folder.read_sealed("starts", state._Starts).unclean_ns == (NOW,)
+
+
+def test_only_the_newest_start_says_whether_a_run_ended_cleanly(folder):
+    assert Starts(folder).unclean_ns() == 0
+    Starts(folder).begin(NOW)
+    assert Starts(folder).unclean_ns() == NOW
+    second = Starts(folder)
+    second.begin(NOW + 1)
+    assert Starts(folder).unclean_ns() == NOW + 1
+    second.end()
+    assert Starts(folder).unclean_ns() == 0  # though the first never ended
+    assert [Starts(folder).begin(NOW + n) for n in (2, 3)] == [False, False]
+
+
+def test_starts_of_a_version_before_are_read(folder):
+    folder.replace_sealed("starts", msgspec.defstruct("Old", [("unclean_ns", tuple[int, ...])])((NOW,)))
+    assert Starts(folder).unclean_ns() == 0
+    Starts(folder).begin(NOW + 1)
+    assert Starts(folder).unclean_ns() == NOW + 1
+
+
+def test_damaged_starts_are_one_without_an_end(folder):
+    folder.replace("starts", b"?")
+    assert Starts(folder).unclean_ns() == (folder.path / "starts").stat().st_mtime_ns
+
+
+def test_a_run_that_was_dealt_with_while_it_hung_is_dealt_with_again_when_it_is_dead(folder):
+    handled = Handled(folder)
+    assert not handled.covers(NOW, True)
+    handled.keep(NOW, True)
+    assert handled.covers(NOW, True)
+    assert not handled.covers(NOW, False)
+    assert not handled.covers(NOW + 1, True)
+    handled.keep(NOW, False)
+    assert handled.covers(NOW, False)
+    folder.replace("watchdog", b"?")
+    assert not handled.covers(NOW, False)
 
 
 def test_the_file_of_a_crash_loop_does_not_grow_for_ever(folder):

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from protection import longest_s, unprotected
 from test_loopback_cli import fetched, served
 from test_online import eventually, told
 
@@ -91,7 +92,7 @@ def position(port):
 def protected(port, held, seconds=10.0):
     """Say whether there comes to be one stop at the exchange for a position, and none for none, in time."""
     end = time.monotonic() + seconds
-    while len(asked(port, "/fapi/v1/openAlgoOrders")) != (held != 0):
+    while len(asked(port, "/fapi/v1/openAlgoOrders", symbol="BTCUSDT")) != (held != 0):
         if time.monotonic() > end:
             return False
         time.sleep(0.1)
@@ -137,6 +138,16 @@ def test_a_run_trades_is_protected_agrees_with_the_exchange_and_replays(capsys):
     assert told(capsys, "audit", "verify", "out")[0] == 0
 
 
+def test_a_run_sets_the_leverage_and_the_margin_type_that_are_configured(capsys):
+    with served(*EXCHANGE) as (opened, _), trading(opened["port"], leverage=2, margin='"isolated"') as run:
+        filled(capsys)
+        (found,) = asked(opened["port"], "/fapi/v1/symbolConfig", symbol="BTCUSDT")
+        assert (found["leverage"], found["marginType"]) == (2, "ISOLATED")
+        assert told(capsys, "positions")[1][0]["isolated"]
+        ended(run)
+    assert proved(capsys) == 0
+
+
 def test_a_kill_empties_the_account_at_the_exchange(capsys):
     with served(*EXCHANGE) as (opened, _), trading(opened["port"]):
         filled(capsys)
@@ -169,7 +180,29 @@ def test_a_run_that_was_killed_by_the_system_is_taken_up_by_the_next(capsys):
             ended(run)
         assert asked(port, "/fapi/v1/openOrders") == []
     assert proved(capsys) == 0
+    assert longest_s(Path("history.jsonl")) < 3
     assert told(capsys, "replay", "second", "--verify")[1]["ok"]
+
+
+def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys):
+    with served(*EXCHANGE) as (opened, _):
+        port = opened["port"]
+        mark = float(json.loads(fetched(port, "/fapi/v1/premiumIndex?symbol=BTCUSDT"))["markPrice"])
+        asked(port, "/fapi/v1/order", "POST", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.005")
+        asked(
+            port, "/fapi/v1/algoOrder", "POST", algoType="CONDITIONAL", symbol="BTCUSDT", side="SELL",
+            type="STOP_MARKET", triggerPrice=f"{mark * 0.95:.1f}", closePosition="true", workingType="MARK_PRICE",
+            clientAlgoId="at0000000100000001",
+        )  # fmt: skip
+        for path in ("/fapi/v1/symbolConfig", "/fapi/v1/listenKey"):
+            fault(port, do="delay", path=path, delay_s=2)
+        with trading(port) as run:
+            eventually(capsys, lambda legs: legs and legs[0]["stop_e8"], "positions", seconds=40.0)
+            told(capsys, "halt")
+            ended(run)
+    assert proved(capsys) == 0
+    waits = [(end - begun) / 10**9 for begun, end in unprotected(Path("history.jsonl"))]
+    assert max(waits[1:]) < 1, waits  # the first was our own hand's
 
 
 @pytest.mark.parametrize("do", ["timeout_done", "timeout_undone", "lose_answer", "lose_request"])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 from builders import E8, SIZING, limits, row, spec
@@ -49,6 +50,17 @@ def test_a_steady_rise_is_a_full_long_signal_and_a_steady_fall_a_full_short_one(
         trend = Trend(PARAMETERS)
         engine_with(trend).feed(bars(closes))
         assert trend.signal(0) == expected
+
+
+def test_a_share_makes_every_size_so_much_smaller():
+    def lots(share):
+        trend = Trend(replace(PARAMETERS, share=share))
+        engine_with(trend).feed(bars([100.0 * 1.01**k for k in range(6)]))
+        return trend._size(0, 1.0)[0]
+
+    assert lots(1.0) > 1000
+    assert lots(0.5) == lots(1.0) // 2
+    assert lots(1e-6) == 0  # below the exchange's minimum: no order, never the minimum
 
 
 def test_a_flat_market_has_no_signal():

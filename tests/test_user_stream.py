@@ -9,7 +9,7 @@ import time
 import orjson
 import pytest
 from loopback_world import World
-from rest_clients import Account, run
+from rest_clients import Account, at, elsewhere, publicly, run
 
 from autotrader.adapters.binance.user_stream import Timing, UserStream
 from autotrader.errors import OperatorError, VenueError
@@ -33,7 +33,7 @@ class Listener:
         self.events, self.news, self.gaps = [], [], 0
         self.on_event = lambda *_: None
         self.stream = UserStream(
-            f"ws://127.0.0.1:{port}/private", rest, sink=self.take, gap=self.on_gap,
+            at(port), rest, sink=self.take, gap=self.on_gap,
             told=lambda *one: self.news.append(one), now_ns=time.monotonic_ns, timing=Timing(**FAST | timing),
         )  # fmt: skip
 
@@ -83,6 +83,20 @@ async def order(world, name, price=40_000, who="alice"):
 
 def live_keys(world):
     return {account: world.server.keys.of(account) for account in range(len(world.names))}
+
+
+# ---------------------------------------------------------------------------------- addresses
+
+
+@pytest.mark.parametrize(
+    "urls", [elsewhere(at(9), user="ws://127.0.0.2:9/private"), elsewhere(publicly(9), user=at(9).user)]
+)
+def test_an_account_s_stream_at_another_host_or_of_paper_is_refused_before_anything_is_opened(urls):
+    async def main():
+        with pytest.raises(OperatorError, match="profile loopback"):
+            UserStream(urls, None, sink=print, gap=print, told=print, now_ns=time.monotonic_ns)
+
+    run(main())
 
 
 # ---------------------------------------------------------------------------------- health

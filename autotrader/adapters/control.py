@@ -31,6 +31,7 @@ __all__ = [
     "NoInstanceError",
     "OpenOrder",
     "Position",
+    "SilentError",
     "Status",
     "SymbolStatus",
     "ask",
@@ -242,6 +243,10 @@ class NoInstanceError(OperatorError):
     """Blame the operator: no instance runs with this state folder."""
 
 
+class SilentError(AutotraderError):
+    """Blame an instance that listens and does not answer."""
+
+
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
     command: str
     arguments: dict[str, Any] = {}
@@ -367,8 +372,10 @@ def ask(state: Path, command: str, arguments: Mapping[str, Any], timeout_s: floa
         If nobody listens there.
     OperatorError
         If it is no state folder of ours.
+    SilentError
+        If the instance does not answer in time, or breaks off.
     AutotraderError
-        If the instance refuses, does not answer in time, or answers what cannot be understood.
+        If it refuses, or answers what cannot be understood.
     """
     deadline = time.monotonic() + timeout_s
     folder = StateFolder(state, create=False)
@@ -379,9 +386,9 @@ def ask(state: Path, command: str, arguments: Mapping[str, Any], timeout_s: floa
                 link.sendall(msgspec.json.encode(_Request(command, dict(arguments))) + b"\n")
             return _understood(command, _line(link, deadline))
     except TimeoutError:
-        raise AutotraderError(say("control.silent", path=state, seconds=f"{timeout_s:g}")) from None
+        raise SilentError(say("control.silent", path=state, seconds=f"{timeout_s:g}")) from None
     except ConnectionError:
-        raise AutotraderError(say("control.gone", path=state)) from None
+        raise SilentError(say("control.gone", path=state)) from None
     finally:
         folder.close()
 

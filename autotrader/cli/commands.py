@@ -8,6 +8,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,12 @@ import click
 from autotrader import config as configuration
 from autotrader.cli.audit import audit
 from autotrader.cli.control import control
+from autotrader.cli.doctor import confirm, doctor
 from autotrader.cli.exchange import exchange
 from autotrader.cli.pages import Cover, Page, choice
 from autotrader.cli.screen import GOOD, Screen
 from autotrader.cli.tables import VIEWS
+from autotrader.cli.watchdog import watchdog
 from autotrader.cli.why import why
 from autotrader.config import Config
 from autotrader.errors import OperatorError
@@ -32,6 +35,13 @@ _LEVERAGES = "2,3,5,10,20"
 _MOST_LEVERAGES = 6
 _EQUITY = (100.0, 1e9)
 _SECONDS = click.FloatRange(min=0, min_open=True)
+# What to type once a configuration of a mode is written.
+_FOLLOWING = {
+    "backtest": "autotrader backtest {} --data PATH",
+    "paper": "autotrader paper {} --replay FILE",
+    "testnet": "autotrader doctor {}",
+    "live": "autotrader doctor {}",
+}
 _SYMBOLS = {"quoter": "BTCUSDT", "trend": "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,SUIUSDT"}
 
 
@@ -52,9 +62,10 @@ def cover(screen: Screen, spoken: str | None) -> Cover:
     """
     commands = (_init(screen), _backtest(screen, spoken), _paper(screen, spoken), _run(screen, spoken))
     kept = (_replay(screen), _report(screen), _views(screen), why(screen), audit(screen))
-    rest = (*kept, _stress(screen), exchange(screen))
+    before = (doctor(screen, spoken), confirm(screen, spoken))
+    rest = (*kept, _stress(screen), exchange(screen), *before)
     settings = {"help_option_names": ["-h", "--help"]}
-    every = [*commands, *rest, *control(screen), _bench(screen)]
+    every = [*commands, *rest, *control(screen), watchdog(screen, spoken), _bench(screen)]
     return Cover("autotrader", commands=every, help=say("help.autotrader"), context_settings=settings)
 
 
@@ -63,13 +74,13 @@ def _init(screen: Screen) -> Page:
     return Page(
         "init",
         help=say("help.init"),
-        usage="[--strategy trend|quoter] [--symbols A,B] [--mode backtest|paper] [--out FILE] [--force]",
+        usage="[--strategy trend|quoter] [--symbols A,B] [--mode backtest|paper|testnet|live] [--out FILE] [--force]",
         arguments={},
         callback=partial(_write_config, screen),
         params=[
             choice("--strategy", ("trend", "quoter"), "trend", say("help.strategy")),
             click.Option(["--symbols"], metavar="A,B", help=say("help.symbols", default=default)),
-            choice("--mode", ("backtest", "paper"), "backtest", say("help.mode")),
+            choice("--mode", tuple(_FOLLOWING), "backtest", say("help.mode")),
             click.Option(["--out"], metavar="FILE", help=say("help.out_file")),
             click.Option(["--force"], is_flag=True, help=say("help.force")),
         ],
@@ -106,12 +117,12 @@ def _run(screen: Screen, spoken: str | None) -> Page:
     return Page(
         "run",
         help=say("help.run"),
-        usage="CONFIG [--mode paper|testnet] [--for SECONDS] [--out DIR]",
+        usage="CONFIG [--mode paper|testnet|live] [--for SECONDS] [--out DIR]",
         arguments={"CONFIG": say("help.config")},
         callback=partial(_run_online, screen, spoken),
         params=[
             click.Argument(["config"], metavar="CONFIG"),
-            choice("--mode", ("paper", "testnet"), "paper", say("help.run_mode")),
+            choice("--mode", ("paper", "testnet", "live"), "paper", say("help.run_mode")),
             click.Option(["--for", "seconds"], type=_SECONDS, metavar="SECONDS", help=say("help.for_run")),
             _out_dir(),
         ],
@@ -213,8 +224,7 @@ def _write_config(screen: Screen, strategy: str, symbols: str | None, mode: str,
     if _exists(path) and not force:
         raise OperatorError(say("cli.exists", path=path))
     _write(path, text)
-    data = "--data PATH" if mode == "backtest" else "--replay FILE"
-    screen.wrote_config(path, f"autotrader {mode} {shlex.quote(str(path))} {data}")
+    screen.wrote_config(path, _FOLLOWING[mode].format(shlex.quote(str(path))))
     return GOOD
 
 
@@ -270,15 +280,22 @@ def _run_online(
 ) -> int:
     settings = _configured(config, mode, spoken)
     folder = _fresh(out)
-    if mode == "testnet":
+    if mode in ("testnet", "live"):
         from autotrader.run.trading import run_trading as run
     else:
         from autotrader.run.live import run_online as run
 
+    if mode == "live":
+        screen.notice(_whose_money(settings))
     with screen.progress() as progress:
         summary = run(settings, seconds, folder, progress)
     screen.run(summary, folder or Path("runs") / summary["run_id"])
     return GOOD
+
+
+def _whose_money(config: Config) -> str:
+    assert config.live is not None  # a configuration of mode live has the section
+    return say("live.rehearsal" if config.live.rehearsal else "live.real", **asdict(config.live))
 
 
 def _verify(screen: Screen, run_dir: str, verify: bool) -> int:

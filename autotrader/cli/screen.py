@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ class Screen:
         else:
             print(page or f"autotrader: {line}", file=sys.stderr)
         return exit_code
+
+    def notice(self, text: str) -> None:
+        """Show what nobody may miss, whoever reads the answer."""
+        print(f"*** {text} ***", file=sys.stderr, flush=True)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[float, str], None]]:
@@ -276,6 +281,14 @@ class Screen:
                 case rows:
                     self._rows(rows)
         return exit_code
+
+    def happened(self, event: str, text: str) -> None:
+        """Show at once what a long command sees and does; a machine gets one JSON object a line."""
+        if self.machine:
+            self._answer({"event": event, "text": text})
+        else:
+            self._line(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {event}  {text}")
+        sys.stdout.flush()
 
     def _files(self, summary: Mapping[str, Any], folder: Path) -> None:
         files = [(say(f"result.{name}"), str(folder / file)) for name, file in _FILES.items()]

@@ -234,9 +234,9 @@ def undisturbed() -> Iterator[None]:
 # ---------------------------------------------------------------------------- what is measured
 
 
-def wire_to_order(sample: Sample) -> dict[str, Any]:
-    """Return the driver's own latencies over all replays; the first one warms up."""
-    outcomes = [replay(sample) for _ in range(REPLAYS + 1)][1:]
+def wire_to_order(sample: Sample, replays: int = REPLAYS) -> dict[str, Any]:
+    """Return the driver's own latencies over so many replays; one before them warms up."""
+    outcomes = [replay(sample) for _ in range(replays + 1)][1:]
     edges = max((found for (found, _), _ in outcomes), key=len)
     counts = [sum(bins) for bins in zip_longest(*(found for (_, found), _ in outcomes), fillvalue=0)]
     if not sum(counts):

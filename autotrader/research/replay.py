@@ -81,13 +81,16 @@ class Plan:
     source: dict[str, Any]
 
     def fingerprint(self) -> bytes:
-        """Return the SHA-256 of what decides the run; not places of files and anchors, the language or the exchange."""
+        """Return the SHA-256 of what decides the run; not places of files and anchors, the language or the exchange.
+
+        Of what is said of the exchange the share of every size decides.
+        """
         values = {section: dict(fields) for section, fields in self.config_values.items()}
         values["data"].pop("paths", None)
         values["run"].pop("language", None)
         values.pop("audit", None)
-        values.pop("live", None)
-        decides = {
+        share = values.pop("live", {}).get("size_multiplier", 1.0)
+        decides: dict[str, Any] = {
             "format": FORMAT,
             "config": values,
             "specs": self.specs,
@@ -95,6 +98,8 @@ class Plan:
             "data": [] if self.source.get("kind") == "wire" else [item["sha256"] for item in self.data],
             "source": self.source,
         }
+        if share != 1.0:
+            decides["size_multiplier"] = share
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).digest()
 
     def manifest(self) -> dict[str, Any]:
@@ -204,6 +209,7 @@ def limits(config: Config) -> dict[str, Any]:
         "volatility_pause_ns": risk.volatility_pause_min * MINUTE_NS,
         "unprotected_ns": round(risk.unprotected_s * SECOND_NS),
         "stop_e8": e8(risk.protective_stop),
+        "stale_order_ns": round(risk.stale_order_s * SECOND_NS),
         "funding_window_ns": risk.funding_window_min * MINUTE_NS,
         "delist_ns": risk.delist_h * HOUR_NS,
         "first_minute": risk.first_minute_utc,
@@ -250,12 +256,13 @@ def sizing(config: Config) -> dict[str, float]:
 
 
 def strategy(config: Config) -> Strategy:
-    """Return a fresh strategy of the configured name."""
+    """Return a fresh strategy of the configured name, every size of which is scaled by the configured share."""
+    share = config.live.size_multiplier if config.live else 1.0
     if config.strategy.quoter is not None:
         quoter = config.strategy.quoter
         return Quoter(
-            order_e8=e8(quoter.order_notional_usdt),
-            budget_e8=e8(quoter.inventory_budget_usdt),
+            order_e8=e8(quoter.order_notional_usdt * share),
+            budget_e8=e8(quoter.inventory_budget_usdt * share),
             requote_ns=quoter.requote_ms * 1_000_000,
             join_ticks=quoter.join_ticks,
             min_spread_ticks=quoter.min_spread_ticks,
@@ -274,6 +281,7 @@ def strategy(config: Config) -> Strategy:
             band=trend.rebalance_band,
             every=trend.decide_every_bars,
             delay_ns=config.venue.bar_delay_ms * 1_000_000,
+            share=share,
         )
     )
 

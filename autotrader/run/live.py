@@ -22,6 +22,7 @@ from autotrader.adapters.binance.budget import Budget
 from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.market_feed import MarketFeed
 from autotrader.adapters.binance.market_streams import Subscription
+from autotrader.adapters.binance.marks import Marks
 from autotrader.adapters.binance.profiles import market_urls, refuse_proxies
 from autotrader.adapters.binance.rest import MarketRest
 from autotrader.adapters.control import ControlServer
@@ -34,6 +35,7 @@ from autotrader.config import Config, Live
 from autotrader.errors import AutotraderError, OperatorError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
+from autotrader.run.hot import hot
 from autotrader.run.operator import Facts, Operator
 from autotrader.run.wiring import Run, files_of
 from core_ext.engine import Engine
@@ -44,6 +46,8 @@ __all__ = ["Hours", "OnlineRun", "State", "run_online"]
 TICK_S = 0.02
 """How often what is due is delivered when no message brings it."""
 LOOK_S = 1.0
+LEASE_S = 5.0
+"""For so long after it has looked at the kill latch a run may open anything: one that was stopped looks first."""
 QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
 MOST_TOLD = 50
@@ -213,7 +217,7 @@ class Hours:
         self.clock = VenueClock(lambda path, params: self.rest.fetch(path, params), run.tell)
         self.rest = self._rest()
         self.stopped = asyncio.Event()
-        self.begun = time.monotonic()
+        self.begun = self.looked_s = time.monotonic()
 
     def _rest(self) -> MarketRest:
         return MarketRest(self.urls, Budget(), self.clock)
@@ -234,6 +238,8 @@ class Hours:
         self.stack.push_async_callback(self.feed.close)
         await self._open()
         await self._serve_operator()
+        if self.state.live.hot:
+            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         await self._last(seconds)
 
     def _begin(self) -> None:
@@ -248,13 +254,16 @@ class Hours:
     async def _serve_operator(self) -> None:
         facts = Facts(
             self.mode, self.state.live.profile, self.run.folder.path.name, self.state.safe, self._ages, self._links,
-            self.now_ns, lambda: time.monotonic() - self.begun,
+            self.now_ns, lambda: time.monotonic() - self.begun, self._resumed,
         )  # fmt: skip
         server = ControlServer(
             self.state.folder, Operator(self.engine, self.driver, self.state.latch, facts).handlers()
         )
         await server.open()
         self.stack.push_async_callback(server.close)
+
+    def _resumed(self) -> None:
+        """Let out again what was kept back, when an operator says so."""
 
     async def _last(self, seconds: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -264,16 +273,22 @@ class Hours:
         tasks = [asyncio.create_task(work) for work in (*self._works(), self._countdown(seconds), self._stop())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # an error ends the run
-            await self._leave()
+            try:
+                for task in done:
+                    task.result()  # an error ends the run
+            finally:
+                await self._leave()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        return self._tick(), self._look(), self.clock.run(), self.feed.ended()
+        marks = Marks(
+            self.symbols, ages=self.feed.ages, fetch=self.rest.fetch, sink=self._sink, now_ns=self.clock.now_ns,
+            told=self.run.tell,
+        )  # fmt: skip
+        return self._tick(), self._look(), self.clock.run(), self.feed.ended(), marks.run()
 
     async def _leave(self) -> None:
         """Do what is to be done before the run ends, with everything still open."""
@@ -289,8 +304,10 @@ class Hours:
         return now
 
     def _sink(self, stamp_ns: int, message: bytes) -> None:
-        self.recorder(stamp_ns, message)
-        self.driver.message(message, stamp_ns)
+        try:
+            self.driver.message(message, stamp_ns)
+        finally:  # what it led to has left by now
+            self.recorder(stamp_ns, message)
 
     def _say(self, command: Command) -> None:
         self.driver.control(int(Kind.COMMAND), self.now_ns(), (int(command),))
@@ -331,8 +348,10 @@ class Hours:
                 if not self.engine.books[at].is_usable:
                     self.feed.resync(name)
             self._close_gates(self._gates())
+            begun_s = time.monotonic()
             if not self.engine.gate.killed and await asyncio.to_thread(self.state.latch.read) is not None:
                 self._say(Command.KILL)
+            self.looked_s = begun_s
             await asyncio.sleep(LOOK_S)
 
     async def _countdown(self, seconds: float | None) -> None:

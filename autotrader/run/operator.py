@@ -47,6 +47,8 @@ class Facts:
     links : callable
         What each connection does.
     now_ns, uptime_s : callable
+    resumed : callable, optional
+        Called when an operator has resumed: what keeps entries back outside the engine lets them out again.
     """
 
     mode: str
@@ -57,6 +59,7 @@ class Facts:
     links: Callable[[], dict[str, str]]
     now_ns: Callable[[], int]
     uptime_s: Callable[[], float]
+    resumed: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -229,30 +232,28 @@ class Operator:
         self.reduced.clear()
         self._say(Command.ALLOW)
         self._say(Command.RESUME)
+        self.facts.resumed()
         return self._done(())
 
     async def flatten(self, arguments: Mapping[str, Any]) -> Done:
-        """Cancel and close everything, and open nothing until somebody resumes.
-
-        Raises
-        ------
-        OperatorError
-            If only some symbols are named: the engine closes all or nothing.
-        """
-        names = self._named(arguments)
-        if len(names) < len(self.engine.instruments.names):
-            raise OperatorError(say("operator.flatten_all"))
-        self._say(Command.FLATTEN)
-        return self._done(await self._closed())
+        """Cancel and close everything, or some symbols, and open nothing there until somebody resumes."""
+        names, known = self._named(arguments), self.engine.instruments.names
+        if len(names) == len(known):
+            self._say(Command.FLATTEN)
+        else:
+            await self.reduce(arguments)
+            for name in names:
+                self._say(Command.FLATTEN, 1 + known.index(name))
+        return self._done(await self._closed(names))
 
     async def kill(self, arguments: Mapping[str, Any]) -> Done:
         """Stop for good: cancel, close, and stay closed through restarts until somebody re-arms."""
         self._say(Command.KILL)
         await asyncio.to_thread(self.latch.close, str(arguments.get("reason") or "operator"), self.facts.now_ns())
-        return self._done(await self._closed())
+        return self._done(await self._closed(self.engine.instruments.names))
 
-    def _say(self, command: Command) -> None:
-        self.stream.control(int(Kind.COMMAND), self.facts.now_ns(), (int(command),))
+    def _say(self, command: Command, place: int = 0) -> None:
+        self.stream.control(int(Kind.COMMAND), self.facts.now_ns(), (int(command), place))
 
     def _let_trade(self, name: str, trades: bool) -> None:
         at = self.engine.instruments.names.index(name)
@@ -265,18 +266,19 @@ class Operator:
             raise OperatorError(say("operator.symbols", unknown=", ".join(unknown), known=", ".join(known)))
         return list(named) or list(known)
 
-    async def _closed(self) -> list[str]:
+    async def _closed(self, names: list[str]) -> list[str]:
         # What is left of what a command ends, once nothing is or the time is over.
+        symbols = [self.engine.instruments.names.index(name) for name in names]
         for _ in range(round(CLOSED_S / LOOK_S)):
-            if not (left := self._left()):
+            if not (left := self._left(symbols)):
                 return []
             await asyncio.sleep(LOOK_S)
         return left
 
-    def _left(self) -> list[str]:
-        names = self.engine.instruments.names
-        held = [n for at, n in enumerate(names) if any(self.engine.account.position(at, leg)["lots"] for leg in (0, 1))]
-        return [_wire_id(order["client_id"]) for order in self._open()] + held
+    def _left(self, symbols: list[int]) -> list[str]:
+        account, names = self.engine.account, self.engine.instruments.names
+        held = [names[at] for at in symbols if any(account.position(at, leg)["lots"] for leg in (0, 1))]
+        return [_wire_id(order["client_id"]) for order in self._open() if order["symbol"] in symbols] + held
 
     def _done(self, unconfirmed: list[str] | tuple[()]) -> Done:
         kill = self.latch.read()

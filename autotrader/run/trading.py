@@ -1,4 +1,4 @@
-"""TESTNET over the wire: orders leave for an exchange, and nothing is believed of them but what it says.
+"""TESTNET and LIVE over the wire: orders leave for an exchange, and nothing is believed of them but what it says.
 
 Knows how the parts of `adapters.binance` are put together with the live core: what must be in order before anything is
 opened, when both sides are compared, and how a run begins and ends. Refuses to know how any of them works.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,8 +28,9 @@ from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.dead_man import DeadMan
 from autotrader.adapters.binance.order_session import OrderSession
 from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict
+from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.profiles import refuse_proxies, trading_urls
-from autotrader.adapters.binance.reading import amount_e8
+from autotrader.adapters.binance.reading import amount_e8, is_ours
 from autotrader.adapters.binance.reconciliation import Listed, Remedy
 from autotrader.adapters.binance.rest import MarketRest, Rest
 from autotrader.adapters.binance.rows import packed, row
@@ -39,20 +42,27 @@ from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import language, say
 from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
-from autotrader.run.live import Hours, OnlineRun, State
+from autotrader.run import confirmation
+from autotrader.run.live import LEASE_S, Hours, OnlineRun, State
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
 from core_ext.types import Command, Gate, Kind, OrderType
 from core_ext.wire import Scanner, Signer
 
-__all__ = ["run_trading"]
+__all__ = ["cleared", "run_trading"]
 
 SECOND_NS = 10**9
 PROVEN_S = 10.0
 """How long the account's stream counts as alive after an event, or after both sides were found to agree."""
 COMPARED_S = 5.0
 """Between two comparisons with the exchange's lists."""
+FAILED_S = 1.0
+"""The longest to the first try after one that failed, or left something open."""
+SPACED_S = 3.0
+"""The least between two of them, whatever asks for one: each is a thirtieth of a minute's weight."""
+MUTE_S = 3.0
+"""How long the account's stream may be silent about what the exchange has carried out; an answer takes no longer."""
 RULES_S = 60.0
 DURABLE_S = 0.005
 ROUNDS = 4
@@ -60,12 +70,12 @@ ROUNDS = 4
 
 
 def run_trading(config: Config, seconds: float | None, out: Path | None, progress: Progress) -> dict[str, Any]:
-    """Trade on an exchange's test network, or on the exchange on loopback, and leave the run's folder.
+    """Trade at an exchange, its test network or the exchange on loopback, and leave the run's folder.
 
     Parameters
     ----------
     config : Config
-        Of mode testnet.
+        Of mode testnet or live; live starts only when it is cleared.
     seconds, out, progress
         As of `live.run_online`.
 
@@ -82,8 +92,39 @@ def run_trading(config: Config, seconds: float | None, out: Path | None, progres
         If the exchange cannot be reached, or says what cannot be.
     """
     refuse_proxies(config.run.mode)
+    assert config.live is not None  # a configuration of these modes has the section
+    trading_urls(config.run.mode, config.live)
+    credentials = key_manager(config.live, config.folder).key()
+    if credentials.kind != "hmac":
+        raise OperatorError(say("session.key_kind", kind=credentials.kind))
+    warnings = cleared(config, credentials, progress) if config.run.mode == "live" else []
     with State(config) as state:
-        return TradingRun(config, progress, seconds, state).go(out, "live")
+        return TradingRun(config, progress, seconds, state, credentials, warnings).go(out, "live")
+
+
+def cleared(config: Config, credentials: Credentials, progress: Progress) -> list[str]:
+    """See to it that LIVE may start: environment, confirmation of today, and a checklist that holds now.
+
+    Returns
+    -------
+    list of str
+        What somebody who reads of the run should know of its clearance.
+
+    Raises
+    ------
+    OperatorError
+        With everything that keeps it from starting.
+    """
+    from autotrader.run import doctor  # a test network is taken up again without it, sooner
+
+    assert config.live is not None
+    state = config.resolve(config.live.state_dir)
+    confirmation.require(state, config, credentials, datetime.now(UTC).date())
+    examination = doctor.examine(config, lambda: credentials, None, progress)
+    examination.require()
+    unknown = [say(f"doctor.{one.name}") for one in examination.items if one.verdict is doctor.Verdict.NOT_BUILT]
+    told = [say("live.not_built", items=", ".join(unknown))] if unknown else []
+    return [say("live.rehearsal", port=config.live.port), *told] if config.live.rehearsal else told
 
 
 class TradingSession:
@@ -129,11 +170,22 @@ class TradingRun(OnlineRun):
     ----------
     config, progress, seconds, state
         As of an `OnlineRun`.
+    credentials : Credentials
+    warnings : sequence of str, optional
+        Said in the summary.
     """
 
-    def __init__(self, config: Config, progress: Progress, seconds: float | None, state: State):
+    def __init__(
+        self,
+        config: Config,
+        progress: Progress,
+        seconds: float | None,
+        state: State,
+        credentials: Credentials,
+        warnings: Sequence[str] = (),
+    ):
         self.urls = trading_urls(config.run.mode, state.live)
-        self.credentials: Credentials = key_manager(state.live, config.folder).key()
+        self.credentials, self.warnings = credentials, warnings
         self.safety = Safety(state.folder)
         self.config, self.state = config, state
         self.listed = uvloop.run(self._asked())
@@ -197,20 +249,25 @@ class TradingRun(OnlineRun):
     def _hours(self, session: Any, stack: AsyncExitStack) -> Hours:
         return TradingHours(self, session, stack)
 
+    def _warnings(self, outcome: RunOutcome) -> Iterable[str]:
+        yield from self.warnings
+        yield from super()._warnings(outcome)
+
 
 class TradingHours(Hours):
     """The hours of a run whose orders leave."""
 
-    mode = "TESTNET"
     run: TradingRun
     session: TradingSession
 
     def __init__(self, run: TradingRun, session: TradingSession, stack: AsyncExitStack) -> None:
+        self.mode = run.config.run.mode.upper()
         self.budget = Budget()
         self.events = AccountEvents(run.plan.instruments(), {run.plan.epoch})
         self.user: UserStream | None = None
         self.orders: OrderSession | None = None
         self.compared_s = self.ruled_s = float("-inf")
+        self.heard_s, self.untold_s = float("-inf"), float("inf")  # the last event; since when another one is owed
         self.agree = False
         self.asked = asyncio.Event()
         self.account: Rest
@@ -225,48 +282,72 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ opening
 
     async def _open(self) -> None:
-        await self._clear_former()
+        await self._in_each_symbol(self._clear_orders)
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
-            self.run.urls.ws_api, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
+            self.run.urls, self.run.credentials, self.engine.instruments, answers, self.budget, self.clock,
             self.driver.tell, fallback=self.account, judged=self._judged,
         )  # fmt: skip
+        self.ordering = asyncio.create_task(self.orders.run())
+        self.stack.callback(self.ordering.cancel)
         self.user = UserStream(
-            self.run.urls.user, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
+            self.run.urls, self.account, sink=self._on_event, gap=self.asked.set, told=self.run.tell,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.user.start()
         self.stack.push_async_callback(self.user.close)
+        # Last, because the engine asks for stops of its own as soon as it knows of the positions.
+        await self._in_each_symbol(self._clear_stops)
         await self._compare()
 
-    async def _clear_former(self) -> None:
+    async def _in_each_symbol(self, clear: Callable[[str], Awaitable[None]]) -> None:
         # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
-        # touched; the comparison tells of them. A stop is taken away just before the engine asks for its own.
-        for symbol in self.symbols:
-            plain, algo = await asyncio.gather(self.account.open_orders(symbol), self.account.open_algo_orders(symbol))
-            if plain and all(_is_ours(one.get("clientOrderId")) for one in plain):
-                await self.account.cancel_all(symbol)
-            if algo and all(_is_ours(one.get("clientAlgoId")) for one in algo):
-                await self.account.cancel_all_algo(symbol)
+        # touched; the comparison tells of them.
+        await asyncio.gather(*map(clear, self.symbols))
+
+    async def _clear_orders(self, symbol: str) -> None:
+        found = await self.account.open_orders(symbol)
+        if found and all(is_ours(one.get("clientOrderId")) for one in found):
+            await self.account.cancel_all(symbol)
+
+    async def _clear_stops(self, symbol: str) -> None:
+        found = await self.account.open_algo_orders(symbol)
+        if found and all(is_ours(one.get("clientAlgoId")) for one in found):
+            await self.account.cancel_all_algo(symbol)
 
     async def _set_up(self) -> None:
-        # The configured leverage; where the exchange refuses it, the comparison takes over what it has, and R7 judges.
-        wanted = self.run.config.run.leverage
+        # The configured leverage and margin type; where the exchange refuses, the comparison takes over what it has.
+        leverage, isolated = self.run.config.run.leverage, self.run.config.run.margin == "isolated"
         for one in await self.account.symbol_config():
-            if one.get("symbol") in self.symbols and one.get("leverage") != wanted:
-                try:
-                    await self.account.set_leverage(str(one["symbol"]), wanted)
-                except VenueError as error:
-                    self.run.tell("LEVERAGE", f"{one['symbol']}: {error}")
+            name = str(one.get("symbol"))
+            if name in self.symbols and one.get("leverage") != leverage:
+                await self._set("LEVERAGE", name, self.account.set_leverage(name, leverage))
+            if name in self.symbols and one.get("marginType") != ("ISOLATED" if isolated else "CROSSED"):
+                await self._set("MARGIN", name, self.account.set_margin_type(name, isolated))
+
+    async def _set(self, alert: str, name: str, deed: Awaitable[None]) -> None:
+        try:
+            await deed
+        except VenueError as error:
+            self.run.tell(alert, f"{name}: {error}")
+
+    def _resumed(self) -> None:
+        if self.orders is not None:
+            self.orders.resume()
 
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
         assert self.orders is not None
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
-        self.stack.push_async_callback(dead_man.stop)
-        own = self.orders.run(), self.user.ended(), self._keep_comparing(), dead_man.run(), self._sync(), self._endure()
-        return (*super()._works(), *own)
+        self.stack.push_async_callback(self._disarm, dead_man)
+        lasting = _over(self.ordering), self.user.ended(), self._keep_comparing()
+        return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
+
+    async def _disarm(self, dead_man: DeadMan) -> None:
+        # Orders that are left are steered by nobody: the exchange's own timer goes on, and ends them.
+        if not self._open_symbols():
+            await dead_man.stop()
 
     def _open_symbols(self) -> set[str]:
         names, open_orders = self.engine.instruments.names, self.engine.orders.rows()
@@ -286,11 +367,13 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ orders
 
     def _send(self, requests: list[Any]) -> None:
-        self.events.note(self._noted(requests))
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
-            self.orders.send(requests, self.driver.now, self.driver.failure is not None)
+            # What is decided without a look at the kill latch counts as decided too long ago: only exits leave.
+            has_looked = time.monotonic() - self.looked_s < LEASE_S
+            self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
+        self.events.note(self._noted(requests))  # no answer comes before the loop goes on
 
     def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
         made = []
@@ -310,6 +393,9 @@ class TradingHours(Hours):
             self.driver.tell(rows)
 
     def _judged(self, call: Call, client_id: int, verdict: Verdict) -> None:  # noqa: ARG002
+        now_s = time.monotonic()
+        if verdict.outcome is Outcome.DONE and call is not Call.QUERY and now_s - self.heard_s > MUTE_S:
+            self.untold_s = min(self.untold_s, now_s)  # an event of just now may have been faster than its answer
         if verdict.outcome in (Outcome.RECONCILE, Outcome.REFRESH):
             self.asked.set()
             self.ruled_s = float("-inf") if verdict.outcome is Outcome.REFRESH else self.ruled_s
@@ -317,6 +403,7 @@ class TradingHours(Hours):
             self.run.tell(str(verdict.alert), f"{call} {verdict.code or verdict.text[:80]}")
 
     def _on_event(self, stamp_ns: int, event: bytes) -> None:
+        self.heard_s, self.untold_s = time.monotonic(), float("inf")
         rows = self.events.rows(event, stamp_ns)
         if rows.size:
             self.driver.tell(rows)
@@ -324,18 +411,32 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ both sides
 
     async def _keep_comparing(self) -> NoReturn:
+        backoff = Backoff(FAILED_S, COMPARED_S, Random())
         while True:
+            begun = time.monotonic()
             try:
                 await self._compare()
             except (AutotraderError, OSError) as error:
                 self.agree = False
                 self.run.tell("RECONCILE_FAILED", str(error))
-            try:
-                await asyncio.wait_for(self.asked.wait(), COMPARED_S)
-            except TimeoutError:
-                continue
-            finally:
-                self.asked.clear()
+            if self.agree:
+                backoff.reset()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.asked.wait(), COMPARED_S if self.agree else backoff.next_s())
+                await asyncio.sleep(begun + SPACED_S - time.monotonic())
+            self.asked.clear()
+            await self._replace_if_mute()
+
+    @property
+    def _is_mute(self) -> bool:
+        return time.monotonic() - self.untold_s > MUTE_S
+
+    async def _replace_if_mute(self) -> None:
+        # What the exchange carries out it also tells: a stream that does not bring it is dead, whatever its pongs say.
+        if self._is_mute and self.user is not None:
+            self.untold_s = float("inf")
+            self.run.tell("USER_STREAM_MUTE", say("user.mute", seconds=f"{MUTE_S:g}"))
+            await self.user.replace()
 
     async def _compare(self) -> None:
         for _ in range(ROUNDS):
@@ -378,9 +479,9 @@ class TradingHours(Hours):
         user, orders = self.user, self.orders
         now_ns = self.clock.now_ns()
         closed = super()._gates()
-        if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS:
+        if user is None or not user.is_open or now_ns - user.proven_ns > PROVEN_S * SECOND_NS or self._is_mute:
             closed |= Gate.USER_STREAM
-        if not self.agree:
+        if not self.agree or time.monotonic() - self.compared_s > PROVEN_S:  # whoever slept compares first
             closed |= Gate.RECONCILING
         if orders is None or not orders.is_connected or orders.halted is not None:
             closed |= Gate.LINK
@@ -426,7 +527,8 @@ class TradingHours(Hours):
 
     async def _refresh_rules(self) -> None:
         try:
-            changes = self.rules.changes(await self.account.exchange_info(), self.clock.now_ns())
+            info, ladders = await asyncio.gather(self.account.exchange_info(), self.account.leverage_brackets())
+            changes = self.rules.changes(info, self.clock.now_ns(), ladders)
         except VenueError as error:
             self.run.tell("RULES_FAILED", str(error))
             return
@@ -441,8 +543,8 @@ def _unheard(alert: str, what: str) -> None:
     """Leave what is told before there is a run to the run itself."""
 
 
-def _is_ours(name: object) -> bool:
-    return isinstance(name, str) and len(name) == 18 and name.startswith("at")
+async def _over(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def _nobody(requests: list[Any]) -> None:

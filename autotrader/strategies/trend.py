@@ -40,6 +40,8 @@ class TrendParameters:
         Bars between decisions.
     delay_ns : int
         From a candle's close to the decision.
+    share : float
+        Of every size.
     """
 
     lookbacks: tuple[int, ...]
@@ -51,6 +53,7 @@ class TrendParameters:
     band: float
     every: int
     delay_ns: int
+    share: float = 1.0
 
 
 class Trend(Strategy):
@@ -113,8 +116,8 @@ class Trend(Strategy):
     def _size(self, symbol: int, strength: float) -> tuple[int, int]:
         p = self.parameters
         volatility = self.windows[symbol].deviation() * sqrt(p.bars_per_year)
-        share = p.target_volatility / len(self.windows)
-        return self.desk.size(symbol, strength, volatility, share, p.sharpe_mean, p.sharpe_sd)
+        target = p.target_volatility / len(self.windows)
+        return self.desk.size(symbol, strength * p.share, volatility, target, p.sharpe_mean, p.sharpe_sd)
 
     def snapshot(self) -> Any:
         """Return the closes, the volatilities and the bar count."""

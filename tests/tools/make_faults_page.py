@@ -1,16 +1,31 @@
-"""Write docs/faults.md: every fault that the exchange on loopback can be told to have, with its keys.
+"""Write docs/faults.md: every fault that the exchange on loopback can be told to have, and which test shows each row.
 
-The tables are those that the program reads plans by (autotrader/adapters/loopback/faults.py).
+The tables of faults are those that the program reads plans by (autotrader/adapters/loopback/faults.py); the rows of the
+catalogue and their tests stand in fault_rows.toml beside this file.
 
 Run: python tests/tools/make_faults_page.py [--out FILE]
 """
 
 import argparse
+import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from autotrader.adapters.loopback.faults import reference
 
 OUT = Path(__file__).resolve().parents[2] / "docs/faults.md"
+ROWS = Path(__file__).with_name("fault_rows.toml")
+FAMILIES = {
+    "A": ("Market data", "시세"),
+    "B": ("Orders", "주문"),
+    "C": ("The account and its stream", "계정과 계정 스트림"),
+    "D": ("Requests, limits, network", "요청, 제한, 네트워크"),
+    "E": ("Clock", "시계"),
+    "F": ("Process, disk, journal", "프로세스, 디스크, 저널"),
+    "H": ("Operator, mode, kill", "운영자, 모드, 킬"),
+}
+COVERS = {"full": "yes · 있음", "partial": "in part · 일부", "none": "none · 없음"}
 
 ELSEWHERE = {
     "A18": "the market's speed: `--speed`, and the rate of a synthetic market",
@@ -79,11 +94,49 @@ KOREAN = """\
 """
 
 
+COVERED = """\
+## Which test shows each row · 항목별 테스트
+
+Every row of the catalogue but those of databases and services (G), which do not exist yet. A test counts where it
+brings the fault about and asserts what must hold, through the parts that a run is made of; "in part" says what no test
+shows. How an operator is told is not judged here: what is told stands in the summary, the journal and the status, and
+nothing sends it anywhere yet.
+
+카탈로그의 모든 항목입니다. 아직 없는 데이터베이스와 서비스(G)는 제외합니다. 장애를 실제로 일으키고, 실행을 이루는 구성
+요소를 통해 지켜야 할 것을 확인하는 테스트만 셉니다. "일부"에는 테스트가 보여 주지 못하는 것을 적습니다. 운영자에게
+알리는 방법은 여기서 판단하지 않습니다.
+"""
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return the rows of the catalogue: id, fault, holds, cover, and where they have any, tests and lacks."""
+    return tomllib.loads(ROWS.read_text(encoding="utf-8"))["row"]
+
+
+def _covered() -> list[str]:
+    found = rows()
+    parts = [COVERED, "| | " + " | ".join(COVERS.values()) + " |", "|---|---|---|---|"]
+    for family, names in FAMILIES.items():
+        counts = Counter(one["cover"] for one in found if one["id"][0] == family)
+        parts.append(f"| {family}: {' · '.join(names)} | {' | '.join(str(counts[cover]) for cover in COVERS)} |")
+    for family, names in FAMILIES.items():
+        parts += ["", f"### {family}: {' · '.join(names)}", ""]
+        parts += ["| row | what goes wrong | what must hold | shown | tests; what is missing |", f"|{'---|' * 5}"]
+        parts += [_row(one) for one in found if one["id"][0] == family]
+    return parts
+
+
+def _row(one: dict[str, Any]) -> str:
+    tests = [f"`{name.removeprefix('tests/')}`" for name in one.get("tests", ())]
+    said = "<br>".join([*tests, *([f"*Missing: {one['lacks']}.*"] if "lacks" in one else [])])
+    return f"| {one['id']} | {one['fault']} | {one['holds']} | {COVERS[one['cover']]} | {said} |"
+
+
 def page() -> str:
     """Return the page, English first."""
     tables = reference().rsplit("Served by nothing here", 1)[0].rstrip()
     rest = ["## Rows that no fault serves", "", *(f"* {row}: {why}." for row, why in ELSEWHERE.items())]
-    return "\n".join([INTRO, tables, "", *rest, "", KOREAN])
+    return "\n".join([INTRO, tables, "", *rest, "", *_covered(), "", KOREAN])
 
 
 def main() -> None:

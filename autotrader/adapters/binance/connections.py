@@ -1,7 +1,7 @@
-"""One WebSocket to the exchange's streams: opened, subscribed, heard, ended.
+"""One WebSocket to the exchange's streams: opened, subscribed, heard, ended; and what keeps several of them.
 
-Knows frames, the control protocol's questions and answers, and deadlines. Refuses to know what a stream's message says,
-which streams there are, and when to connect again.
+Knows frames, the control protocol's questions and answers, deadlines, and that what is open ends with whoever keeps it.
+Refuses to know what a stream's message says, which streams there are, and when to connect again.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import orjson
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSError, WSFrame, WSMsgType, WSTransport, ws_connect
 
+from autotrader.adapters.binance.pacing import Pace
 from autotrader.errors import VenueError
 from autotrader.messages import say
+from core_ext.feed import Listener
 
-__all__ = ["MESSAGE_BYTES", "Connection"]
+__all__ = ["MESSAGE_BYTES", "Connection", "Subscriber"]
 
 MESSAGE_BYTES: Final = 1 << 20
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
+CLOSE_S: Final = 1.0
 NAMES: Final = 100
 """Streams of one SUBSCRIBE."""
 BETWEEN_S: Final = 0.25
@@ -36,7 +39,7 @@ _FAULTS.addFilter(lambda record: record.exc_info is not None)
 _LOG: Final = logging.LoggerAdapter(_FAULTS, {})
 
 
-class Connection(WSListener):
+class Connection(Listener):
     """A connection that hands over each message of a combined stream.
 
     Parameters
@@ -53,7 +56,7 @@ class Connection(WSListener):
     """
 
     def __init__(self, heard: Callable[[Connection, bytes], None]) -> None:
-        super().__init__()
+        super().__init__(MESSAGE_BYTES)
         self.opened_s = 0.0
         self.gone = asyncio.Event()
         self._heard = heard
@@ -61,7 +64,6 @@ class Connection(WSListener):
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._asked = 0
         self._parts = bytearray()
-        self._is_parted = False
 
     @classmethod
     async def open(
@@ -118,6 +120,12 @@ class Connection(WSListener):
         if self._transport is not None and not self.gone.is_set():
             self._transport.disconnect(graceful=not is_dead)
 
+    async def gone_within(self, seconds: float) -> None:
+        """Wait until the connection has ended, so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.gone.wait()
+
     async def ended(self) -> None:
         """Wait until the connection has ended; raise what whoever heard its messages raised, which ended it."""
         if self._transport is not None:
@@ -152,13 +160,18 @@ class Connection(WSListener):
             if not future.done():
                 future.set_exception(VenueError(say("feed.lost")))
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Hear a frame; pings are answered by picows."""
+    def on_message(self, message: bytes) -> None:
+        """Hear a message; what is no stream's may be an answer."""
+        if message.startswith(STREAMED):
+            self._heard(self, message)
+        else:
+            self._on_answer(message)
+
+    def on_other_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Hear a part of a message, the end, or too much."""
         kind = frame.msg_type
         if frame.payload_size > MESSAGE_BYTES:  # picows has seen it, too, and yet hands over what comes late of it
             self.end(is_dead=True)
-        elif kind == WSMsgType.TEXT and frame.fin and not self._is_parted:
-            self._on_message(frame.get_payload_as_bytes())
         elif kind == WSMsgType.TEXT or kind == WSMsgType.CONTINUATION:
             self._on_part(frame)
         elif kind == WSMsgType.CLOSE:
@@ -167,19 +180,13 @@ class Connection(WSListener):
 
     def _on_part(self, frame: WSFrame) -> None:
         self._parts += frame.get_payload_as_bytes()
-        self._is_parted = not frame.fin
+        self.is_parted = not frame.fin
         if len(self._parts) > MESSAGE_BYTES:
             self.end(is_dead=True)
         elif frame.fin:
             message = bytes(self._parts)
             self._parts.clear()
-            self._on_message(message)
-
-    def _on_message(self, message: bytes) -> None:
-        if message.startswith(STREAMED):
-            self._heard(self, message)
-        else:
-            self._on_answer(message)
+            self.on_message(message)
 
     def _on_answer(self, message: bytes) -> None:
         try:
@@ -190,3 +197,86 @@ class Connection(WSListener):
             return
         if not future.done():
             future.set_result(answer)
+
+
+class Subscriber:
+    """Whoever keeps connections and hands on what they bring, until somebody closes it or an error ends it.
+
+    Parameters
+    ----------
+    sink : callable
+        Given (stamp, message), in the loop; an error that it raises ends everything.
+    connects : tuple of (int, float)
+        Connections opened: at most so many in any so many seconds.
+    tls : ssl.SSLContext or None
+
+    Attributes
+    ----------
+    connects, repeated : int
+        Connections tried so far; messages dropped because another connection had brought them, or had to.
+    """
+
+    def __init__(
+        self, sink: Callable[[int, bytes], None], connects: tuple[tuple[int, float], ...], tls: ssl.SSLContext | None
+    ) -> None:
+        self.connects = self.repeated = 0
+        self._sink, self._tls = sink, tls
+        self._pace = Pace(*connects)
+        self._tasks: list[asyncio.Task[NoReturn]] = []
+        self._alive: dict[Connection, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+
+    async def ended(self) -> None:
+        """Wait until it ends by an error, and raise it; connections that are lost are none."""
+        await asyncio.shield(self._failed)
+
+    async def close(self) -> None:
+        """End every connection; whoever does not answer is not waited for longer than a second."""
+        self._stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self._alive:
+            await connection.gone_within(CLOSE_S)
+            connection.end(is_dead=True)
+        await asyncio.gather(*self._alive.values(), return_exceptions=True)
+        if self._failed.done():
+            self._failed.exception()
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open."""
+        return sum(not task.done() for task in self._alive.values())
+
+    def _begin(self, *works: Coroutine[Any, Any, NoReturn]) -> None:
+        # What runs for as long as it is open; the first error of any ends all.
+        self._tasks = [asyncio.create_task(work) for work in works]
+        for task in self._tasks:
+            task.add_done_callback(self._on_done)
+
+    async def _opened(self, url: str, heard: Callable[[Connection, bytes], None]) -> Connection:
+        connection = await Connection.open(url, heard, self._tls)
+        task = self._loop.create_task(connection.ended())
+        task.add_done_callback(self._on_done)
+        self._alive = {one: its for one, its in self._alive.items() if not its.done()} | {connection: task}
+        return connection
+
+    def _hand_on(self, stamp_ns: int, message: bytes) -> None:
+        is_taken = False
+        try:
+            self._sink(stamp_ns, message)
+            is_taken = True
+        finally:
+            if not is_taken:
+                self._stop()
+
+    def _stop(self) -> None:
+        # Nothing is handed on any more.
+        for task in self._tasks:
+            task.cancel()
+        for connection in self._alive:
+            connection.end()
+
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+            self._failed.set_exception(error)
+            self._stop()

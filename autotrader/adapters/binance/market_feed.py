@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 from autotrader.adapters.binance.clock import Fetch
-from autotrader.adapters.binance.connections import Connection
+from autotrader.adapters.binance.connections import Connection, Subscriber
 from autotrader.adapters.binance.market_streams import Family, Handover, Kind, StreamName, Subscription
-from autotrader.adapters.binance.pacing import Backoff, Pace
+from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.snapshots import Snapshots
 from autotrader.errors import VenueError
 from autotrader.messages import say
@@ -27,7 +26,6 @@ __all__ = ["MarketFeed", "StreamUrls", "SubscribeFailedError", "Timing"]
 
 NAME_AT: Final = len(b'{"stream":"')
 LOOK_S: Final = 0.2
-CLOSE_S: Final = 1.0
 FLAPPING: Final = 5
 """Tries in a row that failed when it is told."""
 LATE_S: Final = 0.5
@@ -44,6 +42,9 @@ class StreamUrls(Protocol):
     @property
     def market(self) -> str:
         """Everything else."""
+
+    def require_host(self, url: str) -> str:
+        """Return an address that may be connected to; raise OperatorError for any other."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class _Stream:
 class _Line:
     # One route: its streams and the connection that delivers them.
     def __init__(self, family: Family, url: str, streams: list[_Stream], timing: Timing, random: Random) -> None:
-        self.family, self.url, self.streams = family, f"{url.rstrip('/')}/stream", streams
+        self.family, self.url, self.streams = family, url, streams
         self.names = [stream.name for stream in streams]
         self.timed = [stream for stream in streams if stream.kind in timing.limits_s]
         self.backoff = Backoff(timing.first_s, timing.cap_s, random)
@@ -143,7 +144,7 @@ class _Line:
         return all(stream.handover is None or stream.handover.is_done for stream in self.streams)
 
 
-class MarketFeed:
+class MarketFeed(Subscriber):
     """The market data of a run; made in the loop that it runs in.
 
     Parameters
@@ -176,6 +177,8 @@ class MarketFeed:
 
     Raises
     ------
+    OperatorError
+        If one of the addresses is none of the profile's.
     VenueError
         By `start` and `ended`.
     """
@@ -195,20 +198,16 @@ class MarketFeed:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.timing = timing or Timing()
-        self._sink, self._now_ns, self._stale, self._told, self._tls = sink, now_ns, stale, told, tls
+        super().__init__(sink, self.timing.connects, tls)
+        self._now_ns, self._stale, self._told = now_ns, stale, told
         self._random = random or Random()
-        self._pace = Pace(*self.timing.connects)
         names = subscription.streams()
         self._streams = {name.name.encode(): _Stream(name) for name in names}
         self._books = {s.symbol: s for s in self._streams.values() if s.kind == "book"}
         routes: tuple[tuple[Family, str], ...] = (("public", urls.public), ("market", urls.market))
-        self._lines = [self._line(family, url, names) for family, url in routes]
+        self._lines = [self._line(family, urls.require_host(_stream(url)), names) for family, url in routes]
         self.snapshots = Snapshots(fetch, self._give, told, self._on_done, self._random, self.timing.spacing_s)
-        self.connects = self.repeated = self.unknown = 0
-        self._tasks: list[asyncio.Task[NoReturn]] = []
-        self._alive: dict[Connection, asyncio.Task[None]] = {}
-        self._loop = asyncio.get_running_loop()
-        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self.unknown = 0
 
     def _line(self, family: Family, url: str, names: list[StreamName]) -> _Line:
         streams = [self._streams[name.name.encode()] for name in names if name.family == family]
@@ -227,10 +226,7 @@ class MarketFeed:
         VenueError
             If there is no connection.
         """
-        self._tasks = [asyncio.create_task(self._keep(line)) for line in self._lines]
-        self._tasks.append(asyncio.create_task(self._watch()))
-        for task in self._tasks:
-            task.add_done_callback(self._on_done)
+        self._begin(*(self._keep(line) for line in self._lines), self._watch())
         is_heard = False
         try:
             await self._hear_all()
@@ -238,21 +234,6 @@ class MarketFeed:
         finally:
             if not is_heard:
                 await self.close()
-
-    async def ended(self) -> None:
-        """Wait until the feed ends by an error, and raise it; connections that are lost are none."""
-        await asyncio.shield(self._failed)
-
-    async def close(self) -> None:
-        """End every connection; whoever does not answer is not waited for longer than a second."""
-        self._stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for connection in self._alive:
-            await _gone(connection, CLOSE_S)
-            connection.end(is_dead=True)
-        await asyncio.gather(*self._alive.values(), return_exceptions=True)
-        if self._failed.done():
-            self._failed.exception()
 
     def resync(self, symbol: str) -> None:
         """Bring a snapshot for a symbol whose book has a hole: at once, or five seconds after its last one."""
@@ -267,11 +248,6 @@ class MarketFeed:
         streams = list(self._streams.values())
         heard = {stream.kind for stream in streams if stream.heard_s}
         return [s.name for s in streams if not s.heard_s and not (s.kind in ("trade", "candle") and s.kind in heard)]
-
-    @property
-    def open_connections(self) -> int:
-        """Connections that are open."""
-        return sum(not task.done() for task in self._alive.values())
 
     def ages(self) -> dict[tuple[str, Kind], float]:
         """Return how old the last news of each symbol and kind are, s; those never heard are not named."""
@@ -335,27 +311,13 @@ class MarketFeed:
             self.snapshots.ask(stream.symbol, message)
 
     def _give(self, message: bytes) -> None:
-        is_taken = False
-        try:
-            self._sink(self._now_ns(), message)
-            is_taken = True
-        finally:
-            if not is_taken:
-                self._stop()
+        self._hand_on(self._now_ns(), message)
 
     def _stop(self) -> None:
         self.snapshots.close()
-        for task in self._tasks:
-            task.cancel()
         for stream in self._streams.values():
             stream.connection = stream.next = stream.handover = None
-        for connection in self._alive:
-            connection.end()
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
-            self._failed.set_exception(error)
-            self._stop()
+        super()._stop()
 
     # ------------------------------------------------------------------ connections
 
@@ -379,8 +341,7 @@ class MarketFeed:
                 self._told("FLAPPING", line.family)
         await asyncio.sleep(self._pace.take(self._loop.time()))
         self.connects += 1
-        connection = await Connection.open(line.url, self._heard, self._tls)
-        self._watched(connection)
+        connection = await self._opened(line.url, self._heard)
         adopt(line, connection)
         try:
             await connection.subscribe(line.names)
@@ -388,11 +349,6 @@ class MarketFeed:
             connection.end()
             raise
         return connection
-
-    def _watched(self, connection: Connection) -> None:
-        task = self._loop.create_task(connection.ended())
-        task.add_done_callback(self._on_done)
-        self._alive = {one: its for one, its in self._alive.items() if not its.done()} | {connection: task}
 
     def _take_over(self, line: _Line, connection: Connection) -> None:
         # A new connection brings a route's streams; of what was missed meanwhile, books need a snapshot.
@@ -404,7 +360,7 @@ class MarketFeed:
     async def _live(self, line: _Line) -> None:
         # Until the connection is gone, and none beside it has taken its place in time.
         while (connection := line.connection) is not None:
-            await _gone(connection, self.timing.life_s * self._random.uniform(0.9, 1.0))
+            await connection.gone_within(self.timing.life_s * self._random.uniform(0.9, 1.0))
             if self._loop.time() - connection.opened_s >= self.timing.good_s:
                 line.backoff.reset()
             while not connection.gone.is_set() and connection is line.connection:
@@ -483,7 +439,5 @@ class MarketFeed:
             self._stale(stream.symbol, stream.kind, age_s if stream.is_stale else 0.0)
 
 
-async def _gone(connection: Connection, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await connection.gone.wait()
+def _stream(url: str) -> str:
+    return f"{url.rstrip('/')}/stream"

@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from random import Random
 from typing import Any, Final, NamedTuple, Protocol
@@ -22,23 +22,25 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from picows import WSFrame, WSMsgType, WSTransport
+from picows import WSFrame, WSTransport
 
 from autotrader.adapters.binance.answers import ABSENT, Answers
 from autotrader.adapters.binance.budget import Budget, Sent
 from autotrader.adapters.binance.connections import Connection
-from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
+from autotrader.adapters.binance.outcomes import Alert, Call, Outcome, Verdict, judge
 from autotrader.adapters.binance.pacing import Backoff
+from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.adapters.binance.reading import UnreadableError
 from autotrader.adapters.binance.rest import Answer, Ask
 from autotrader.adapters.binance.rows import packed, row
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
 from autotrader.secret import Credentials
+from core_ext.feed import Outlet
 from core_ext.types import Instruments, Kind
 from core_ext.wire import Approval, Signer
 
-__all__ = ["Clock", "Fallback", "OrderSession", "Request", "Timing", "Unsent", "frame"]
+__all__ = ["Clock", "Fallback", "OrderSession", "Request", "Timing", "Unsent"]
 
 Request = tuple[Kind, int, int, bool, bool, Approval | None]
 """Kind, client id, symbol, conditional, closes, approval: as `core_ext.live.Live` hands it over."""
@@ -48,6 +50,8 @@ HANDSHAKE_WEIGHT: Final = 5
 SETTLED_S: Final = 10.0
 """A connection that has lived so long was a good one: the delays begin anew."""
 RESYNC_S: Final = 1.0
+LOCKED_S: Final = 1.0
+"""How long cancels and questions wait after the key of one was refused: whoever knocks on is locked out."""
 TRADES: Final = 1000
 
 
@@ -132,9 +136,9 @@ class Clock(Protocol):
 
 
 class _Way(NamedTuple):
-    # The call that takes a request: on the request socket ("": none does), over REST, its weight and order count.
+    # The call that takes a request: on the request socket (empty: none does), over REST, its weight and order count.
     call: Call
-    method: str
+    method: bytes
     verb: str
     path: str
     weight: int
@@ -143,27 +147,26 @@ class _Way(NamedTuple):
 
 _ORDER, _ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 _WAYS: Final = {
-    (Kind.ORDER, False): _Way(Call.PLACE, "order.place", "POST", _ORDER, 0, 1),
-    (Kind.ORDER, True): _Way(Call.PLACE, "algoOrder.place", "POST", _ALGO, 0, 1),
-    (Kind.AMEND, False): _Way(Call.AMEND, "order.modify", "PUT", _ORDER, 0, 1),
-    (Kind.CANCEL, False): _Way(Call.CANCEL, "order.cancel", "DELETE", _ORDER, 1, 0),
-    (Kind.CANCEL, True): _Way(Call.CANCEL, "algoOrder.cancel", "DELETE", _ALGO, 1, 0),
-    (Kind.QUERY, False): _Way(Call.QUERY, "order.status", "GET", _ORDER, 1, 0),
-    (Kind.QUERY, True): _Way(Call.QUERY, "", "GET", _ALGO, 1, 0),
+    (Kind.ORDER, False): _Way(Call.PLACE, b"order.place", "POST", _ORDER, 0, 1),
+    (Kind.ORDER, True): _Way(Call.PLACE, b"algoOrder.place", "POST", _ALGO, 0, 1),
+    (Kind.AMEND, False): _Way(Call.AMEND, b"order.modify", "PUT", _ORDER, 0, 1),
+    (Kind.CANCEL, False): _Way(Call.CANCEL, b"order.cancel", "DELETE", _ORDER, 1, 0),
+    (Kind.CANCEL, True): _Way(Call.CANCEL, b"algoOrder.cancel", "DELETE", _ALGO, 1, 0),
+    (Kind.QUERY, False): _Way(Call.QUERY, b"order.status", "GET", _ORDER, 1, 0),
+    (Kind.QUERY, True): _Way(Call.QUERY, b"", "GET", _ALGO, 1, 0),
 }
-_TRADES: Final = _Way(Call.OTHER, "", "GET", "/fapi/v1/userTrades", 5, 0)
+_TRADES: Final = _Way(Call.OTHER, b"", "GET", "/fapi/v1/userTrades", 5, 0)
 _REFUSED: Final = {Kind.ORDER: Kind.REJECTED, Kind.AMEND: Kind.AMEND_REJECTED, Kind.CANCEL: Kind.CANCEL_REJECTED}
 _OPENS: Final = frozenset({Kind.ORDER, Kind.AMEND})
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
+class _Ask(NamedTuple):
     kind: Kind
     client_id: int
     symbol: int
     conditional: bool
     closes: bool
-    approval: Approval | None = field(repr=False)
+    approval: Approval | None
 
     @property
     def may_open(self) -> bool:
@@ -178,25 +181,6 @@ class _Ask:
         return _WAYS[self.kind, self.conditional and self.kind is not Kind.AMEND]
 
 
-def frame(number: int, method: str, text: bytes) -> bytes:
-    """Return a request of the socket: a signed text as JSON, byte for byte, every value a string.
-
-    Parameters
-    ----------
-    number : int
-    method : str
-    text : bytes
-        As a Signer makes it: no value holds ``&``, ``=``, a quote or a backslash.
-
-    Examples
-    --------
-    >>> frame(7, "order.status", b"symbol=BTCUSDT&timestamp=1")
-    b'{"id":7,"method":"order.status","params":{"symbol":"BTCUSDT","timestamp":"1"}}'
-    """
-    params = text.replace(b"&", b'","').replace(b"=", b'":"')
-    return b'{"id":%d,"method":"%s","params":{"%s"}}' % (number, method.encode(), params)
-
-
 class _Line(Connection):
     # One connection of the request socket. Every frame of the peer's is a sign of life, a request without answer none.
 
@@ -207,11 +191,17 @@ class _Line(Connection):
         self.is_mute = False
         self.waiting: dict[int, asyncio.Future[_Reply]] = {}
 
-    def send(self, number: int, message: bytes) -> asyncio.Future[_Reply]:
-        assert self._transport is not None
-        answer: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
+    @property
+    def transport(self) -> WSTransport | None:
+        return self._transport
+
+    def wait(self, number: int, seconds: float) -> asyncio.Future[_Reply]:
+        """Return what a request will be answered with; after so many seconds it is given up."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_Reply] = loop.create_future()
         self.waiting[number] = answer
-        self._transport.send(WSMsgType.TEXT, message)
+        timer = loop.call_later(seconds, self.expire, number)
+        answer.add_done_callback(lambda _: timer.cancel())
         return answer
 
     def settle(self, number: object, reply: _Reply) -> bool:
@@ -243,8 +233,18 @@ class _Line(Connection):
         for number in list(self.waiting):
             self.settle(number, _NOTHING)
 
-    def _on_message(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
         self._heard(self, message)
+
+
+class _Written(NamedTuple):
+    # A request that has just left by the socket; nobody waits for its answer yet.
+    line: _Line
+    number: int
+    sent: Sent
+
+
+_Left = _Written | Awaitable[_Back] | Unsent
 
 
 class OrderSession:
@@ -252,8 +252,8 @@ class OrderSession:
 
     Parameters
     ----------
-    url : str
-        Of the request socket; that it belongs to the run's mode is for the caller to see to (`TradingUrls`).
+    urls : TradingUrls
+        Those of the run's mode.
     credentials : Credentials
     instruments : Instruments
         Those of the gate that approves.
@@ -276,7 +276,7 @@ class OrderSession:
     Raises
     ------
     OperatorError
-        For a key that does not sign by HMAC.
+        For a key that does not sign by HMAC, or a request socket that is none of the profile's.
 
     Attributes
     ----------
@@ -288,7 +288,7 @@ class OrderSession:
 
     def __init__(
         self,
-        url: str,
+        urls: TradingUrls,
         credentials: Credentials,
         instruments: Instruments,
         answers: Answers,
@@ -307,11 +307,12 @@ class OrderSession:
             raise OperatorError(say("session.key_kind", kind=credentials.kind))
         secret = credentials.secret.reveal().encode()
         try:
-            self._named = Signer(secret, name=credentials.api_key.reveal().encode())
+            named = Signer(secret, name=credentials.api_key.reveal().encode())
         except ValueError:
             raise OperatorError(say("session.key_name")) from None
-        self._bare = Signer(secret)
-        self._url, self._tls = url, tls
+        self._named, self._bare = named, Signer(secret)
+        self._outlet = Outlet(named, instruments)
+        self._url, self._tls = urls.require_host(urls.ws_api), tls
         self._instruments, self._answers, self._budget, self._clock = instruments, answers, budget, clock
         self._told, self._heard_of, self._linked = told, judged, linked
         self._fallback, self._timing = fallback, timing
@@ -323,6 +324,7 @@ class OrderSession:
         self._renew = asyncio.Event()
         self._has_link = False
         self._number = 0
+        self._refused_s = float("-inf")
         self.halted: Verdict | None = None
         self.late = self.unreadable = 0
 
@@ -375,6 +377,7 @@ class OrderSession:
 
     def _adopt(self, line: _Line) -> None:
         before, self._line = self._line, line
+        self._outlet.lead(line.transport)
         self._renew.clear()
         self._tell_link()
         if before is not None and not before.gone.is_set():
@@ -429,71 +432,87 @@ class OrderSession:
         journal_failed : bool, optional
             Whether the journal does not hold them; then only what takes risk away leaves.
         """
-        expired = self._clock.now_ns() - decided_ns > self._timing.intent_s * SECOND_NS
-        for request in requests:
-            self._ask(_Ask(*request), expired, journal_failed)
+        now_ns = self._clock.now_ns()
+        expired = now_ns - decided_ns > self._timing.intent_s * SECOND_NS
+        left: list[tuple[_Ask, _Left | None]] = []
+        try:
+            for ask in map(_Ask._make, requests):
+                left.append((ask, self._left(ask, now_ns, expired, journal_failed)))
+        finally:  # first the wire, of all of them; then who waits for what, and until when
+            for ask, what in left:
+                self._follow(ask, what)
 
-    def _ask(self, ask: _Ask, expired: bool, journal_failed: bool) -> None:
+    def _follow(self, ask: _Ask, left: _Left | None) -> None:
+        if isinstance(left, Unsent):
+            self._refuse(ask, left)
+        else:
+            self._spawn(self._find(ask) if left is None else self._finish(ask, self._answer(ask, left)))
+
+    def _left(self, ask: _Ask, now_ns: int, expired: bool, journal_failed: bool) -> _Left | None:
+        # None for a question, which takes its own way.
         unsent = self._withheld(ask, expired, journal_failed)
         if unsent is not None:
-            self._refuse(ask, unsent)
-        elif ask.kind is Kind.QUERY:
-            self._spawn(self._find(ask))
-        else:
-            answer = self._put(ask)
-            if isinstance(answer, Unsent):
-                self._refuse(ask, answer)
-            else:
-                self._spawn(self._finish(ask, answer))
+            return unsent
+        return None if ask.kind is Kind.QUERY else self._put(ask, now_ns)
 
     def _withheld(self, ask: _Ask, expired: bool, journal_failed: bool) -> Unsent | None:
         if self._group is None:
             return Unsent.NOT_CONNECTED
-        if ask.may_open and journal_failed:
-            return Unsent.NOT_JOURNALLED
-        if ask.may_open and self.halted is not None:
+        if ask.kind not in _OPENS and asyncio.get_running_loop().time() - self._refused_s < LOCKED_S:
             return Unsent.HALTED
-        if ask.may_open and expired:
-            return Unsent.EXPIRED_INTENT
-        return None
+        if not ask.may_open:
+            return None
+        if journal_failed:
+            return Unsent.NOT_JOURNALLED
+        if self.halted is not None:
+            return Unsent.HALTED
+        return Unsent.EXPIRED_INTENT if expired else None
 
-    def _put(self, ask: _Ask) -> Awaitable[_Back] | Unsent:
+    def _put(self, ask: _Ask, now_ns: int) -> _Left:
         # The bytes of an order are made here and handed over here, once; only what changes nothing comes here twice.
-        way, line, now_ns = ask.way, self._reliable_line(), self._clock.now_ns()
+        way, line = ask.way, self._reliable_line()
         by_rest = line is None or not way.method
         if by_rest and self._fallback is None:
             return Unsent.NOT_CONNECTED
         if not self._budget.allows(way.weight, way.orders, ask.is_exit, now_ns):
             return Unsent.OVER_BUDGET
-        text = self._text(ask, self._bare if by_rest else self._named, self._clock.request_ms())
-        if not text:
-            return Unsent.NOT_AS_APPROVED
         if line is None or by_rest:
-            return self._by_rest(ask, way, text)
-        sent = self._budget.spend(way.weight, way.orders, now_ns)
-        return self._by_socket(ask, way.call, sent, self._written(line, way, text))
+            text = self._text(ask, self._bare)
+            return self._by_rest(ask, way, text) if text else Unsent.NOT_AS_APPROVED
+        self._number += 1
+        if not self._is_written(ask, self._number, way.method):
+            return Unsent.NOT_AS_APPROVED
+        return _Written(line, self._number, self._budget.spend(way.weight, way.orders, now_ns))
+
+    def _is_written(self, ask: _Ask, number: int, method: bytes) -> bool:
+        if ask.approval is not None:
+            return self._outlet.order(number, method, ask.approval, self._clock.request_ms())
+        text = self._text(ask, self._named)
+        if text:
+            self._outlet.request(number, method, text)
+        return bool(text)
+
+    def _answer(self, ask: _Ask, left: _Written | Awaitable[_Back]) -> Awaitable[_Back]:
+        return self._by_socket(ask, left) if isinstance(left, _Written) else left
 
     def _reliable_line(self) -> _Line | None:
         line = self._line if self.is_connected else None
         return None if line is not None and line.is_mute and self._fallback is not None else line
 
-    def _text(self, ask: _Ask, signer: Signer, stamp_ms: int) -> bytes:
+    def _text(self, ask: _Ask, signer: Signer) -> bytes:
+        stamp_ms = self._clock.request_ms()
         if ask.approval is not None:
             return signer.order_text(ask.approval, self._instruments, stamp_ms)
         if ask.kind in _OPENS:
             return b""
         return signer.reference_text(ask.client_id, ask.symbol, self._instruments, stamp_ms, ask.conditional)
 
-    def _written(self, line: _Line, way: _Way, text: bytes) -> asyncio.Future[_Reply]:
-        self._number += 1
-        number = self._number
-        answer = line.send(number, frame(number, way.method, text))
-        timer = asyncio.get_running_loop().call_later(self._timing.answer_s, line.expire, number)
-        answer.add_done_callback(lambda _: timer.cancel())
-        return answer
+    def _by_socket(self, ask: _Ask, left: _Written) -> Awaitable[_Back]:
+        # It is waited for from now on, not from when the task begins: an answer may come before.
+        return self._judged(ask, left.sent, left.line.wait(left.number, self._timing.answer_s))
 
-    async def _by_socket(self, ask: _Ask, call: Call, sent: Sent, answer: Awaitable[_Reply]) -> _Back:
-        reply = await answer
+    async def _judged(self, ask: _Ask, sent: Sent, answer: Awaitable[_Reply]) -> _Back:
+        reply, call = await answer, ask.way.call
         found = _decoded(reply.frame)
         self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
         verdict = judge(call, reply.status, reply.frame, sent=True)
@@ -531,11 +550,11 @@ class OrderSession:
         back = await answer
         if back.verdict.outcome is Outcome.RESYNC and ask.kind is Kind.CANCEL:
             await self._resync()
-            again = self._put(ask)
+            again = self._put(ask, self._clock.now_ns())
             if isinstance(again, Unsent):
                 self._refuse(ask, again)
                 return
-            back = await again
+            back = await self._answer(ask, again)
         self._conclude(ask, back)
         if back.verdict.outcome is Outcome.RESYNC:
             await self._resync()
@@ -582,8 +601,8 @@ class OrderSession:
         return back.body if back.verdict.outcome is Outcome.DONE and isinstance(back.body, dict) else None
 
     async def _asked(self, ask: _Ask) -> _Back | None:
-        answer = self._put(ask)
-        return None if isinstance(answer, Unsent) else await answer
+        left = self._put(ask, self._clock.now_ns())
+        return None if isinstance(left, Unsent) else await self._answer(ask, left)
 
     async def _trades(self, ask: _Ask, plain: Any) -> list[dict[str, Any]] | None:
         symbol, number = self._instruments.names[ask.symbol], plain.get("orderId")
@@ -597,6 +616,8 @@ class OrderSession:
         self._budget.refuse(verdict, self._clock.now_ns(), self._clock.now_ns())
         if verdict.outcome is Outcome.HALT:
             self.halted = self.halted or verdict
+            if verdict.alert is Alert.KEY_REFUSED and call in (Call.CANCEL, Call.QUERY):
+                self._refused_s = asyncio.get_running_loop().time()
         self._heard_of(call, client_id, verdict)
 
     async def _resync(self) -> None:

@@ -18,7 +18,7 @@ from autotrader.config import PROFILES, Live
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 
-__all__ = ["RESTRICTIONS", "MarketUrls", "TradingUrls", "market_urls", "refuse_proxies", "trading_urls"]
+__all__ = ["RESTRICTIONS", "MarketUrls", "TradingUrls", "market_urls", "proxies", "refuse_proxies", "trading_urls"]
 
 RESTRICTIONS: Final = "/sapi/v1/account/apiRestrictions"
 _PORTS: Final = MappingProxyType({"https": 443, "wss": 443, "http": 80, "ws": 80})
@@ -211,6 +211,11 @@ def _shown(url: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in bare)[:80]
 
 
+def proxies(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the names of the variables of an environment, by default ours, that put a proxy in between."""
+    return sorted(name for name, value in environment.items() if name.lower() in _PROXIES and value.strip())
+
+
 def refuse_proxies(mode: str, environment: MutableMapping[str, str] = os.environ) -> None:
     """See to it that no proxy stands between us and the exchange.
 
@@ -226,7 +231,7 @@ def refuse_proxies(mode: str, environment: MutableMapping[str, str] = os.environ
         In LIVE, if the environment names one. In every other mode the variables are taken out of it, so that no library
         that reads them follows one.
     """
-    named = sorted(name for name, value in environment.items() if name.lower() in _PROXIES and value.strip())
+    named = proxies(environment)
     if mode == "live" and named:
         raise OperatorError(say("wire.proxy", names=", ".join(named)))
     for name in [name for name in environment if name.lower() in _PROXIES]:

@@ -27,6 +27,7 @@ __all__ = [
     "client_id",
     "client_name",
     "flag",
+    "is_ours",
     "text",
     "whole",
 ]
@@ -155,6 +156,17 @@ def client_id(name: str, epochs: Container[int]) -> int:
     found = _OURS.fullmatch(name)
     number = int(found.group(1), 16) if found else 0
     return number if number <= MOST_ID and number >> 32 in epochs and number & 0xFFFFFFFF else 0
+
+
+def is_ours(name: object) -> bool:
+    """Return whether a client order id on the wire is of a run of this program, whichever.
+
+    Examples
+    --------
+    >>> is_ours("at0000000500000001"), is_ours("web_1")
+    (True, False)
+    """
+    return isinstance(name, str) and _OURS.fullmatch(name) is not None
 
 
 class Grid:

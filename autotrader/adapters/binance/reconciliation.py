@@ -12,8 +12,7 @@ what must be raised is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -43,10 +42,7 @@ from core_ext.types import AlgoStatus, Flag, Instruments, Kind, OrderState, Orde
 __all__ = ["Believed", "Difference", "Listed", "Remedy", "believed", "differences", "rows"]
 
 E8 = 100_000_000
-MOST_BRACKETS = 16
 MARGIN_TYPES = {"CROSSED": 0, "ISOLATED": 1}
-BOUNDS = ("min_ticks", "max_ticks", "up_e8", "down_e8", "max_orders", "take_bound_e8", "liquidation_fee_e8")
-"""Facts of an instrument that no row carries."""
 
 Body = Mapping[str, Any]
 Leg = tuple[int, int]
@@ -59,8 +55,6 @@ class Remedy(Enum):
     """Its rows bring the engine to what the exchange says."""
     ASKED = "asked"
     """The exchange is asked once more; until it has answered nothing is taken over."""
-    REVISED = "revised"
-    """``Instruments.revise`` takes its facts."""
     RAISED = "raised"
     """Somebody has to look."""
 
@@ -80,8 +74,6 @@ class Difference:
     remedy : Remedy
     made : tuple of Row
         The rows of the remedy.
-    revision : mapping
-        Facts of the instrument, as ``Instruments.revise`` takes them.
     order : int
         Client id of the order that is asked for, 0 for none.
     """
@@ -92,7 +84,6 @@ class Difference:
     theirs: str
     remedy: Remedy
     made: tuple[Row, ...] = ()
-    revision: Mapping[str, Any] = field(default_factory=dict)
     order: int = 0
 
     def sentence(self, speech: str | None = None) -> str:
@@ -113,7 +104,7 @@ class Believed:
     positions : mapping of (symbol, leg) to (lots, cost_e8, isolated_e8)
     wallets_e8 : mapping of int to int
         By asset.
-    leverage, isolated, suspended : sequence
+    leverage, isolated : sequence
         By symbol.
     hedge, multi_assets : bool
     """
@@ -123,7 +114,6 @@ class Believed:
     wallets_e8: Mapping[int, int]
     leverage: Sequence[int]
     isolated: Sequence[int]
-    suspended: Sequence[bool]
     hedge: bool
     multi_assets: bool
 
@@ -138,10 +128,9 @@ class Listed:
         Compared together: an order that one of them lists is not missing.
     position_risk, balance : sequence of mapping, optional
         Of version 3: a position that is not listed is none.
-    symbol_config, leverage_bracket : sequence of mapping, optional
+    symbol_config : sequence of mapping, optional
     dual, multi_assets : mapping, optional
         Answers of ``positionSide/dual`` and ``multiAssetsMargin``.
-    exchange_info : mapping, optional
     since_ns : int
         When the lists were asked for: an order that has changed since is not compared.
     moving : container of str
@@ -155,8 +144,6 @@ class Listed:
     symbol_config: Sequence[Body] | None = None
     dual: Body | None = None
     multi_assets: Body | None = None
-    leverage_bracket: Sequence[Body] | Body | None = None
-    exchange_info: Body | None = None
     since_ns: int = 1 << 62
     moving: frozenset[str] = frozenset()
 
@@ -173,7 +160,6 @@ def believed(engine: Engine) -> Believed:
         wallets_e8={0: account.wallet_e8} | others,
         leverage=[one["leverage"] for one in margins],
         isolated=[one["isolated"] for one in margins],
-        suspended=[bool(engine.gate.watching(symbol)["suspended"]) for symbol in symbols],
         hedge=account.hedge,
         multi_assets=account.multi_assets,
     )
@@ -207,7 +193,7 @@ class _Comparison:
     # One comparison; ``_asked`` are the symbols with an order whose trades may be missing: all while none is compared.
 
     def __init__(self, ours: Believed, listed: Listed, instruments: Instruments, epochs: Container[int]) -> None:
-        self.ours, self.listed, self.instruments, self.epochs = ours, listed, instruments, epochs
+        self.ours, self.listed, self.epochs = ours, listed, epochs
         self.grid = Grid(instruments)
         compared = listed.open_orders is not None and listed.open_algo_orders is not None
         self._asked: set[int] = set() if compared else set(range(len(self.grid.names)))
@@ -218,8 +204,6 @@ class _Comparison:
             (listed.dual, self._dual),
             (listed.multi_assets, self._multi_assets),
             (listed.symbol_config, self._settings),
-            (listed.exchange_info, self._rules),
-            (listed.leverage_bracket, self._brackets),
             (None if listed.open_orders is None else listed.open_algo_orders, self._orders),
             (listed.position_risk, self._positions),
             (listed.balance, self._wallets),
@@ -252,80 +236,6 @@ class _Comparison:
     def _setting(kind: str, name: str, symbol: int, setting: Setting, ours: int, theirs: int) -> Difference:
         made = row(Kind.SETTING, symbol, int(setting), int(theirs))
         return Difference(kind, name, str(int(ours)), str(int(theirs)), Remedy.REPAIRED, (made,))
-
-    # ------------------------------------------------------------------ rules of the symbols
-
-    def _rules(self) -> Iterator[Difference]:
-        info = _given(self.listed.exchange_info).get("symbols")
-        missing = set(self.grid.names)
-        for index, name, body in self._of_the_run(info):
-            missing.discard(name)
-            yield from self._status(index, name, text(body, "status"))
-            yield from self._filters(index, name, body)
-        for name in sorted(missing):
-            yield from self._status(self.grid.symbol(name), name, "-")
-
-    def _status(self, symbol: int, name: str, status: str) -> Iterator[Difference]:
-        trades = status == "TRADING"
-        if trades == self.ours.suspended[symbol]:
-            ours = "-" if self.ours.suspended[symbol] else "TRADING"
-            made = row(Kind.STATUS, symbol, int(trades))
-            yield Difference("status", name, ours, _shown(status), Remedy.REPAIRED, (made,))
-
-    def _filters(self, symbol: int, name: str, body: Body) -> Iterator[Difference]:
-        spec = self.instruments.spec(symbol)
-        filters = {text(one, "filterType"): one for one in _bodies(body.get("filters"))}
-        prices, lots, market = (filters.get(kind, {}) for kind in ("PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE"))
-        tick_e8, lot_e8 = amount_e8(prices.get("tickSize"), 1), amount_e8(lots.get("stepSize"), 1)
-        if tick_e8 % spec["tick_e8"] or lot_e8 % spec["lot_e8"]:
-            # No price or quantity of the new grid can be said in the run's ticks and lots.
-            ours = f"{_plain(spec['tick_e8'])}, {_plain(spec['lot_e8'])}"
-            shut = row(Kind.STATUS, symbol, 0)
-            yield Difference("grid", name, ours, f"{_plain(tick_e8)}, {_plain(lot_e8)}", Remedy.RAISED, (shut,))
-            return
-        least, most = (amount_e8(lots.get(key), 1) // spec["lot_e8"] for key in ("minQty", "maxQty"))
-        most_market = amount_e8(market.get("maxQty"), 1) // spec["lot_e8"]
-        notional = amount_e8(filters.get("MIN_NOTIONAL", {}).get("notional"), 0)
-        theirs = (tick_e8 // spec["tick_e8"], lot_e8 // spec["lot_e8"], least, most, most_market, notional)
-        fields = ("tick_step", "lot_step", "min_lots", "max_lots", "max_market_lots", "min_notional_e8")
-        ours_now = tuple(spec[one] for one in fields)
-        if theirs != ours_now:
-            made = row(Kind.FILTERS, symbol, *theirs)
-            yield Difference("filters", name, _list(ours_now), _list(theirs), Remedy.REPAIRED, (made,))
-        yield from self._bounds(name, body, filters, spec)
-
-    def _bounds(
-        self, name: str, body: Body, filters: Mapping[str, Body], spec: Mapping[str, Any]
-    ) -> Iterator[Difference]:
-        prices, band = filters.get("PRICE_FILTER", {}), filters.get("PERCENT_PRICE", {})
-        tick = spec["tick_e8"]
-        found = (
-            -(-amount_e8(prices.get("minPrice"), 0) // tick),
-            amount_e8(prices.get("maxPrice"), 1) // tick,
-            amount_e8(band.get("multiplierUp"), E8),
-            amount_e8(band.get("multiplierDown"), 0, E8),
-            whole(filters.get("MAX_NUM_ORDERS", {}).get("limit"), 1, 10_000),
-            amount_e8(body.get("marketTakeBound"), 0, E8),
-            amount_e8(body.get("liquidationFee"), 0, E8),
-        )
-        theirs = dict(zip(BOUNDS, found, strict=True))
-        changed = {one: theirs[one] for one in BOUNDS if theirs[one] != spec[one]}
-        if changed:
-            ours = ", ".join(f"{one}={spec[one]}" for one in changed)
-            shown = ", ".join(f"{one}={value}" for one, value in changed.items())
-            yield Difference("bounds", name, ours, shown, Remedy.REVISED, revision=changed)
-
-    def _brackets(self) -> Iterator[Difference]:
-        listed = self.listed.leverage_bracket
-        for index, name, body in self._of_the_run([listed] if isinstance(listed, Mapping) else listed):
-            ladder = sorted(_bracket(one) for one in _bodies(body.get("brackets")))
-            if not 0 < len(ladder) <= MOST_BRACKETS:
-                raise UnreadableError("number")
-            ours = [tuple(one.values()) for one in self.instruments.spec(index)["brackets"]]
-            if ladder != ours:
-                yield Difference(
-                    "brackets", name, str(len(ours)), str(len(ladder)), Remedy.REVISED, revision={"brackets": ladder}
-                )
 
     # ------------------------------------------------------------------ orders
 
@@ -498,23 +408,6 @@ def _bodies(listed: object) -> Sequence[Body]:
     return listed
 
 
-def _bracket(body: Body) -> tuple[int, int, int, int, int]:
-    floor, cap, ratio, amount = (
-        _number_e8(body.get(key)) for key in ("notionalFloor", "notionalCap", "maintMarginRatio", "cum")
-    )
-    return floor, cap, ratio, amount, whole(body.get("initialLeverage"), 1, 200)
-
-
-def _number_e8(value: object) -> int:
-    # A JSON number; its shortest text is what the exchange wrote.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_E8 // E8:
-        raise UnreadableError("number")
-    scaled = Decimal(repr(value)) * E8
-    if scaled != int(scaled):
-        raise UnreadableError("grid")
-    return int(scaled)
-
-
 def _is_open(order: Mapping[str, int]) -> bool:
     return OrderState.EMPTY < order["state"] < OrderState.FILLED
 
@@ -523,10 +416,6 @@ def _plain(value_e8: int) -> str:
     whole_part, part = divmod(abs(value_e8), E8)
     digits = f"{whole_part}.{part:08d}".rstrip("0").rstrip(".")
     return f"-{digits}" if value_e8 < 0 else digits
-
-
-def _list(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values))
 
 
 def _shown(word: str) -> str:

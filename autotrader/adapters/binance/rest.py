@@ -307,7 +307,10 @@ async def _limited(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
 
 
 class Rest(MarketRest):
-    """What an account is asked and told; orders are placed by the order session, and only through `post` from here.
+    """What an account is asked and told.
+
+    Orders are placed by the order session, and through `post` from here; of its own this room places only what cannot
+    open: `reduce` and `protect`.
 
     Parameters
     ----------
@@ -417,6 +420,50 @@ class Rest(MarketRest):
         """Cancel every conditional order of a symbol: what protects a position, too."""
         await self._deed(Ask("DELETE", "/fapi/v1/algoOpenOrders", call=Call.CANCEL, is_exit=True, seconds=ORDER_S),
                          symbol=symbol)  # fmt: skip
+
+    async def cancel_order(self, symbol: str, client_id: str) -> None:
+        """Cancel one ordinary order."""
+        ask = Ask("DELETE", "/fapi/v1/order", call=Call.CANCEL, is_exit=True, seconds=ORDER_S)
+        await self._deed(ask, symbol=symbol, origClientOrderId=client_id)
+
+    async def cancel_algo_order(self, client_id: str) -> None:
+        """Cancel one conditional order."""
+        ask = Ask("DELETE", "/fapi/v1/algoOrder", call=Call.CANCEL, is_exit=True, seconds=ORDER_S)
+        await self._deed(ask, clientAlgoId=client_id)
+
+    async def reduce(self, symbol: str, leg: str, sells: bool, quantity: str, client_id: str) -> Answer:
+        """Reduce a position at market, once; return what the exchange says, whatever that is.
+
+        Parameters
+        ----------
+        symbol : str
+        leg : {"BOTH", "LONG", "SHORT"}
+            In hedge mode the leg alone makes an order one that only reduces.
+        sells : bool
+        quantity : str
+            Coins.
+        client_id : str
+            As it goes over the wire.
+
+        Raises
+        ------
+        ValueError
+            If it would open: a long leg is only sold, a short one only bought.
+        """
+        ask = Ask("POST", "/fapi/v1/order", 0, Call.PLACE, 1, is_exit=True, seconds=ORDER_S)
+        own: dict[str, Value] = {"type": "MARKET", "quantity": quantity, "newOrderRespType": "RESULT"}
+        if leg == "BOTH":
+            own["reduceOnly"] = "true"
+        return await self._signed(ask, _exit(symbol, leg, sells) | own | {"newClientOrderId": client_id})
+
+    async def protect(self, symbol: str, leg: str, sells: bool, trigger: str, client_id: str) -> Answer:
+        """Place a stop that closes a whole position when the mark price reaches it; else as `reduce`."""
+        ask = Ask("POST", "/fapi/v1/algoOrder", 0, Call.PLACE, 1, is_exit=True, seconds=ORDER_S)
+        own = {
+            "algoType": "CONDITIONAL", "type": "STOP_MARKET", "triggerPrice": trigger, "closePosition": "true",
+            "workingType": "MARK_PRICE", "clientAlgoId": client_id,
+        }  # fmt: skip
+        return await self._signed(ask, _exit(symbol, leg, sells) | own)
 
     async def countdown_cancel_all(self, symbol: str, countdown_ms: int) -> None:
         """Let the exchange cancel a symbol's ordinary orders unless it hears again in time; 0 ends that."""
@@ -532,6 +579,12 @@ class Rest(MarketRest):
 
     async def _deed(self, ask: Ask, **params: Value) -> None:
         _granted(ask, await self._signed(ask, params))
+
+
+def _exit(symbol: str, leg: str, sells: bool) -> dict[str, Value]:
+    if leg not in ("BOTH", "LONG" if sells else "SHORT"):
+        raise ValueError(f"{symbol}: this would open the leg {leg}")
+    return {"symbol": symbol, "side": "SELL" if sells else "BUY", "positionSide": leg}
 
 
 def _given(params: Mapping[str, Value]) -> dict[str, str | int]:

@@ -21,7 +21,7 @@ from autotrader.adapters.binance.rows import Row, packed, row
 from autotrader.errors import OperatorError, VenueError
 from autotrader.instruments import Language, Spec
 from autotrader.messages import say
-from core_ext.types import Instruments, Kind
+from core_ext.types import Flag, Instruments, Kind
 from core_ext.wire import Refused, rate_value, scaled, whole
 
 __all__ = ["Changes", "Rules", "specs"]
@@ -30,6 +30,7 @@ Body = Mapping[str, Any]
 Words = tuple[int, int, int, int, int, int]
 
 INFO: Final = "exchangeInfo"
+LADDER: Final = "leverageBracket"
 TRADING: Final = "TRADING"
 ENDLESS_MS: Final = 4_133_404_800_000
 """The delivery date of what is never delivered, 25 December 2100; from there on none is told."""
@@ -177,9 +178,9 @@ class Changes:
     Attributes
     ----------
     rows : array of EVENT_DTYPE
-        STATUS and FILTERS rows.
+        STATUS, FILTERS and BRACKET rows.
     told : list of (str, str)
-        A symbol and a sentence for each, in the same order.
+        A symbol and a sentence for each change, in the same order.
     """
 
     rows: NDArray[np.void]
@@ -192,6 +193,10 @@ class _Standing:
     trades: bool
     delist_ns: int
     why: str
+
+
+_Change = tuple[str, list[Row], str, _Standing | None]
+"""A symbol, the rows, the sentence, and what to remember of its status."""
 
 
 class Rules:
@@ -212,13 +217,15 @@ class Rules:
         self._instruments = instruments
         self._told: dict[str, _Standing] = {}
 
-    def changes(self, info: Body, now_ns: int) -> Changes:
+    def changes(self, info: Body, now_ns: int, ladders: Sequence[Body] = ()) -> Changes:
         """Return what the exchange lists differently by now.
 
         Parameters
         ----------
         info : mapping
             Body of ``exchangeInfo``.
+        ladders : sequence of mapping, optional
+            Body of ``leverageBracket``; the brackets of a symbol that it does not name are not compared.
         now_ns : int
             Receive stamp of the rows, ns UTC.
 
@@ -227,29 +234,52 @@ class Rules:
         VenueError
             If it cannot be believed; then nothing counts as told.
         """
-        listed = _by_symbol(_symbols(info))
+        listed, brackets = _by_symbol(_symbols(info)), _by_symbol(ladders)
         try:
             found = [
                 one
                 for index, name in enumerate(self._instruments.names)
-                for one in self._of(index, name, listed.get(name))
+                for one in (*self._of(index, name, listed.get(name)), *self._brackets(index, brackets.get(name)))
             ]
-        except (Refused, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (OperatorError, Refused, KeyError, TypeError, ValueError, AttributeError) as error:
             raise VenueError(say("rules.unreadable", reason=str(error) or type(error).__name__)) from None
         self._told |= {name: standing for name, _, _, standing in found if standing is not None}
-        made = packed((made for _, made, _, _ in found), now_ns)
+        made = packed((row for _, made, _, _ in found for row in made), now_ns)
         return Changes(made, [(name, sentence) for name, _, sentence, _ in found])
 
-    def _of(self, index: int, name: str, body: Body | None) -> Iterator[tuple[str, Row, str, _Standing | None]]:
+    def _of(self, index: int, name: str, body: Body | None) -> Iterator[_Change]:
         spec = self._instruments.spec(index)
         words = None if body is None else _words(body, spec)
         standing = _standing(name, body, words, spec)
         if standing != self._told.get(name):
-            yield name, row(Kind.STATUS, index, int(standing.trades), standing.delist_ns), standing.why, standing
+            yield name, [row(Kind.STATUS, index, int(standing.trades), standing.delist_ns)], standing.why, standing
         before = tuple(spec[field] for field in FIELDS)
         if words is not None and words != before:
             sentence = say("rules.filters", symbol=name, before=_shown(before), now=_shown(words))
-            yield name, row(Kind.FILTERS, index, *words), sentence, None
+            yield name, [row(Kind.FILTERS, index, *words)], sentence, None
+
+    def _brackets(self, index: int, body: Body | None) -> Iterator[_Change]:
+        # All of a symbol's brackets anew, because a maintenance amount stands on those before it.
+        if body is None:
+            return
+        spec = self._instruments.spec(index)
+        before = [tuple(one.values()) for one in spec["brackets"]]
+        now = list(facts.brackets_of([_bracket(one) for one in _ordered(body["brackets"])], LADDER))
+        if now != before:
+            ends = [0] * (len(now) - 1) + [Flag.F_END]
+            rows = [
+                (int(Kind.BRACKET), int(end), index, at, *bracket[1:], 0)
+                for at, (end, bracket) in enumerate(zip(ends, now, strict=True))
+            ]
+            yield spec["name"], rows, say("rules.brackets", symbol=spec["name"], **_change(before, now)), None
+
+
+def _change(before: Sequence[tuple[int, ...]], now: Sequence[tuple[int, ...]]) -> dict[str, object]:
+    # The lowest bracket tells most: its leverage, its end and its ratio.
+    words = ("leverage", "cap", "ratio")
+    of = [(ladder[0][4], ladder[0][1] / facts.E8, ladder[0][2] / facts.E8) for ladder in (before, now)]
+    return {f"{word}_{when}": value for when, values in zip(("then", "now"), of, strict=True)
+            for word, value in zip(words, values, strict=True)}
 
 
 def _standing(name: str, body: Body | None, words: Words | None, spec: Mapping[str, Any]) -> _Standing:

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
-from autotrader.adapters.binance.connections import STREAMED, Connection
-from autotrader.adapters.binance.pacing import Backoff, Pace
+from autotrader.adapters.binance.connections import STREAMED, Connection, Subscriber
+from autotrader.adapters.binance.pacing import Backoff
+from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.errors import AutotraderError, VenueError
 from autotrader.messages import say
 
@@ -32,7 +33,6 @@ FLAPPING: Final = 5
 """Tries in a row that failed when it is told."""
 MOST_SHARED: Final = 4096
 """Events of two connections that are compared; beyond, they begin anew and some may come twice."""
-CLOSE_S: Final = 1.0
 
 
 class ListenKeys(Protocol):
@@ -86,13 +86,14 @@ class Timing:
     connects: tuple[tuple[int, float], ...] = ((5, 1.0), (250, 300.0))
 
 
-class UserStream:
+class UserStream(Subscriber):
     """The events of an account; made in the loop that it runs in.
+
+    Closed, it leaves the key to expire, since another process may listen with it.
 
     Parameters
     ----------
-    url : str
-        Before ``/stream``; one that the profile allows.
+    urls : TradingUrls
     keys : ListenKeys
     sink : callable
         Given (stamp, event) of each event, in the order of their arrival, in the loop. An error that it raises ends the
@@ -116,11 +117,16 @@ class UserStream:
         When events were last proven to come: one came, or `prove` was called; 0 while that is not known.
     connects, repeated : int
         Connections tried so far; events dropped because the other of two connections had brought them.
+
+    Raises
+    ------
+    OperatorError
+        If the profile does not serve the stream of an account.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: TradingUrls,
         keys: ListenKeys,
         *,
         sink: Callable[[int, bytes], None],
@@ -132,22 +138,18 @@ class UserStream:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.timing = timing or Timing()
-        self.proven_ns = self.connects = self.repeated = 0
-        self._url, self._keys = f"{url.rstrip('/')}/stream", keys
-        self._sink, self._gap, self._told, self._now_ns, self._tls = sink, gap, told, now_ns, tls
+        super().__init__(sink, self.timing.connects, tls)
+        self.proven_ns = 0
+        self._url, self._keys = urls.require_host(f"{urls.user}/stream"), keys
+        self._gap, self._told, self._now_ns = gap, told, now_ns
         self._random = random or Random()
-        self._pace = Pace(*self.timing.connects)
         self._backoff = Backoff(self.timing.first_s, self.timing.cap_s, self._random)
         self._key, self._key_s = "", 0.0
         self._reason = ""
         self._connection: Connection | None = None
         self._next: Connection | None = None
         self._shared: dict[bytes, Connection] = {}
-        self._tasks: list[asyncio.Task[NoReturn]] = []
-        self._alive: dict[Connection, asyncio.Task[None]] = {}
-        self._loop = asyncio.get_running_loop()
-        self._opened = asyncio.Event()
-        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self._is_up = asyncio.Event()
 
     # ------------------------------------------------------------------ what a run asks
 
@@ -159,34 +161,17 @@ class UserStream:
         VenueError
             If that does not come about in time; the message says what failed last.
         """
-        self._tasks = [asyncio.create_task(one) for one in (self._keep(), self._keep_key(), self._beat())]
-        for task in self._tasks:
-            task.add_done_callback(self._on_done)
-        opened = asyncio.create_task(self._opened.wait())
+        self._begin(self._keep(), self._keep_key(), self._beat())
+        opened = asyncio.create_task(self._is_up.wait())
         try:
             await asyncio.wait((opened, self._failed), timeout=self.timing.open_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             opened.cancel()
-            if not self._opened.is_set():
+            if not self._is_up.is_set():
                 await self.close()
-        if not self._opened.is_set():
+        if not self._is_up.is_set():
             reason = str(self._failed.exception() if self._failed.done() else self._reason or say("feed.lost"))
             raise VenueError(say("user.unreachable", seconds=f"{self.timing.open_s:g}", reason=reason))
-
-    async def ended(self) -> None:
-        """Wait until the stream ends by an error, and raise it; connections that are lost are none."""
-        await asyncio.shield(self._failed)
-
-    async def close(self) -> None:
-        """End every connection; the key is left to expire, since another process may listen with it."""
-        self._stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for connection in self._alive:
-            await _gone(connection, CLOSE_S)
-            connection.end(is_dead=True)
-        await asyncio.gather(*self._alive.values(), return_exceptions=True)
-        if self._failed.done():
-            self._failed.exception()
 
     def prove(self) -> None:
         """Take note that the account has just been found to be as the events told it."""
@@ -205,11 +190,6 @@ class UserStream:
     def is_open(self) -> bool:
         """Whether there is a connection whose subscription was confirmed."""
         return self._connection is not None and not self._connection.gone.is_set()
-
-    @property
-    def open_connections(self) -> int:
-        """Connections that are open."""
-        return sum(not task.done() for task in self._alive.values())
 
     # ------------------------------------------------------------------ events
 
@@ -239,13 +219,7 @@ class UserStream:
 
     def _give(self, event: bytes) -> None:
         self.proven_ns = self._now_ns()
-        is_taken = False
-        try:
-            self._sink(self.proven_ns, event)
-            is_taken = True
-        finally:
-            if not is_taken:
-                self._stop()
+        self._hand_on(self.proven_ns, event)
 
     def _lose_key(self) -> None:
         # The socket stays open, and nothing comes any more.
@@ -256,16 +230,8 @@ class UserStream:
 
     def _stop(self) -> None:
         self.proven_ns = 0
-        for task in self._tasks:
-            task.cancel()
         self._connection = self._next = None
-        for connection in self._alive:
-            connection.end()
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
-            self._failed.set_exception(error)
-            self._stop()
+        super()._stop()
 
     # ------------------------------------------------------------------ the key
 
@@ -298,7 +264,7 @@ class UserStream:
                 raise
             return before
         self._key_s = self._loop.time()
-        if self._opened.is_set() and self._key != before:
+        if self._is_up.is_set() and self._key != before:
             self._told("USER_STREAM_RENEWED", say("user.key"))
         return self._key
 
@@ -313,9 +279,9 @@ class UserStream:
                 self._reason = str(error)
                 continue
             self._told("USER_STREAM_CONNECTED", say("user.connected"))
-            if self._opened.is_set():
+            if self._is_up.is_set():
                 self._gap()
-            self._opened.set()
+            self._is_up.set()
             await self._live()
             self.proven_ns, self._connection = 0, None
             self._told("USER_STREAM_LOST", say("feed.lost"))
@@ -329,10 +295,7 @@ class UserStream:
         await asyncio.sleep(self._pace.take(self._loop.time()))
         self.connects += 1
         key = await self._usable_key()
-        connection = await Connection.open(self._url, self._heard, self._tls)
-        task = self._loop.create_task(connection.ended())
-        task.add_done_callback(self._on_done)
-        self._alive = {one: its for one, its in self._alive.items() if not its.done()} | {connection: task}
+        connection = await self._opened(self._url, self._heard)
         self._next = connection
         try:
             await connection.subscribe([key])
@@ -347,7 +310,7 @@ class UserStream:
     async def _live(self) -> None:
         # Until the connection is gone, and none beside it has taken its place in time.
         while (connection := self._connection) is not None:
-            await _gone(connection, self.timing.life_s * self._random.uniform(0.9, 1.0))
+            await connection.gone_within(self.timing.life_s * self._random.uniform(0.9, 1.0))
             if self._loop.time() - connection.opened_s >= self.timing.good_s:
                 self._backoff.reset()
             while not connection.gone.is_set() and connection is self._connection:
@@ -359,7 +322,7 @@ class UserStream:
         before = self._key
         try:
             new = await self._connected()
-            await _gone(new, self.timing.overlap_s)
+            await new.gone_within(self.timing.overlap_s)
             if not new.gone.is_set():
                 self._connection = new
                 old.end()
@@ -390,9 +353,3 @@ def _event(message: bytes) -> bytes:
     if not message.startswith(STREAMED):
         return message
     return message.partition(DATA)[2].removesuffix(b"}")
-
-
-async def _gone(connection: Connection, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await connection.gone.wait()

@@ -216,7 +216,7 @@ class Fill(Record):
 
 
 class Algo(Record):
-    """A conditional order has a new status."""
+    """A conditional order has a new status; ``closes`` tells whether it closes all of its leg."""
 
     account: int
     symbol: int
@@ -225,6 +225,9 @@ class Algo(Record):
     status: Literal["NEW", "TRIGGERING", "TRIGGERED", "FINISHED", "CANCELED", "EXPIRED", "REJECTED"]
     child: int = 0
     code: int = 0
+    side: int = 0
+    leg: int = 0
+    closes: Truth = False
 
 
 class Funding(Record):

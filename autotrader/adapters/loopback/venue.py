@@ -36,7 +36,7 @@ from autotrader.adapters.loopback.text import e8, plain
 from core_ext.account import Account
 from core_ext.book import Book
 from core_ext.exchange import Exchange
-from core_ext.types import Cause, Flag, Kind, OrderType, Setting
+from core_ext.types import Cause, Flag, Kind, OrderType, PositionSide, Setting, Term
 
 __all__ = ["Row", "Venue"]
 
@@ -541,7 +541,9 @@ class Venue:
             algo.reason = TEXTS.get(row[9], "").format("")
         self.history.write(
             "algo", row[4], account=account, symbol=algo.asked.symbol.index, algo=algo.algo_id,
-            client=algo.asked.client_id, status=status, child=row[8], code=row[9],
+            client=algo.asked.client_id, status=status, child=row[8], code=row[9], side=algo.asked.side,
+            leg=int(algo.asked.position_side == PositionSide.SHORT),
+            closes=bool(algo.asked.terms & Term.CLOSE_POSITION),
         )  # fmt: skip
         if not algo.open:
             self._unarmed.pop(row[5], None)

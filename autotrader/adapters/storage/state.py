@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from autotrader.adapters.storage.state_folder import DamagedError, StateFolder
 from autotrader.errors import OperatorError, StateError
 from autotrader.messages import say
 
-__all__ = ["Epochs", "Latch", "Latched", "Lock", "Safety", "SafetyRecord", "Starts"]
+__all__ = ["Epochs", "Guard", "Handled", "Latch", "Latched", "Lock", "Safety", "SafetyRecord", "Starts"]
 
 SECOND = 10**9
 EPOCH_BITS = 31
@@ -33,6 +34,8 @@ MOST_STARTS = 64
 WRITE_EVERY_NS = SECOND
 SLOTS = ("safety.0", "safety.1")
 LONGEST_REASON = 500
+SEIZE_S, SEIZE_TRIES = 0.02, 5
+"""Who asks whether a lock is held has it for a moment: a lock that is taken is tried again so often."""
 
 Clock = Callable[[], int]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -46,6 +49,7 @@ class _Epoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Starts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unclean_ns: Annotated[tuple[Stamp, ...], Meta(max_length=MOST_STARTS)]
+    last_ns: Stamp = 0
 
 
 class Epochs:
@@ -85,10 +89,86 @@ class Epochs:
         return epoch
 
 
-class Lock:
-    """One writer of an account on this host; it fulfils the port `Fence`.
+class Guard:
+    """A file of the folder that one process at a time holds.
 
     The kernel lets go of it when the process ends, however it ends. A child that was forked without `exec` keeps it.
+
+    Parameters
+    ----------
+    folder : StateFolder
+        On a local disk.
+    name : str
+        Of the file.
+    refusal : str
+        Key of the sentence when another holds it; its words are path and pid.
+    """
+
+    def __init__(self, folder: StateFolder, name: str, refusal: str) -> None:
+        self._folder, self._name, self._refusal = folder, name, refusal
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Become the holder.
+
+        Raises
+        ------
+        OperatorError
+            If another process is, whose number is named, or the file cannot be used.
+        """
+        fd = self._folder.open(self._name)
+        try:
+            _seize(fd)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        except BlockingIOError:
+            raise OperatorError(say(self._refusal, path=self._folder.path, pid=_holder(fd))) from None
+        except OSError as error:
+            raise OperatorError(say("state.unwritable", path=self._folder.path, reason=error.strerror)) from None
+        else:
+            self._fd, fd = fd, -1
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def is_ours(self) -> bool:
+        """Whether we hold it and it still keeps others out: no file was removed or put in another's place."""
+        if self._fd < 0 or not self._folder.is_there():
+            return False
+        with suppress(OSError):
+            found = os.stat(self._name, dir_fd=self._folder.fd, follow_symlinks=False)
+            return os.path.samestat(found, os.fstat(self._fd))
+        return False
+
+    def holder(self) -> str:
+        """Return the number of the process that holds it, "" if none does.
+
+        Raises
+        ------
+        OperatorError
+            If the file cannot be used.
+        """
+        fd = self._folder.open(self._name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(fd)
+        except OSError as error:
+            raise OperatorError(say("state.unreadable", path=self._folder.path, reason=error.strerror)) from None
+        finally:
+            os.close(fd)
+        return ""
+
+    def release(self) -> None:
+        """Let another become the holder; again does nothing."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing alone would leave it to a forked child
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Lock:
+    """One writer of an account on this host; it fulfils the port `Fence`.
 
     Parameters
     ----------
@@ -99,9 +179,8 @@ class Lock:
     """
 
     def __init__(self, folder: StateFolder, epochs: Epochs) -> None:
-        self._folder = folder
+        self._guard = Guard(folder, "lock", "state.locked")
         self._epochs = epochs
-        self._fd = -1
         self._token = 0
 
     def acquire(self) -> int:
@@ -112,38 +191,26 @@ class Lock:
         OperatorError
             If another process writes, whose number is named, or the state folder cannot be used.
         """
-        fd = self._folder.open("lock")
+        self._guard.acquire()
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-            token = self._epochs.next()
-        except BlockingIOError:
-            raise OperatorError(say("state.locked", path=self._folder.path, pid=_holder(fd))) from None
-        except OSError as error:
-            raise OperatorError(say("state.unwritable", path=self._folder.path, reason=error.strerror)) from None
-        else:
-            self._fd, self._token, fd = fd, token, -1
-            return token
-        finally:
-            if fd >= 0:
-                os.close(fd)
+            self._token = self._epochs.next()
+        except OperatorError:
+            self._guard.release()
+            raise
+        return self._token
 
     def holds(self, token: int) -> bool:
         """Whether the token is ours and still keeps others out: no file was removed or put in another's place."""
-        if self._fd < 0 or token != self._token or not self._folder.is_there():
-            return False
-        with suppress(OSError):
-            found = os.stat("lock", dir_fd=self._folder.fd, follow_symlinks=False)
-            return os.path.samestat(found, os.fstat(self._fd))
-        return False
+        return token == self._token and self._guard.is_ours()
+
+    def holder(self) -> str:
+        """Return the number of the process that writes, "" if none does; OperatorError as for `acquire`."""
+        return self._guard.holder()
 
     def release(self) -> None:
         """Let another become the writer; again does nothing."""
-        if self._fd >= 0:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing alone would leave it to a forked child
-            os.close(self._fd)
-            self._fd, self._token = -1, 0
+        self._guard.release()
+        self._token = 0
 
 
 class Latched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -384,9 +451,9 @@ class Starts:
             If the disk refuses.
         """
         earlier, known = self._read()
-        recent = [stamp for stamp in earlier if abs(now_ns - stamp) <= CRASH_WINDOW_NS]
+        recent = [stamp for stamp in earlier.unclean_ns if abs(now_ns - stamp) <= CRASH_WINDOW_NS]
         self._ours = max([now_ns, *(stamp + 1 for stamp in recent)])  # no two alike
-        self._write([*recent, self._ours])
+        self._write([*recent, self._ours], self._ours)
         return len(recent) >= CRASHES or not known
 
     def end(self) -> None:
@@ -397,17 +464,88 @@ class Starts:
         OperatorError
             If the disk refuses.
         """
-        self._write([stamp for stamp in self._read()[0] if stamp != self._ours])
+        earlier = self._read()[0]
+        self._write([stamp for stamp in earlier.unclean_ns if stamp != self._ours], earlier.last_ns)
 
-    def _read(self) -> tuple[tuple[int, ...], bool]:
+    def unclean_ns(self) -> int:
+        """Return the stamp of the newest start while that has no clean end, else 0.
+
+        Of a damaged file nobody knows: it is a start without an end, of the time when it was last written.
+
+        Raises
+        ------
+        OperatorError
+            If the file cannot be read.
+        """
+        found, known = self._read()
+        if not known:
+            return os.stat("starts", dir_fd=self._folder.fd, follow_symlinks=False).st_mtime_ns
+        return found.last_ns if found.last_ns in found.unclean_ns else 0
+
+    def _read(self) -> tuple[_Starts, bool]:
         try:
-            found = self._folder.read_sealed("starts", _Starts)
+            return self._folder.read_sealed("starts", _Starts) or _Starts(()), True
         except DamagedError:
-            return (), False
-        return (found.unclean_ns if found else ()), True
+            return _Starts(()), False
 
-    def _write(self, unclean_ns: list[int]) -> None:
-        self._folder.replace_sealed("starts", _Starts(tuple(unclean_ns[-MOST_STARTS:])))
+    def _write(self, unclean_ns: list[int], last_ns: int) -> None:
+        self._folder.replace_sealed("starts", _Starts(tuple(unclean_ns[-MOST_STARTS:]), last_ns))
+
+
+class _Handled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    start_ns: Stamp
+    held: bool
+
+
+class Handled:
+    """The run that a watchdog has finished with, so that its end is dealt with once.
+
+    Parameters
+    ----------
+    folder : StateFolder
+    """
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+
+    def covers(self, start_ns: int, held: bool) -> bool:
+        """Whether nothing is to be done about a run: one that was dealt with while it hung ends once more when it dies.
+
+        Parameters
+        ----------
+        start_ns : int
+            Of the run: `Starts.unclean_ns`.
+        held : bool
+            Whether its process is still there.
+
+        Raises
+        ------
+        OperatorError
+            If the file cannot be read. One that is damaged covers nothing.
+        """
+        try:
+            found = self._folder.read_sealed("watchdog", _Handled)
+        except DamagedError:
+            return False
+        return found is not None and found.start_ns == start_ns and (held or not found.held)
+
+    def keep(self, start_ns: int, held: bool) -> None:
+        """Write down that a run was dealt with; on the disk when this returns.
+
+        Raises
+        ------
+        OperatorError
+            If the disk refuses.
+        """
+        self._folder.replace_sealed("watchdog", _Handled(start_ns, held))
+
+
+def _seize(fd: int) -> None:
+    for _ in range(SEIZE_TRIES):
+        with suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(SEIZE_S)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(fd: int) -> str:

@@ -1,0 +1,32 @@
+"""The wire itself: frames that come in, and orders that leave, without the interpreter where it is not needed.
+
+The only module of the core that knows picows, whose header is not stable: it is pinned to one version. It knows frames,
+and how a signed text becomes a request of the exchange's socket. It does not know what a message says, which request an
+answer belongs to, and whether a request may leave.
+"""
+from libc.stdint cimport uint64_t
+from picows.picows cimport WSFrame, WSListener, WSTransport
+
+from core_ext.types cimport Instruments
+from core_ext.wire cimport ORDER_BYTES, Signer
+
+
+cdef enum:
+    HEAD_BYTES = 14            # room that picows wants before a text, for the frame's head and its mask
+    NUMBER_BYTES = 64          # `{"id":...,"method":"...","params":{"`
+    # A sign between two words of a text becomes three.
+    FRAME_BYTES = HEAD_BYTES + NUMBER_BYTES + 3 * ORDER_BYTES
+
+
+cdef class Listener(WSListener):
+    cdef readonly Py_ssize_t most_bytes        # of a message that is heard
+    cdef public bint is_parted                 # a message that comes in parts is under way
+
+
+cdef class Outlet:
+    cdef Signer signer
+    cdef Instruments instruments
+    cdef WSTransport transport                 # None while nothing can leave
+    cdef char frame[FRAME_BYTES]
+    cdef char text[ORDER_BYTES]
+    cdef Py_ssize_t write(self, uint64_t number, bytes method, const char* text, Py_ssize_t n) except -1
