@@ -23,10 +23,12 @@ from multidict import CIMultiDict
 
 from autotrader import instruments
 from autotrader.adapters.binance import rest
+from autotrader.adapters.binance.budget import SHORTEST_BAN_NS
 from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.market_feed import NAME_AT
 from autotrader.adapters.binance.order_session import OrderSession
 from autotrader.adapters.binance.snapshots import Snapshots
+from autotrader.adapters.keys import key_manager
 from autotrader.adapters.loopback.deeds import market_row
 from autotrader.adapters.loopback.door import Request
 from autotrader.adapters.loopback.proof import check
@@ -155,7 +157,9 @@ class World:
         self.is_up = True
         self.hours, self.runs, self.broken = None, [], None
         self.wires = []
-        self.quiet_until = self.used_until = 0  # until when a limiter told the run to wait, or its weight is used up
+        self.quiet_until = self.used_until = self.silent_until = (
+            0  # until when a limiter told the run to wait, or its weight is used up
+        )
         self.events, self.seen, self.after, self.sending, self.refusing = 0, Counter(), [], [], []
         self.server = self._opened()
         self._steps = self._batches()
@@ -165,8 +169,16 @@ class World:
         return START_NS + self.time.ns
 
     def free_ns(self):
-        """Return from when on the run may ask, by what it was told."""
-        return max(self.quiet_until, self.used_until)
+        """Return from when on the run may ask: by what it was told, or what it makes of it, within a bound.
+
+        By a clock that is off a ban's end may be in the past; then the shortest ban there is counts.
+        """
+        now, hours = self.now_ns(), self.hours
+        if hours is not None:
+            ours = hours.clock.now_ns()
+            left = max(0, hours.budget.silent_until_ns(ours) - ours)
+            self.silent_until = max(self.silent_until, min(now + left, self.quiet_until + SHORTEST_BAN_NS))
+        return max(self.quiet_until, self.used_until, self.silent_until)
 
     # ------------------------------------------------------------------ the exchange
 
@@ -428,6 +440,12 @@ class User:
         if self.is_open:
             self.proven_ns = self.now_ns()
 
+    async def replace(self):
+        with suppress(AutotraderError):
+            await self.keys.close_listen_key()
+        if self.wire is not None:
+            self.wire.close()
+
     async def _keep(self):
         beaten, had = 0.0, False
         while True:
@@ -532,6 +550,7 @@ def in_process(world, monkeypatch, script):
             patch.setattr(module, "time", stand_in)
             patch.setattr(module, "VenueClock", clock)
             patch.setattr(module, "uvloop", SimpleNamespace(run=lambda main: world.run(main, *next(works)())))
+        patch.setattr(trading, "Random", partial(Random, world.seed))
         patch.setattr(live, "MarketFeed", partial(Feed, world))
         patch.setattr(trading, "UserStream", partial(User, world))
         patch.setattr(trading, "OrderSession", type("Orders", (Orders,), {"world": world}))
@@ -557,4 +576,5 @@ def traded(world, monkeypatch, name, script):
     with in_process(world, monkeypatch, script) as made:
         config = load(file)
         with live.State(config) as state:
-            return made(config, lambda share, what: None, None, state).go(world.folder / name, "live")
+            key = key_manager(config.live, config.folder).key()
+            return made(config, lambda share, what: None, None, state, key).go(world.folder / name, "live")

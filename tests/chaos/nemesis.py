@@ -146,9 +146,8 @@ class Nemesis:
         return {"do": do, "account": NAME, "symbol": SYMBOL, **more}
 
     def _use_weight(self):
-        # What the headers say holds until the minute ends, by the clock of a run that may be some seconds off.
-        until = self.world.now_ns() + 18 * SECOND
-        self.world.used_until = (until // MINUTE + 1) * MINUTE
+        # What the headers say is believed for a minute.
+        self.world.used_until = self.world.now_ns() + 8 * SECOND + MINUTE
         return [{"do": "weight", "used": self.dice.randint(500, 2_300)}], 8.0
 
     def _jump(self):

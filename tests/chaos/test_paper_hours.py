@@ -181,7 +181,7 @@ def simulated(folder, seed, files, seconds, monkeypatch, **more):
 @pytest.mark.usefixtures("_no_socket")
 def test_minutes_of_trading_among_faults_keep_the_invariants(tmp_path, monkeypatch, capsys):
     files = recordings(tmp_path)
-    director, proof = simulated(tmp_path / "here", 4, files, 150.0, monkeypatch, crash_s=(60.0, 80.0))
+    director, proof = simulated(tmp_path / "here", 4, files, 150.0, monkeypatch, crash_s=(20.0, 40.0))
     held(director, proof, capsys)
     assert len(director.world.runs) > 1
     assert director.watch.opened > 10 and len(director.nemesis.drawn) > 10
