@@ -168,7 +168,10 @@ def replayed(run):
         pass
     blocks = [block.array() for block in read_journal(str(run.folder.journal_file))]
     rows = sum(int(block["c"][block["kind"] == Kind.RANGE].sum()) for block in blocks)
-    assert verifier.difference in (None, f"the journal has no row {rows} of source 0 here")
+    last_ns = int(blocks[-1]["ts"][-1])
+    # The file may end between a message and what it led to, of which nothing has left then.
+    cut = str(verifier.difference).endswith(f" at {last_ns}") and "the run asked for nothing" in verifier.difference
+    assert cut or verifier.difference in (None, f"the journal has no row {rows} of source 0 here")
     assert verifier.compared > 0
 
 
