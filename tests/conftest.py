@@ -2,8 +2,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from canaries import Search, Watch
 
 from autotrader.messages import set_language
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let somebody look for the canaries in whatever the session leaves."""
+    config.pluginmanager.register(Watch(config), "canaries")
+
+
+@pytest.fixture(scope="session")
+def canaries(request: pytest.FixtureRequest) -> Search:
+    """The session's search: to it a test tells further secrets, and the files into which it put one itself."""
+    plugin = request.config.pluginmanager.get_plugin("canaries")
+    assert isinstance(plugin, Watch)
+    return plugin.search
 
 
 @pytest.fixture(scope="session")
