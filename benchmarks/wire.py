@@ -134,6 +134,7 @@ class Desk(TradingHours):
         # Not what a run is made with: there is no account.
         urls = trading_urls("testnet", Section(profile="loopback", port=port))
         self.clock = RunClock(int(recorded.stamps[0]))  # type: ignore[assignment]
+        self.looked_s = float("inf")  # nor a latch to look at
         self.engine = core_path(recorded).engine
         self.session = Session(JournalWriter(str(folder / "journal")))  # type: ignore[assignment]
         scanner = Scanner(self.engine.instruments)

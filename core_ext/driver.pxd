@@ -49,6 +49,7 @@ cdef class Feed:
     cdef int market(self, const event_t* row, int source, int64_t index) except -1
     cdef int levels(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
     cdef int read(self, const char* p, Py_ssize_t n, int64_t ts, int source, int64_t first_row) except -1
+    cdef int hear(self, bytes payload, int64_t ts) except -1
     cdef Py_ssize_t emit(self, const event_t* rows, Py_ssize_t n, int source, int64_t index) except -1
 
 

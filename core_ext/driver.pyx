@@ -112,6 +112,9 @@ cdef class Feed:
         FeedError
             If the stamp is none that can be.
         """
+        return StatusFace(self.hear(payload, ts))
+
+    cdef int hear(self, bytes payload, int64_t ts) except -1:
         cdef int status
         if self.scanner is None:
             raise TypeError("messages need a scanner")
@@ -122,7 +125,7 @@ cdef class Feed:
         self.lines += 1
         if status == Status.OK:
             self.taken += self.scanner.rows.size
-        return StatusFace(status)
+        return status
 
     @property
     def default_symbol(self):

@@ -43,8 +43,11 @@ class JournalWriter:
     def add(self, rows: NDArray[np.void]) -> None:
         """Append an array of rows."""
 
-    def fileno(self) -> int:
-        """Return the file's descriptor, for whoever makes it durable."""
+    def endure(self, every_s: float) -> None:
+        """Have the disk hold what is written, again and again, until it is released; in a thread of its own."""
+
+    def release(self) -> None:
+        """End `endure`, within one of its pauses and one wait for the disk."""
 
     def sync(self) -> None:
         """Flush and wait until the disk has it."""

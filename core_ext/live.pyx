@@ -12,6 +12,7 @@ from core_ext.wire cimport Approval, Scanner
 import heapq
 
 from core_ext.types import Kind as KindFace
+from core_ext.types import Status as StatusFace
 
 cdef uint64_t LATEST_NS = <uint64_t> 1 << 62
 cdef dict KINDS = {int(kind): kind for kind in (KindFace.ORDER, KindFace.AMEND, KindFace.CANCEL, KindFace.QUERY)}
@@ -124,10 +125,15 @@ cdef class Live(Run):
         if self.failure is None:
             try:
                 self.close_span()
-                self.journal.flush()
+                self.journal.write()
             except OSError as error:
                 self.failure = error
         self.send(batch)
+        if self.failure is None:  # hashes and anchors have time
+            try:
+                self.journal.settle()
+            except OSError as error:
+                self.failure = error
         return 0
 
     # ------------------------------------------------------------------ Python face
@@ -145,11 +151,12 @@ cdef class Live(Run):
         -------
         Status
         """
+        cdef int status
         if self.timers and self.timers[0][0] <= ts:
             self.wake(ts)
-        status = Run.message(self, payload, ts)
+        status = self.hear(payload, ts)
         self.leave()
-        return status
+        return StatusFace(status)
 
     def tell(self, rows not None):
         """Feed rows that no market stream brings: answers, account events, rules of symbols, gates.

@@ -1,8 +1,11 @@
 """The journal: what is written comes back, a torn tail is trimmed, damage is never unseen."""
 
+import errno
 import hashlib
+import os
 import resource
 import struct
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -102,6 +105,49 @@ def test_an_existing_journal_is_never_written_over(path):
 def test_only_its_owner_may_read_a_journal(path):
     JournalWriter(str(path)).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+# --- on the disk
+
+
+def descriptor(path: Path) -> int:
+    return next(int(one.name) for one in Path("/proc/self/fd").iterdir() if one.resolve() == path.resolve())
+
+
+def enduring(journal: JournalWriter) -> Future[None]:
+    return ThreadPoolExecutor(1).submit(journal.endure, 0.001)
+
+
+def test_a_thread_that_has_the_disk_hold_a_journal_ends_when_it_is_released(path):
+    journal = JournalWriter(str(path))
+    done = enduring(journal)
+    journal.add(rows_of(10))
+    journal.flush()
+    with pytest.raises(TimeoutError):
+        done.result(0.05)
+    journal.release()
+    assert done.result(5.0) is None
+    journal.close()
+    assert read(path) == rows_of(10).tobytes()
+
+
+def test_a_disk_that_refuses_is_told_once_there_is_something_to_hold(path):
+    journal = JournalWriter(str(path))
+    done = enduring(journal)
+    with Path("/dev/null").open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), descriptor(path))  # takes what is written, and makes nothing durable
+    with pytest.raises(TimeoutError):
+        done.result(0.05)
+    journal.add(rows_of(1))
+    journal.flush()
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        done.result(5.0)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, -1.0, 1.1, float("nan"), float("inf")])
+def test_a_pause_between_two_looks_is_a_time(path, pause_s):
+    with pytest.raises(ValueError, match="a pause of"):
+        JournalWriter(str(path)).endure(pause_s)
 
 
 # --- torn tails

@@ -7,7 +7,6 @@ opened, when both sides are compared, and how a run begins and ends. Refuses to 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -64,7 +63,8 @@ SPACED_S = 3.0
 MUTE_S = 3.0
 """How long the account's stream may be silent about what the exchange has carried out; an answer takes no longer."""
 RULES_S = 60.0
-DURABLE_S = 0.005
+DURABLE_S = 0.0005
+"""Between two looks at what is not on the disk yet: soon, so that the next write seldom meets one that is under way."""
 ROUNDS = 4
 """Comparisons in a row before what is left is raised."""
 
@@ -507,14 +507,13 @@ class TradingHours(Hours):
                 await self._refresh_rules()
             await asyncio.sleep(1.0)
 
-    async def _endure(self) -> NoReturn:
-        # What was written before it left is on the disk within a few milliseconds (I5): off the loop, in groups.
-        journal, durable = self.session.journal, 0
-        while True:
-            if journal.rows != durable:
-                durable = journal.rows
-                await asyncio.to_thread(os.fdatasync, journal.fileno())
-            await asyncio.sleep(DURABLE_S)
+    async def _endure(self) -> None:
+        # What was written before it left is on the disk within a few milliseconds (I5): off the loop, in groups, by a
+        # thread that never holds the interpreter's lock while the loop wants it.
+        try:
+            await asyncio.to_thread(self.session.journal.endure, DURABLE_S)
+        finally:
+            self.session.journal.release()
 
     def _keep_safe(self) -> None:
         gate = self.engine.gate
