@@ -1282,7 +1282,7 @@ ENGLISH = {
     "wire.no_trading": "mode {mode} trades at no exchange; choose mode testnet or live",
     "wire.profile": "mode {mode} may not trade at {profile}; check live.profile and live.rehearsal",
     "wire.proxy": "{names}: mode live goes through no proxy; unset it",
-    "session.key_kind": "an {kind} key cannot sign orders here; make an HMAC key",
+    "session.key_kind": "an {kind} key cannot sign orders here; make an HMAC or an Ed25519 key",
     "session.key_name": "the API key is none that the exchange gives out: letters, digits, - and _; check the keys",
     # What the API key may do.
     "permissions.no_answer": "the exchange did not say what the API key may do; LIVE does not start without it",
@@ -2753,7 +2753,7 @@ KOREAN = {
     "wire.no_trading": "{mode} 모드는 거래소에서 거래하지 않습니다. testnet이나 live 모드를 고르십시오",
     "wire.profile": "{mode} 모드는 {profile}에서 거래할 수 없습니다. live.profile과 live.rehearsal을 확인하십시오",
     "wire.proxy": "{names}: live 모드는 프록시를 거치지 않습니다. 변수를 해제하십시오",
-    "session.key_kind": "{kind} 키로는 주문에 서명할 수 없습니다. HMAC 키를 만드십시오",
+    "session.key_kind": "{kind} 키로는 주문에 서명할 수 없습니다. HMAC 또는 Ed25519 키를 만드십시오",
     "session.key_name": "거래소가 발급한 API 키의 형식(영문자, 숫자, -, _)이 아닙니다. 키를 확인하십시오",
     # API 키의 권한.
     "permissions.no_answer": "거래소가 API 키의 권한을 알려 주지 않았습니다. 권한을 모르면 LIVE를 시작하지 않습니다",
