@@ -1245,6 +1245,10 @@ ENGLISH = {
     "rest.held": "{method} {path}: not asked; the exchange's limits are used up, or it wants to be left alone",
     "rest.pages": "{method} {path}: the list does not end; ask for less at a time",
     "rest.refused": "{method} {path}: the exchange refused, HTTP {status}",
+    "rest.key_refused": (
+        "{method} {path}: the exchange refused the API key or its signature, HTTP {status}; "
+        "check live.keys and the key's rights"
+    ),
     "rest.shape": "{method} {path}: the answer is not what the exchange describes, HTTP {status}",
     "rest.silent": "{method} {path}: no answer that proves anything within {seconds} s",
     "rest.unsent": "{method} {path}: no connection to the exchange; check the network",
@@ -2716,6 +2720,9 @@ KOREAN = {
     "rest.held": "{method} {path}: 요청하지 않았습니다. 거래소 한도를 다 썼거나 거래소가 대기를 요구합니다",
     "rest.pages": "{method} {path}: 목록이 끝나지 않습니다. 더 짧은 구간으로 나누어 요청하십시오",
     "rest.refused": "{method} {path}: 거래소가 거부했습니다(HTTP {status})",
+    "rest.key_refused": (
+        "{method} {path}: 거래소가 API 키 또는 서명을 거부했습니다(HTTP {status}). live.keys와 키의 권한을 확인하십시오"
+    ),
     "rest.shape": "{method} {path}: 응답이 거래소 문서의 형식과 다릅니다(HTTP {status})",
     "rest.silent": "{method} {path}: {seconds}초 안에 결과를 증명하는 응답이 없습니다",
     "rest.unsent": "{method} {path}: 거래소에 연결하지 못했습니다. 네트워크를 확인하십시오",

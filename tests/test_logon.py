@@ -207,8 +207,11 @@ def test_a_lost_session_fails_one_order_and_logs_on_anew_by_itself(world, tmp_pa
         assert desk.state(3) == OrderState.LIVE and desk.rest.asked == []
         methods = [method for method, _ in asked]
         assert methods == ["session.logon", "order.place", "order.place", "session.logon", "order.place"]
+        log_off(world)
+        await desk.steps()
+        assert desk.reasons == [-2014, -2014] and desk.session.halted is None  # not in a row
 
-    with_desk(world, tmp_path, test, buy(), buy(ticks=MIDDLE - 6), buy(ticks=MIDDLE - 7))
+    with_desk(world, tmp_path, test, *[buy(ticks=MIDDLE - away) for away in (5, 6, 7, 8)])
 
 
 def test_until_it_has_logged_on_anew_what_leaves_is_signed_over_rest(world, tmp_path, asked, monkeypatch):
@@ -268,6 +271,36 @@ def test_a_key_that_is_revoked_halts_and_its_logon_is_refused(world, tmp_path):
         before = len(placed(world))
         await desk.steps()
         assert len(placed(world)) == before == 1
+
+    with_desk(world, tmp_path, test, buy(), buy(ticks=MIDDLE - 6))
+
+
+def test_a_session_that_is_refused_connects_and_logs_on_until_the_exchange_has_put_it_right(world, tmp_path, asked):
+    async def test(desk):
+        await desk.steps()
+        world.fault("revoke_key", account="carol")
+        await desk.until(lambda: len(asked) >= 5 and not desk.session.is_connected)
+        assert {method for method, _ in asked[2:]} == {"session.logon"}
+        world.do(world.server.reception._gate.revoked.clear)
+        await desk.until(lambda: desk.session.is_connected)
+        await desk.steps()
+        assert len(placed(world)) == 1 and desk.session.halted is not None
+        desk.session.resume()
+        await desk.steps()
+        assert len(placed(world)) == 2 and desk.rest.asked == []
+
+    with_desk(world, tmp_path, test, *[buy(ticks=MIDDLE - away) for away in (5, 6, 7)])
+
+
+def test_a_key_that_is_named_bad_halts_at_once_although_it_may_log_on(world, tmp_path):
+    world.fault("error", path="/fapi/v1/order", method="POST", status=401, code=-2015, text="Invalid API-key.")
+
+    async def test(desk):
+        await desk.steps()
+        assert desk.reasons == [-2015] and desk.session.halted.code == -2015
+        await desk.until(lambda: desk.session.is_connected)
+        await desk.steps()
+        assert placed(world) == []
 
     with_desk(world, tmp_path, test, buy(), buy(ticks=MIDDLE - 6))
 
@@ -342,3 +375,14 @@ def test_a_run_with_another_private_key_says_so_in_one_sentence(capsys):
         code = main(["run", str(file), "--mode", "testnet", "--for", "1"])
         said = capsys.readouterr().err.strip()
     assert code != 0 and len(said.splitlines()) == 1 and "-1022" in said, said
+    assert "the exchange refused the API key or its signature, HTTP 400; check live.keys" in said
+
+
+@pytest.mark.usefixtures("_here")
+def test_checklist_and_watchdog_take_an_ed25519_key(capsys):
+    with served(*EXCHANGE) as (opened, _):
+        configured(opened["port"], **key_file())
+        main(["--json", "doctor", "c.toml"])
+        items = orjson.loads(capsys.readouterr().out)["items"]
+        assert {one["name"]: one["verdict"] for one in items}["key"] == "ok"
+        assert main(["watchdog", "c.toml", "--for", "1"]) == 0
