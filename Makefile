@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test quick lint build checked fuzz wheel bench peers clean fast test-313 which-313
+.PHONY: help demo test quick lint build checked fuzz chaos wheel bench peers clean fast test-313 which-313
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1 - /p' Makefile | awk -F ' - ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ checked: build  ## compile the core with every check on, and run the core's test
 
 fuzz: build  ## a million hostile messages, recorder lines and journals against the checked build (minutes)
 	PYTHONPATH="$(CURDIR)/tests" deploy/checked python -P -m fuzz --inputs 1000000 --workers 2
+
+chaos: build  ## runs that suffer every fault, killed in every state: their figures (an hour, with nothing else running)
+	$(BIN)/pytest -m chaos tests/chaos
 
 wheel: build  ## build the wheel, repair it, try it in a throw-away environment
 	@VENV=$(VENV) deploy/wheel

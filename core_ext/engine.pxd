@@ -83,6 +83,7 @@ cdef class Engine:
     cdef bint ends(self) noexcept
     cdef bint empties(self) noexcept
     cdef int sweep(self) except -1
+    cdef bint is_orphan(self, const order_t* order) noexcept
     cdef int leave(self, int64_t place) except -1
     cdef int empty(self, int symbol) except -1
     cdef bint outlives(self, const order_t* order) noexcept

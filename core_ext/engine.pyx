@@ -638,7 +638,7 @@ cdef class Engine:
         return 0
 
     cdef int sweep(self) except -1:
-        # Once a second: what has rested at the venue for so long is taken back.
+        # Once a second: what has rested at the venue for so long is taken back, and a stop that has nothing to close.
         cdef int64_t oldest = self.desk.now - self.gate.limits.stale_order_ns
         cdef const order_t* order
         cdef int symbol, side, k
@@ -649,15 +649,23 @@ cdef class Engine:
                 while k:
                     order = &self.orders.table[k - 1]
                     k = order.next
-                    if order.created <= oldest and not is_conditional(order.type) \
-                            and (order.state == OrderState.LIVE or order.state == OrderState.PARTLY_FILLED):
+                    if self.is_orphan(order) or (self.gate.limits.stale_order_ns and order.created <= oldest
+                                                 and not is_conditional(order.type)
+                                                 and (order.state == OrderState.LIVE
+                                                      or order.state == OrderState.PARTLY_FILLED)):
                         self.desk.cancel(order.client_id)
         return 0
+
+    cdef bint is_orphan(self, const order_t* order) noexcept:
+        # The venue ends such a stop itself, within a second, unless it came after the position had gone.
+        cdef int64_t lots = self.account.positions[order.symbol + leg_of(order.position_side) * ACCOUNT_SYMBOLS].lots
+        return order.state == OrderState.ARMED and order.terms & Term.CLOSE_POSITION \
+            and self.desk.now - order.updated >= SECOND and (lots == 0 or (lots > 0) == (order.side == Side.BUY))
 
     cdef int watch(self) except -1:
         cdef int alarms = self.gate.watch(self.desk.now)
         cdef int k
-        if self.gate.limits.stale_order_ns and self.desk.now - self.swept >= SECOND:
+        if (self.gate.limits.stale_order_ns or self.gate.limits.stop_e8) and self.desk.now - self.swept >= SECOND:
             self.sweep()
         if alarms:
             for k in range(32):

@@ -321,6 +321,16 @@ def test_a_closing_by_force_is_told_once_with_its_cause(account, name, cause):
     assert len(account.events.rows(order_event(name, "NEW", o="LIQUIDATION", p="0.003"), NOW)) == 0
 
 
+@pytest.mark.parametrize("name", ["autoclose-1750000000", "adl_autoclose", "settlement_autoclose-1"])
+def test_a_closing_by_force_at_no_price_is_not_booked_but_opens_nothing_more(account, name):
+    event = trade_event(name, 5, 4, 4, "FILLED", "0.00", S="SELL", x="CALCULATED")
+    rows = account.events.rows(event, NOW)
+    assert (rows["kind"].tolist(), rows["symbol"].tolist()) == ([Kind.FOREIGN], [0])
+    account.engine.feed(rows)
+    assert account.engine.gate.halted
+    assert account.events.refused["number"] == 1
+
+
 def test_a_short_leg_that_is_closed_by_force_loses_negative_lots(account):
     event = trade_event("autoclose-1", 0, 4, 4, "FILLED", ps="SHORT", x="CALCULATED")
     rows = account.events.rows(event, NOW)

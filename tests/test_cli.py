@@ -15,7 +15,9 @@ from autotrader.errors import OperatorError, StateError, VenueError
 
 CONTROL = ["status", "positions", "orders", "balance", "halt", "reduce", "resume", "flatten", "kill"]
 READING = ["replay", "report", "views", "why", "audit"]
-COMMANDS = ["init", "backtest", "paper", "run", *READING, "stress", "exchange", "doctor", "confirm", *CONTROL, "bench"]
+COMMANDS = [
+    "init", "backtest", "paper", "run", *READING, "stress", "exchange", "doctor", "confirm", *CONTROL, "watchdog", "bench",
+]  # fmt: skip
 SUMMARY = {
     "run_id": "20250504-abc",
     "mode": "backtest",

@@ -253,6 +253,15 @@ def test_a_protective_stop_never_becomes_stale_and_without_a_limit_nothing_does(
     assert not of(machine.feed(tape.mark(MIDDLE, 4_000 * SECOND)), Kind.CANCEL).size
 
 
+def test_a_stop_that_has_nothing_to_close_is_taken_back():
+    machine, tape = running(stop_e8=STOP)
+    ((number, *_),) = terms_of(machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10)))
+    machine.feed(tape.said(Kind.POSITION, a=0))  # closed by force before the stop came to stand
+    machine.feed(tape.said(Kind.ALGO, a=number, b=int(AlgoStatus.ALGO_NEW), c=5))
+    assert not of(machine.feed(tape.mark(MIDDLE, SECOND // 2)), Kind.CANCEL).size
+    assert [int(one["a"]) for one in of(machine.feed(tape.mark(MIDDLE, SECOND)), Kind.CANCEL)] == [number]
+
+
 # ---------------------------------------------------------------------------------- brackets
 
 

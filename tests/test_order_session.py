@@ -86,8 +86,8 @@ class Desk:
         self.world, self.tape, self.clock, self.connect = world, Tape(), Clock(self), connect
         rules = limits(**STAND_ASIDE | changes)
         self.engine = Engine(Instruments([spec()]), Plan(nothing, *steps), rules, SIZING, EQUITY, EPOCH, ["stream"], 12)
-        journal = JournalWriter(str(folder / "journal"))
-        self.live = Live(self.engine, Scanner(self.engine.instruments, 0), journal, self.send, SECOND)
+        self.journal = JournalWriter(str(folder / "journal"))
+        self.live = Live(self.engine, Scanner(self.engine.instruments, 0), self.journal, self.send, SECOND)
         self.events = AccountEvents(self.engine.instruments, {EPOCH})
         self.verdicts, self.links, self.told, self.late_ns, self.budget = [], [], [], 0, Budget()
         self.rest = Watched(Rest(at(world.port), KEYS, Signer(b"alice-secret"), self.budget, self.clock))
@@ -291,6 +291,26 @@ def test_b4_an_order_stays_unknown_as_long_as_nobody_says_what_became_of_it(worl
         desk.rest.dead = False
         await desk.resolve()
         assert desk.state() == OrderState.LIVE and len(placed(world)) == 1
+
+    with_desk(world, tmp_path, test, buy())
+
+
+def test_b4_a_question_that_is_under_way_is_not_put_again_and_one_that_was_lost_is(world, tmp_path):
+    async def test(desk):
+        world.fault("lose_answer", path=ORDER, method="POST")
+        await desk.steps()
+        world.fault("lose_request", path=ORDER, method="GET", name="first")
+        desk.wake()
+        await asyncio.sleep(0.05)
+        before = len(desk.told)
+        for _ in range(3):
+            desk.wake()
+        await asyncio.sleep(0.05)
+        assert len(desk.told) == before  # the first one is still waited for, and those after it were none
+        await desk.until(lambda: len(desk.told) > before)
+        assert desk.told[before:] == [(Kind.LOST, EPOCH << 32 | 1, Kind.QUERY)]
+        await desk.answered(desk.wake)
+        assert desk.state() == OrderState.LIVE
 
     with_desk(world, tmp_path, test, buy())
 

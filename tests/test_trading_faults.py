@@ -194,6 +194,7 @@ def test_c3_c7_a_mute_stream_is_replaced_keeps_entries_in_and_costs_no_fill(caps
     ("row", "alarm", "deed"),
     [
         ("C9", "DELEVERAGING", {"do": "adl", "share": 1.0, **BTC}),
+        ("C10", None, {"do": "liquidate", **DEMO}),
         ("C11", None, {"do": "settle", "symbol": "BTCUSDT", "price": "90000"}),
         ("B25", "FOREIGN_ORDER", {"do": "foreign_order", "side": "BUY", "quantity": "0.002", **BTC}),
     ],
@@ -204,7 +205,7 @@ def test_what_somebody_else_does_to_the_position_is_taken_over_at_once_and_halts
         with trading(port) as run:
             filled(capsys, PATIENT_S)
             for k in range(20):
-                if k == 0 or row == "C9":  # there is nothing to deleverage where the position has just been closed
+                if k == 0 or row in ("C9", "C10"):  # there is nothing to close where the position has just been closed
                     fault(port, name=f"{row}-{k}", **deed)
                 time.sleep(1)
                 if told(capsys, "status")[1]["halted"]:
@@ -216,7 +217,8 @@ def test_what_somebody_else_does_to_the_position_is_taken_over_at_once_and_halts
             settled(capsys, port)
             summary = ended(run)
         assert alarm is None or summary["alarms"][alarm] >= 1
-        assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
+        if row != "C10":  # closed at no price: the comparison takes the rest over, and books no trade
+            assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
     assert proved(capsys) == 0 and replayed(capsys)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
@@ -32,7 +33,7 @@ from autotrader.adapters.storage.run_folder import RunFolder
 from autotrader.adapters.storage.state import Epochs, Latch, Lock, Starts
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.config import Config, Live
-from autotrader.errors import AutotraderError, OperatorError
+from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
 from autotrader.run.hot import hot
@@ -171,7 +172,10 @@ class OnlineRun(Run):
         return {}
 
     def _feed(self, session: Any, speed: str) -> None:  # noqa: ARG002
-        uvloop.run(self._run_hours(session))
+        try:
+            uvloop.run(self._run_hours(session))
+        except (ConnectionError, TimeoutError, socket.gaierror) as error:  # what is left of OSError is the disk
+            raise VenueError(say("online.broken", reason=str(error) or type(error).__name__)) from None
         self._read_back(self.folder)
 
     async def _run_hours(self, session: Any) -> None:

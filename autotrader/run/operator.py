@@ -6,6 +6,7 @@ Knows the engine's state and which event each command becomes. Refuses to know h
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -269,9 +270,8 @@ class Operator:
     async def _closed(self, names: list[str]) -> list[str]:
         # What is left of what a command ends, once nothing is or the time is over.
         symbols = [self.engine.instruments.names.index(name) for name in names]
-        for _ in range(round(CLOSED_S / LOOK_S)):
-            if not (left := self._left(symbols)):
-                return []
+        end = time.monotonic() + CLOSED_S
+        while (left := self._left(symbols)) and time.monotonic() < end:
             await asyncio.sleep(LOOK_S)
         return left
 

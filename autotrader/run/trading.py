@@ -281,6 +281,7 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ opening
 
     async def _open(self) -> None:
+        self.run.has_opened = True
         await self._in_each_symbol(self._clear_orders)
         await self._set_up()
         answers = Answers(self.events.evidence)

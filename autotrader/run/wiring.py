@@ -94,6 +94,7 @@ class Run:
     def __init__(self, config: Config, data: list[Path], progress: Progress):
         self.config = config
         self.progress = progress
+        self.has_opened = False  # whether an order may have left, so that its journal is kept whatever happens
         progress(0.0, say("run.progress_read"))
         self.table = facts.load(None if config.sources.instruments == "shipped" else _instruments_file(config))
         specs, self.defaults = self._specified()
@@ -223,9 +224,10 @@ class Run:
             self._require_read(session)
             outcome = session.finish()
         except OperatorError:
-            if self.anchors is not None:
-                self.anchors.discard()
-            folder.discard()
+            if not self.has_opened:
+                if self.anchors is not None:
+                    self.anchors.discard()
+                folder.discard()
             raise
         except OSError as error:  # a full disk: what was written stays, marked incomplete
             raise AutotraderError(say("run.disk", path=folder.path, reason=error.strerror or error)) from None

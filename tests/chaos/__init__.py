@@ -1,0 +1,1 @@
+"""Runs that are made to suffer, and judges that know nothing of the engine."""

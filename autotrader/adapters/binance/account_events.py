@@ -152,11 +152,15 @@ class AccountEvents:
         return reader(body)
 
     def _doubted(self, event: Body | bytes) -> list[Row]:
-        # Of an order event that cannot be believed only which order of ours it is about.
+        # Of an order event that cannot be believed only which order of ours it is about, or that the exchange closes
+        # something by force: what, the comparison finds, and until somebody has looked nothing is opened.
         try:
             told = _part(_opened(event), "o")
-            ours = client_id(text(told, "c" if "c" in told else "caid"), self.evidence.epochs)
-            return self.evidence.lost(ours, self._grid.symbol(told.get("s"))) if ours else []
+            name, symbol = text(told, "c" if "c" in told else "caid"), self._grid.symbol(told.get("s"))
+            if name.startswith(tuple(FORCED)):
+                return [row(Kind.FOREIGN, symbol)]
+            ours = client_id(name, self.evidence.epochs)
+            return self.evidence.lost(ours, symbol) if ours else []
         except UnreadableError:
             return []
 

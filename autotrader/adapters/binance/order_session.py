@@ -322,6 +322,7 @@ class OrderSession:
         self._group: asyncio.TaskGroup | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._resyncing: asyncio.Task[None] | None = None
+        self._finding: set[int] = set()
         self._renew = asyncio.Event()
         self._has_link = False
         self._number = self._losses = 0
@@ -511,8 +512,10 @@ class OrderSession:
     def _follow(self, ask: _Ask, left: _Left | None) -> None:
         if isinstance(left, Unsent):
             self._refuse(ask, left)
+        elif left is None:
+            self._find_once(ask)
         else:
-            self._spawn(self._find(ask) if left is None else self._finish(ask, self._answer(ask, left)))
+            self._spawn(self._finish(ask, self._answer(ask, left)))
 
     def _left(self, ask: _Ask, now_ns: int, expired: bool, journal_failed: bool) -> _Left | None:
         # None for a question, which takes its own way.
@@ -646,7 +649,20 @@ class OrderSession:
             return self._answers.algo_canceled(self._instruments.names[ask.symbol], body, now_ns)
         return self._answers.canceled(body, now_ns)
 
+    def _find_once(self, ask: _Ask) -> None:
+        # Whoever asks every second asks again before a silent exchange is given up: one question an order is enough,
+        # and more would take the place of whatever else has to be asked when the exchange is back.
+        if ask.client_id not in self._finding:
+            self._finding.add(ask.client_id)
+            self._spawn(self._find(ask))
+
     async def _find(self, ask: _Ask) -> None:
+        try:
+            await self._look_for(ask)
+        finally:
+            self._finding.discard(ask.client_id)
+
+    async def _look_for(self, ask: _Ask) -> None:
         # Both universes where the order may be in either, and its trades where it has some.
         plain = await self._found(ask, False)
         algo = await self._found(ask, True) if ask.conditional or (plain or {}).get("code") == ABSENT else None

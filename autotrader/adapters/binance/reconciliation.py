@@ -292,7 +292,8 @@ class _Comparison:
             differs = (order["price_ticks"], order["lots"]) != (told.ticks, told.lots) or order["amend_lots"]
             if told.ticks and told.lots and differs:
                 made = row(Kind.AMENDED, told.symbol, client_id, told.ticks, told.lots)
-                ours, theirs = f"{order['lots']} @ {order['price_ticks']}", f"{told.lots} @ {told.ticks}"
+                asked = f" ({order['amend_lots']} @ {order['amend_ticks']})" if order["amend_lots"] else ""
+                ours, theirs = f"{order['lots']} @ {order['price_ticks']}{asked}", f"{told.lots} @ {told.ticks}"
                 yield Difference("order_terms", self._name(order), ours, theirs, Remedy.REPAIRED, (made,))
 
     def _standing(self, order: Mapping[str, int], told: Report, state: OrderState) -> Iterator[Difference]:
