@@ -1246,6 +1246,10 @@ ENGLISH = {
     "rest.held": "{method} {path}: not asked; the exchange's limits are used up, or it wants to be left alone",
     "rest.pages": "{method} {path}: the list does not end; ask for less at a time",
     "rest.refused": "{method} {path}: the exchange refused, HTTP {status}",
+    "rest.key_refused": (
+        "{method} {path}: the exchange refused the API key or its signature, HTTP {status}; "
+        "check live.keys and the key's rights"
+    ),
     "rest.shape": "{method} {path}: the answer is not what the exchange describes, HTTP {status}",
     "rest.silent": "{method} {path}: no answer that proves anything within {seconds} s",
     "rest.unsent": "{method} {path}: no connection to the exchange; check the network",
@@ -1283,7 +1287,7 @@ ENGLISH = {
     "wire.no_trading": "mode {mode} trades at no exchange; choose mode testnet or live",
     "wire.profile": "mode {mode} may not trade at {profile}; check live.profile and live.rehearsal",
     "wire.proxy": "{names}: mode live goes through no proxy; unset it",
-    "session.key_kind": "an {kind} key cannot sign orders here; make an HMAC key",
+    "session.key_kind": "an {kind} key cannot sign orders here; make an HMAC or an Ed25519 key",
     "session.key_name": "the API key is none that the exchange gives out: letters, digits, - and _; check the keys",
     # What the API key may do.
     "permissions.no_answer": "the exchange did not say what the API key may do; LIVE does not start without it",
@@ -2718,6 +2722,9 @@ KOREAN = {
     "rest.held": "{method} {path}: 요청하지 않았습니다. 거래소 한도를 다 썼거나 거래소가 대기를 요구합니다",
     "rest.pages": "{method} {path}: 목록이 끝나지 않습니다. 더 짧은 구간으로 나누어 요청하십시오",
     "rest.refused": "{method} {path}: 거래소가 거부했습니다(HTTP {status})",
+    "rest.key_refused": (
+        "{method} {path}: 거래소가 API 키 또는 서명을 거부했습니다(HTTP {status}). live.keys와 키의 권한을 확인하십시오"
+    ),
     "rest.shape": "{method} {path}: 응답이 거래소 문서의 형식과 다릅니다(HTTP {status})",
     "rest.silent": "{method} {path}: {seconds}초 안에 결과를 증명하는 응답이 없습니다",
     "rest.unsent": "{method} {path}: 거래소에 연결하지 못했습니다. 네트워크를 확인하십시오",
@@ -2755,7 +2762,7 @@ KOREAN = {
     "wire.no_trading": "{mode} 모드는 거래소에서 거래하지 않습니다. testnet이나 live 모드를 고르십시오",
     "wire.profile": "{mode} 모드는 {profile}에서 거래할 수 없습니다. live.profile과 live.rehearsal을 확인하십시오",
     "wire.proxy": "{names}: live 모드는 프록시를 거치지 않습니다. 변수를 해제하십시오",
-    "session.key_kind": "{kind} 키로는 주문에 서명할 수 없습니다. HMAC 키를 만드십시오",
+    "session.key_kind": "{kind} 키로는 주문에 서명할 수 없습니다. HMAC 또는 Ed25519 키를 만드십시오",
     "session.key_name": "거래소가 발급한 API 키의 형식(영문자, 숫자, -, _)이 아닙니다. 키를 확인하십시오",
     # API 키의 권한.
     "permissions.no_answer": "거래소가 API 키의 권한을 알려 주지 않았습니다. 권한을 모르면 LIVE를 시작하지 않습니다",

@@ -56,11 +56,13 @@ cdef class Approval:
 cdef class Signer:
     # What a key becomes, never the key: two states of the hash. Nothing returns, prints or stores them.
     cdef hmac_t key
+    cdef bint signs                    # False: there is no key, and texts have no signature
     cdef char name[NAME_BYTES + 1]     # the API key that a text names, or nothing
     cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil     # 64 digits
     cdef Py_ssize_t signed(self, char* text, Py_ssize_t n, char* signature) noexcept nogil
-    # The only maker of an order's bytes that may leave: encoded, signed, read back and compared with what was approved
-    # (R32). Returns the length, 0 when refused; `out` then holds nothing. The session tells the engine of a refusal as
-    # of a rejection: it never left. That the connection is the right host's is the session's to check: none is in it.
+    # The only maker of an order's bytes that may leave: encoded, signed where there is a key, read back and compared
+    # with what was approved (R32). Returns the length, 0 when refused; `out` then holds nothing. The session tells the
+    # engine of a refusal as of a rejection: it never left. That the connection is the right host's is the session's to
+    # check: none is in it.
     cdef Py_ssize_t sign_order(self, const approved_t* order, Instruments instruments, int64_t timestamp_ms,
                                char* out) noexcept nogil

@@ -57,20 +57,20 @@ class Approval:
 class Signer:
     """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it."""
 
-    def __init__(self, key: bytes, portable: bool = False, name: bytes = b"") -> None: ...
+    def __init__(self, key: bytes | None, portable: bool = False, name: bytes = b"") -> None: ...
     def sign(self, text: bytes) -> bytes:
-        """Return the signature of a text, 64 hexadecimal digits."""
+        """Return the signature of a text, 64 hexadecimal digits; ValueError without a key."""
 
     def order_text(self, approval: Approval, instruments: Instruments, timestamp_ms: int) -> bytes:
-        """Return the signed text of an approved order, compared with what was approved (R32); empty if refused."""
+        """Return the text of an approved order, compared with what was approved (R32); empty if refused."""
 
     def compare(self, text: bytes, approval: Approval, instruments: Instruments, timestamp_ms: int) -> Reason:
-        """Return R32's verdict on a signed text: approved if it says what was approved and its signature is its own."""
+        """Return R32's verdict on a text: approved if it says what was approved, and is signed as this signer would."""
 
     def reference_text(
         self, client_id: int, symbol: int, instruments: Instruments, timestamp_ms: int, conditional: bool = False
     ) -> bytes:
-        """Return the signed text that names an order: to cancel it, or to ask for it."""
+        """Return the text that names an order, signed if there is a key: to cancel it, or to ask for it."""
 
 def sha256(message: bytes, portable: bool = False) -> bytes:
     """Return the SHA-256 of a message, 32 bytes (``portable``: in plain C whatever the processor has)."""

@@ -1143,7 +1143,7 @@ cdef bint is_writable_trigger(const approved_t* order) noexcept nogil:
 cdef bint says(const char* p, Py_ssize_t n, const approved_t* order, const instrument_t* i, int64_t timestamp_ms,
                const char* name, const char* signature) noexcept nogil:
     # R32: whether a text says all of a writable order, every parameter once, in the exchange's order, nothing else, and
-    # the signature behind it.
+    # the signature behind it, or none where there is none (NULL).
     cdef const char* end = p + n
     if order.amends:
         p = after_amendment(p, end, order, i, timestamp_ms, name)
@@ -1151,7 +1151,9 @@ cdef bint says(const char* p, Py_ssize_t n, const approved_t* order, const instr
         p = after_plain(p, end, order, i, timestamp_ms, name)
     else:
         p = after_conditional(p, end, order, i, timestamp_ms, name)
-    return after(after(p, end, b"&signature=", 11), end, signature, 64) == end
+    if signature != NULL:
+        p = after(after(p, end, b"&signature=", 11), end, signature, 64)
+    return p == end
 
 
 cdef const char* after_key_name(const char* p, const char* end, const char* name) noexcept nogil:
@@ -1273,8 +1275,9 @@ cdef class Signer:
 
     Parameters
     ----------
-    key : bytes
-        Secret of the account. Its two blocks are hashed once; the key itself is not kept.
+    key : bytes or None
+        Secret of the account. Its two blocks are hashed once; the key itself is not kept. None: texts have no
+        signature, for a session that has logged on or for whoever signs them in another way.
     portable : bool, optional
         Plain C even where the processor has SHA instructions (the reference of the fast form).
     name : bytes, optional
@@ -1291,13 +1294,15 @@ cdef class Signer:
     nor pickled, and it is overwritten when the signer goes.
     """
 
-    def __cinit__(self, bytes key not None, bint portable=False, bytes name not None=b""):
-        if len(key) == 0:
+    def __cinit__(self, bytes key, bint portable=False, bytes name not None=b""):
+        if key is not None and len(key) == 0:
             raise ValueError("a signing key has at least one byte")
         if not KEY_NAME.fullmatch(name):
             raise ValueError(f"an API key is at most {NAME_BYTES} letters, digits, - and _")
         memcpy(self.name, <const char*> name, len(name) + 1)
-        hmac_key(&self.key, <const char*> key, len(key), portable)
+        self.signs = key is not None
+        if key is not None:
+            hmac_key(&self.key, <const char*> key, len(key), portable)
 
     def __dealloc__(self):
         wipe(&self.key, sizeof(hmac_t))
@@ -1318,25 +1323,29 @@ cdef class Signer:
             return 0
         i = &instruments.data[order.symbol]
         n = self.signed(out, encode_order(order, i, timestamp_ms, self.name, out), signature)
-        if says(out, n, order, i, timestamp_ms, self.name, signature):
+        if says(out, n, order, i, timestamp_ms, self.name, signature if self.signs else NULL):
             return n
         memset(out, 0, n)
         return 0
 
     cdef Py_ssize_t signed(self, char* text, Py_ssize_t n, char* signature) noexcept nogil:
-        # Puts the signature of a text behind it; returns the length of both.
+        # Puts the signature of a text behind it, if there is a key; returns the length of both.
+        if not self.signs:
+            return n
         self.sign_into(text, n, signature)
         memcpy(put(text + n, b"&signature="), signature, 64)
         return n + SIGNATURE_BYTES
 
     def sign(self, bytes text not None):
-        """Return the signature of a text, 64 hexadecimal digits."""
+        """Return the signature of a text, 64 hexadecimal digits; ValueError without a key."""
         cdef char out[64]
+        if not self.signs:
+            raise ValueError("no key to sign with")
         self.sign_into(<const char*> text, len(text), out)
         return out[:64]
 
     def order_text(self, Approval approval not None, Instruments instruments not None, int64_t timestamp_ms):
-        """Return the signed text of an approved order, compared with what was approved (R32); empty if refused.
+        """Return the text of an approved order, compared with what was approved (R32); empty if refused.
 
         Parameters
         ----------
@@ -1358,19 +1367,21 @@ cdef class Signer:
 
     def compare(self, bytes text not None, Approval approval not None, Instruments instruments not None,
                 int64_t timestamp_ms):
-        """Return R32's verdict on a signed text: approved if it says what was approved and its signature is its own."""
+        """Return R32's verdict on a text: approved if it says what was approved, and is signed as this signer would."""
         cdef char signature[64]
         cdef const char* p = text
         cdef Py_ssize_t n = len(text)
-        self.sign_into(p, max(0, n - SIGNATURE_BYTES), signature)
+        if self.signs:
+            self.sign_into(p, max(0, n - SIGNATURE_BYTES), signature)
         if approval.order.symbol < instruments.size and is_writable(&approval.order) and says(
-                p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, self.name, signature):
+                p, n, &approval.order, &instruments.data[approval.order.symbol], timestamp_ms, self.name,
+                signature if self.signs else NULL):
             return ReasonFace.APPROVED
         return ReasonFace.R32_NOT_AS_APPROVED
 
     def reference_text(self, uint64_t client_id, int symbol, Instruments instruments not None, int64_t timestamp_ms,
                        bint conditional=False):
-        """Return the signed text that names an order: to cancel it, or to ask for it.
+        """Return the text that names an order, signed if there is a key: to cancel it, or to ask for it.
 
         Parameters
         ----------

@@ -145,11 +145,11 @@ def test_without_keys_the_account_is_not_checked_and_the_key_fails(port):
 
 
 def test_a_key_that_cannot_sign_orders_fails_before_the_exchange_is_asked_with_it(port):
-    other = replace(KEY, kind="ed25519")
+    other = replace(KEY, kind="rsa")
     told = uvloop.run(doctor._asked(made(port=port), lambda: other))
     item = judged("key", made(port=port), told)
     assert (item.verdict, item.measured) == (
-        Verdict.FAIL, "an ed25519 key cannot sign orders here; make an HMAC key",
+        Verdict.FAIL, "an RSA key cannot sign orders here; make an HMAC or an Ed25519 key",
     )  # fmt: skip
     assert verdict("wallet", made(port=port), told) is Verdict.NOT_CHECKED
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from test_loopback_cli import served
 from test_online import eventually, told
@@ -193,13 +193,13 @@ def test_without_keys_nothing_starts(capsys, exchange, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["testnet", "live"])
 def test_a_key_that_cannot_sign_orders_starts_nothing(capsys, exchange, mode):
-    made = Ed25519PrivateKey.generate()
+    made = generate_private_key(65537, 2048)
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     Path("keys").write_text(f"an-api-key-of-ours\n{pem}")
     Path("keys").chmod(0o600)
     file = configured(exchange, mode, keys='"file"', key_file='"keys"')
     assert main(["run", str(file), "--mode", mode, "--for", "1"]) == 2
-    assert "an ed25519 key cannot sign orders here" in capsys.readouterr().err
+    assert "an RSA key cannot sign orders here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

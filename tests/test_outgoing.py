@@ -23,6 +23,7 @@ from core_ext.wire import Approval, Signer
 NOW = 1_700_000_000 * 10**9
 STAMP = NOW // 10**6
 SIGNER = Signer(b"a secret of the account")
+BARE = Signer(None)
 NAMED = Signer(b"a secret of the account", name=b"The-Key_of-the-Account")
 SIGNATURE = len("&signature=") + 64
 ACCEPTED = 0  # evidence
@@ -358,6 +359,40 @@ def test_a_name_of_31_letters_and_a_key_of_128_fit():
     signer, instruments = Signer(b"s", name=b"k" * 128), Instruments([long])
     text = signer.order_text(approval, instruments, 2**63 - 1)
     assert signer.compare(text, approval, instruments, 2**63 - 1) == Reason.APPROVED
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(orders() | conditionals())
+def test_without_a_key_a_text_says_the_same_order_and_has_no_signature(order):
+    desk = Desk(order[0])
+    approval = desk.approve(**order[1])
+    text = BARE.order_text(approval, desk.instruments, STAMP)
+    assert desk.text(approval) == signed(text)
+    assert BARE.compare(text, approval, desk.instruments, STAMP) == Reason.APPROVED
+    assert desk.verdict(text, approval) == Reason.R32_NOT_AS_APPROVED  # whoever has a key does not let it go unsigned
+    assert BARE.compare(signed(text), approval, desk.instruments, STAMP) == Reason.R32_NOT_AS_APPROVED
+
+
+@pytest.mark.parametrize("words", [FULL, STOP, CLOSE, TRAIL], ids=["plain", "stop", "close", "trail"])
+def test_no_other_byte_anywhere_in_a_text_without_signature_leaves(words):
+    desk = Desk()
+    approval = desk.approve(**words)
+    text = BARE.order_text(approval, desk.instruments, STAMP)
+    changes = [text[:at] + bytes([byte]) + text[at + 1 :] for at in range(len(text)) for byte in range(256)]
+    changes = [one for one in changes if one != text]
+    changes += [text[:k] for k in range(len(text))] + [text + b"0", text + b"&", text + b"\0", b"&" + text]
+    found = {BARE.compare(one, approval, desk.instruments, STAMP) for one in changes}
+    assert found == {Reason.R32_NOT_AS_APPROVED}
+
+
+def test_without_a_key_what_a_text_would_drop_has_none_and_nothing_is_signed():
+    desk = Desk()
+    protected = desk.approve(0, 1, 10, 2_000_001, terms=Term.PRICE_PROTECT)
+    assert BARE.order_text(protected, desk.instruments, STAMP) == b""
+    plain = BARE.reference_text(9 << 32 | 1, 3, desk.instruments, STAMP)
+    assert plain == f"origClientOrderId=at0000000900000001&symbol=DOGEUSDT&timestamp={STAMP}".encode()
+    with pytest.raises(ValueError, match="no key to sign with"):
+        BARE.sign(plain)
 
 
 @pytest.mark.parametrize("name", [b"k" * 129, b"alice&key", b"alice=key", b'alice"key', b"alice key", b"alice\0key"])

@@ -33,6 +33,7 @@ from autotrader.adapters.binance.permissions import judge
 from autotrader.adapters.binance.profiles import MarketUrls, TradingUrls, market_urls, proxies, trading_urls
 from autotrader.adapters.binance.reading import UnreadableError, amount_e8
 from autotrader.adapters.binance.rest import MarketRest, Rest
+from autotrader.adapters.binance.signing import refuse_kind, signer
 from autotrader.adapters.storage.run_folder import RunFolder
 from autotrader.config import CEILINGS, Config
 from autotrader.errors import AutotraderError, OperatorError, VenueError
@@ -45,7 +46,6 @@ from autotrader.run.wiring import verify_replay
 from autotrader.secret import Credentials
 from core_ext.account import Account, max_notional
 from core_ext.types import Instruments, Setting
-from core_ext.wire import Signer
 
 __all__ = ["NAMES", "Examination", "Item", "Verdict", "evidence_of", "examine"]
 
@@ -268,16 +268,16 @@ async def _asked(config: Config, key: Key | None) -> dict[str, Any]:
 def _credentials(key: Key | None) -> Credentials | OperatorError:
     try:
         found = key() if key else None
+        if found is not None:
+            refuse_kind(found)
     except OperatorError as error:
         return error
-    if found is None:
-        return OperatorError(say("doctor.no_keys"))
-    return found if found.kind == "hmac" else OperatorError(say("session.key_kind", kind=found.kind))
+    return OperatorError(say("doctor.no_keys")) if found is None else found
 
 
 def _rest(urls: MarketUrls, key: object, clock: VenueClock) -> MarketRest:
     if isinstance(urls, TradingUrls) and isinstance(key, Credentials):
-        return Rest(urls, key, Signer(key.secret.reveal().encode()), Budget(), clock)
+        return Rest(urls, key, signer(key), Budget(), clock)
     return MarketRest(urls, Budget(), clock)
 
 

@@ -33,6 +33,7 @@ from autotrader.adapters.binance.reading import amount_e8, is_ours
 from autotrader.adapters.binance.reconciliation import Listed, Remedy
 from autotrader.adapters.binance.rest import MarketRest, Rest
 from autotrader.adapters.binance.rows import packed, row
+from autotrader.adapters.binance.signing import refuse_kind, signer
 from autotrader.adapters.binance.user_stream import UserStream
 from autotrader.adapters.keys import key_manager
 from autotrader.adapters.storage.state import Safety, SafetyRecord
@@ -47,7 +48,7 @@ from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
 from core_ext.types import Command, Gate, Kind, OrderType
-from core_ext.wire import Scanner, Signer
+from core_ext.wire import Scanner
 
 __all__ = ["cleared", "run_trading"]
 
@@ -95,8 +96,7 @@ def run_trading(config: Config, seconds: float | None, out: Path | None, progres
     assert config.live is not None  # a configuration of these modes has the section
     trading_urls(config.run.mode, config.live)
     credentials = key_manager(config.live, config.folder).key()
-    if credentials.kind != "hmac":
-        raise OperatorError(say("session.key_kind", kind=credentials.kind))
+    refuse_kind(credentials)
     warnings = cleared(config, credentials, progress) if config.run.mode == "live" else []
     with State(config) as state:
         return TradingRun(config, progress, seconds, state, credentials, warnings).go(out, "live")
@@ -210,8 +210,7 @@ class TradingRun(OnlineRun):
 
     def rest(self, budget: Budget, clock: VenueClock) -> Rest:
         """Return a client of the account's requests, for the loop that it is made in."""
-        signer = Signer(self.credentials.secret.reveal().encode())
-        return Rest(self.urls, self.credentials, signer, budget, clock)
+        return Rest(self.urls, self.credentials, signer(self.credentials), budget, clock)
 
     def _specified(self) -> tuple[list[Any], list[str]]:
         listed = self.listed

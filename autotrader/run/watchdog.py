@@ -31,6 +31,7 @@ from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.profiles import refuse_proxies, trading_urls
 from autotrader.adapters.binance.reading import client_name
 from autotrader.adapters.binance.rest import Rest, RestError
+from autotrader.adapters.binance.signing import signer
 from autotrader.adapters.control import NoInstanceError, SilentError, ask
 from autotrader.adapters.keys import key_manager
 from autotrader.adapters.storage.state import Epochs, Guard, Handled, Latch, Lock, Starts
@@ -38,7 +39,6 @@ from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.config import Config
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
-from core_ext.wire import Signer
 
 __all__ = ["Health", "Patience", "Seen", "Watched", "run_watchdog"]
 
@@ -225,14 +225,14 @@ def run_watchdog(config: Config, seconds: float | None, told: Told) -> dict[str,
     urls = trading_urls(config.run.mode, config.live)
     refuse_proxies(config.run.mode)
     credentials = key_manager(config.live, config.folder).key()
+    signs = signer(credentials)
     folder = StateFolder(config.resolve(config.live.state_dir))
     guard = Guard(folder, "watchdog.lock", "watchdog.second")
     try:
         guard.acquire()
 
         def connect(clock: VenueClock) -> Rest:
-            signer = Signer(credentials.secret.reveal().encode())
-            return Rest(urls, credentials, signer, Budget(share_pct=100), clock)
+            return Rest(urls, credentials, signs, Budget(share_pct=100), clock)
 
         return uvloop.run(Watchdog(config, folder, connect, told).run(seconds))
     finally:

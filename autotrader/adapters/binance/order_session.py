@@ -14,15 +14,16 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from random import Random
 from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import quote
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from picows import WSFrame, WSTransport
+from picows import WSFrame, WSMsgType, WSTransport
 
 from autotrader.adapters.binance.answers import ABSENT, Answers
 from autotrader.adapters.binance.budget import Budget, Sent
@@ -33,6 +34,7 @@ from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.adapters.binance.reading import UnreadableError
 from autotrader.adapters.binance.rest import Answer, Ask
 from autotrader.adapters.binance.rows import packed, row
+from autotrader.adapters.binance.signing import TextSigner, signer
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
 from autotrader.secret import Credentials
@@ -47,12 +49,15 @@ Request = tuple[Kind, int, int, bool, bool, Approval | None]
 
 SECOND_NS: Final = 1_000_000_000
 HANDSHAKE_WEIGHT: Final = 5
+LOGON_WEIGHT: Final = 2
 SETTLED_S: Final = 10.0
 """A connection that has lived so long was a good one: the delays begin anew."""
 RESYNC_S: Final = 1.0
 LOCKED_S: Final = 1.0
 """How long cancels and questions wait after the key of one was refused: whoever knocks on is locked out."""
 TRADES: Final = 1000
+_MISSING: Final = -1102
+_KEY_NAMED_BAD: Final = frozenset({-1022, -2015})
 
 
 class Unsent(IntEnum):
@@ -189,6 +194,7 @@ class _Line(Connection):
         self.heard_s = self.opened_s = asyncio.get_running_loop().time()
         self.asked_s = 0.0
         self.is_mute = False
+        self.is_ready = False
         self.waiting: dict[int, asyncio.Future[_Reply]] = {}
 
     @property
@@ -276,7 +282,7 @@ class OrderSession:
     Raises
     ------
     OperatorError
-        For a key that does not sign by HMAC, or a request socket that is none of the profile's.
+        For a key that signs neither by HMAC nor by Ed25519, or a request socket that is none of the profile's.
 
     Attributes
     ----------
@@ -303,15 +309,10 @@ class OrderSession:
         random: Random | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        if credentials.kind != "hmac":
-            raise OperatorError(say("session.key_kind", kind=credentials.kind))
-        secret = credentials.secret.reveal().encode()
-        try:
-            named = Signer(secret, name=credentials.api_key.reveal().encode())
-        except ValueError:
-            raise OperatorError(say("session.key_name")) from None
-        self._named, self._bare = named, Signer(secret)
-        self._outlet = Outlet(named, instruments)
+        self._bare = signer(credentials)
+        self._named = _written_by(credentials)
+        self._outlet = Outlet(self._named, instruments)
+        self._api_key, self._logs_on = credentials.api_key, credentials.kind == "ed25519"
         self._url, self._tls = urls.require_host(urls.ws_api), tls
         self._instruments, self._answers, self._budget, self._clock = instruments, answers, budget, clock
         self._told, self._heard_of, self._linked = told, judged, linked
@@ -324,7 +325,7 @@ class OrderSession:
         self._finding: set[int] = set()
         self._renew = asyncio.Event()
         self._has_link = False
-        self._number = 0
+        self._number = self._losses = 0
         self._refused_s = float("-inf")
         self.halted: Verdict | None = None
         self.late = self.unreadable = 0
@@ -333,8 +334,8 @@ class OrderSession:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._line is not None and not self._line.gone.is_set()
+        """Whether there is a connection that takes requests: where the key logs on, one that has logged on."""
+        return self._line is not None and self._line.is_ready and not self._line.gone.is_set()
 
     async def run(self) -> None:
         """Keep a connection until `close`; what a callback raises ends it."""
@@ -358,9 +359,8 @@ class OrderSession:
     async def _keep_connected(self) -> None:
         while True:
             await self._wait_for_room()
-            try:
-                line = await _Line.open(self._url, self._on_message, self._tls)
-            except VenueError:
+            line = await self._opened()
+            if line is None:
                 self._tell_link()
                 await asyncio.sleep(self._backoff.next_s())
                 continue
@@ -369,6 +369,19 @@ class OrderSession:
             self._tell_link()
             if line.gone.is_set():
                 await asyncio.sleep(self._backoff.next_s())
+
+    async def _opened(self) -> _Line | None:
+        # A connection that takes requests, or none.
+        try:
+            line = await _Line.open(self._url, self._on_message, self._tls)
+        except VenueError:
+            return None
+        try:
+            line.is_ready = not self._logs_on or await self._log_on(line)
+        finally:
+            if not line.is_ready:
+                line.end(is_dead=True)
+        return line if line.is_ready else None
 
     async def _wait_for_room(self) -> None:
         # A handshake weighs, and a ban ends later for who knocks.
@@ -417,6 +430,59 @@ class OrderSession:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._group is not None
         self._group.create_task(work)
+
+    # ------------------------------------------------------------------ the session of an Ed25519 key
+
+    async def _log_on(self, line: _Line) -> bool:
+        # What leaves over a connection that has logged on needs no signature; until then requests go by REST, signed.
+        now_ns = self._clock.now_ns()
+        if line.transport is None or line.gone.is_set() or not self._budget.allows(LOGON_WEIGHT, 0, True, now_ns):
+            return False
+        self._number += 1
+        sent = self._budget.spend(LOGON_WEIGHT, 0, now_ns)
+        line.transport.send(WSMsgType.TEXT, self._logon(self._number))
+        reply = await line.wait(self._number, self._timing.answer_s)
+        found = _decoded(reply.frame)
+        self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
+        verdict = judge(Call.OTHER, reply.status, reply.frame, sent=True)
+        if verdict.outcome is Outcome.DONE:
+            return _is_authorized(found.get("result"))
+        self._heed(Call.OTHER, 0, verdict)
+        if verdict.outcome is Outcome.RESYNC:
+            await self._resync()
+        return False
+
+    def _logon(self, number: int) -> bytes:
+        key, stamp_ms = self._api_key.reveal(), self._clock.request_ms()
+        signature = self._bare.sign(f"apiKey={key}&timestamp={stamp_ms}".encode()).decode()
+        params = {"apiKey": key, "signature": signature, "timestamp": stamp_ms}
+        return orjson.dumps({"id": number, "method": "session.logon", "params": params})
+
+    def _in_session(self, line: _Line, verdict: Verdict) -> Verdict:
+        # A request without a key that is refused for want of one says that the session is over, not that the key is
+        # bad: that says the next logon. Twice in a row, though, or with the key named bad, it is a refusal like others.
+        if not self._logs_on or not _is_logged_off(verdict):
+            self._losses = 0 if verdict.outcome is Outcome.DONE else self._losses
+            return verdict
+        if line.is_ready:
+            self._losses += 1
+            self._leave_session(line)
+        if verdict.code in _KEY_NAMED_BAD or self._losses > 1:
+            return replace(verdict, outcome=Outcome.HALT)
+        return replace(verdict, outcome=Outcome.FAILED, again=True)
+
+    def _leave_session(self, line: _Line) -> None:
+        line.is_ready = False
+        self._tell_link()
+        if self._group is not None:
+            self._spawn(self._log_on_anew(line))
+
+    async def _log_on_anew(self, line: _Line) -> None:
+        line.is_ready = await self._log_on(line)
+        if line.is_ready:
+            self._tell_link()
+        else:
+            await self._retire(line)
 
     # ------------------------------------------------------------------ out
 
@@ -502,7 +568,7 @@ class OrderSession:
         line = self._line if self.is_connected else None
         return None if line is not None and line.is_mute and self._fallback is not None else line
 
-    def _text(self, ask: _Ask, signer: Signer) -> bytes:
+    def _text(self, ask: _Ask, signer: TextSigner) -> bytes:
         stamp_ms = self._clock.request_ms()
         if ask.approval is not None:
             return signer.order_text(ask.approval, self._instruments, stamp_ms)
@@ -512,13 +578,13 @@ class OrderSession:
 
     def _by_socket(self, ask: _Ask, left: _Written) -> Awaitable[_Back]:
         # It is waited for from now on, not from when the task begins: an answer may come before.
-        return self._judged(ask, left.sent, left.line.wait(left.number, self._timing.answer_s))
+        return self._judged(ask, left, left.line.wait(left.number, self._timing.answer_s))
 
-    async def _judged(self, ask: _Ask, sent: Sent, answer: Awaitable[_Reply]) -> _Back:
+    async def _judged(self, ask: _Ask, left: _Written, answer: Awaitable[_Reply]) -> _Back:
         reply, call = await answer, ask.way.call
         found = _decoded(reply.frame)
-        self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
-        verdict = judge(call, reply.status, reply.frame, sent=True)
+        self._budget.hear_limits(found.get("rateLimits"), left.sent, self._clock.now_ns())
+        verdict = self._in_session(left.line, judge(call, reply.status, reply.frame, sent=True))
         self._heed(call, ask.client_id, verdict)
         return _Back(verdict, found.get("result"))
 
@@ -547,7 +613,8 @@ class OrderSession:
         elif isinstance(found.get("event"), dict):  # the exchange is about to end the connection
             self._renew.set()
         else:
-            self._heed(Call.OTHER, 0, judge(Call.OTHER, reply.status, message, sent=True))
+            verdict = judge(Call.OTHER, reply.status, message, sent=True)
+            self._heed(Call.OTHER, 0, self._in_session(line, verdict))
 
     async def _finish(self, ask: _Ask, answer: Awaitable[_Back]) -> None:
         back = await answer
@@ -625,7 +692,8 @@ class OrderSession:
         if type(number) is not int or self._fallback is None:
             return None
         text = f"limit={TRADES}&orderId={number}&symbol={symbol}&timestamp={self._clock.request_ms()}".encode()
-        back = await self._by_rest(ask, _TRADES, text + b"&signature=" + self._bare.sign(text))
+        signature = quote(self._bare.sign(text), safe="").encode()
+        back = await self._by_rest(ask, _TRADES, text + b"&signature=" + signature)
         return back.body if back.verdict.outcome is Outcome.DONE and isinstance(back.body, list) else None
 
     def _heed(self, call: Call, client_id: int, verdict: Verdict) -> None:
@@ -675,6 +743,25 @@ class OrderSession:
         rows = packed([row(kind, ask.symbol, ask.client_id, word)], self._clock.now_ns())
         self._answers.evidence.note(rows)
         self._told(rows)
+
+
+def _written_by(credentials: Credentials) -> Signer:
+    # Who writes the texts of the request socket: named and signed by HMAC, or bare, for a session that has logged on.
+    secret = credentials.secret.reveal().encode() if credentials.kind == "hmac" else None
+    try:
+        named = Signer(secret, name=credentials.api_key.reveal().encode())
+    except ValueError:
+        raise OperatorError(say("session.key_name")) from None
+    return named if secret else Signer(None)
+
+
+def _is_authorized(result: Any) -> bool:
+    return isinstance(result, dict) and type(result.get("authorizedSince")) is int
+
+
+def _is_logged_off(verdict: Verdict) -> bool:
+    missing = verdict.code == _MISSING and ("apiKey" in verdict.text or "signature" in verdict.text)
+    return missing or verdict.alert is Alert.KEY_REFUSED
 
 
 def _decoded(text: bytes, of: tuple[type, ...] = (dict,)) -> Any:

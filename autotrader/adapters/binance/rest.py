@@ -21,7 +21,7 @@ import orjson
 from yarl import URL
 
 from autotrader.adapters.binance.budget import Budget
-from autotrader.adapters.binance.outcomes import Call, Outcome, Verdict, judge
+from autotrader.adapters.binance.outcomes import Alert, Call, Outcome, Verdict, judge
 from autotrader.adapters.binance.profiles import RESTRICTIONS, MarketUrls, TradingUrls
 from autotrader.errors import VenueError
 from autotrader.messages import say
@@ -146,6 +146,8 @@ class RestError(VenueError):
 
 
 def _reason(answer: Answer) -> str:
+    if answer.verdict.alert is Alert.KEY_REFUSED:
+        return "rest.key_refused"
     if answer.status:
         return "rest.refused"
     if answer.sent:
