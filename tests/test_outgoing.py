@@ -46,7 +46,8 @@ class Desk:
         bounds = limits(**STAND_ASIDE) | {"max_order_e8": 1 << 61, "assumed_minute_e8": 1 << 60}
         wide = {"min_notional_e8": 1, "up_e8": 10**6 * E8, "down_e8": 1, "collar_e8": 10**6 * E8}
         self.instruments = Instruments([one | wide | {"brackets": [(0, 1 << 60, 400_000, 0, 150)]} for one in SPECS])
-        self.account, self.orders, markets = Account(self.instruments, 9 * 10**9 * E8), Orders(epoch), Markets(len(SPECS))
+        self.account, self.orders = Account(self.instruments, 9 * 10**9 * E8), Orders(epoch)
+        markets = Markets(len(SPECS))
         self.gate = RiskGate(self.instruments, self.account, self.orders, markets, bounds)
         for symbol, one in enumerate(SPECS):
             mark = one["tick_e8"] * MOST_TICKS[symbol] // 2
