@@ -140,7 +140,8 @@ class Nemesis:
         return [{"do": do, "path": self.dice.choice(ROUTES), "at_s": self.elapsed}]
 
     def _money(self, do):
-        return {"do": do, "account": NAME, "asset": "USDT", "amount": f"{self.dice.uniform(1.0, 300.0):.2f}"}
+        # So little that those of which the event is lost, and which then count as losses, do not end the day's trading.
+        return {"do": do, "account": NAME, "asset": "USDT", "amount": f"{self.dice.uniform(1.0, 8.0):.2f}"}
 
     def _by_hand(self, do, **more):
         return {"do": do, "account": NAME, "symbol": SYMBOL, **more}
