@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -158,7 +159,8 @@ def trade(mode: str, symbols: int, port: int, seconds: float, folder: str, pipe:
         text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
     Path("c.toml").write_text(text, encoding="utf-8")
     config = load(Path("c.toml"))
-    told: dict[str, Any] = {"lags": [], "memory": []}
+    # Lags in tenths of a millisecond: what is kept here must not grow.
+    told: dict[str, Any] = {"lags": Counter(), "memory": []}
     hours = trading.TradingHours if mode == "testnet" else live.Hours
     works = hours._works
 
@@ -192,7 +194,7 @@ async def _watch(hours: Any, told: dict[str, Any]) -> None:
         due = time.monotonic() + LOOK_S
         await asyncio.sleep(LOOK_S)
         now = time.monotonic()
-        told["lags"].append(now - due)
+        told["lags"][round((now - due) * 1e4)] += 1
         if now - sampled >= 1.0:
             sampled = now
             told["memory"].append((now - begun, resident_bytes()))
@@ -282,7 +284,7 @@ def load_run(mode: str, seconds: float, symbols: int = SYMBOLS, pace: float = PA
 
 
 def _load(mode: str, seconds: float, told: dict[str, Any], facts: dict[str, Any], kept: Any, truth: Any) -> Load:
-    lags = sorted(1000 * lag for lag in told["lags"])
+    lags = sorted(lag / 10 for lag in told["lags"].elements())
     memory = told["memory"] or [(0.0, 0)]
     half = memory[len(memory) // 2 :]
     slope = float(np.polyfit(*zip(*half, strict=True), 1)[0]) if len(half) > 2 else float("nan")
