@@ -68,6 +68,7 @@ class Looped(Replay):
     """
 
     pace = 1.0
+    played = 0  # messages of all laps
 
     def __iter__(self) -> Iterator[Batch]:
         """Play for ever."""
@@ -82,6 +83,7 @@ class Looped(Replay):
                     rows[word][0] += shifts.get(symbol, 0) if rows[word][0] >= 0 else 0
                 if kind in NUMBERED:
                     tops[symbol] = max(tops.get(symbol, 0), int(rows["b" if kind == Kind.DEPTH else "a"][0]))
+                self.played += 1
                 yield int(rows["ts"][-1]), rows
             begun_ns, shifts = end_ns + 10**9, {symbol: top + 1000 for symbol, top in tops.items()}
             # A diff that does not follow: only a book with a hole takes the snapshot with which a recording begins.
@@ -132,7 +134,7 @@ async def _serve(symbols: int, pace: float, history: str, pipe: Connection) -> N
     while await loop.run_in_executor(None, pipe.recv) != "stop":
         pipe.send(
             {
-                "in": server.replay.messages,
+                "in": server.replay.played,
                 "sent": sum(socket.sent for socket in server.hub.sockets),
                 "dropped": sum(socket.dropped for socket in server.hub.sockets) + server.hub.slow_closed,
                 "orders": told,
