@@ -259,7 +259,7 @@ class Watch:
         """Look at what we refuse ourselves."""
         if ask.is_exit and why not in (Unsent.NOT_CONNECTED, Unsent.EXPIRED_INTENT):
             now = self.world.now_ns()
-            if why is not Unsent.OVER_BUDGET or (now > self.world.quiet_until + SECOND and not self.nemesis.lasting):
+            if why is not Unsent.OVER_BUDGET or (now > self.world.free_ns() + SECOND and not self.nemesis.lasting):
                 self.fail("I9", request=ask.kind.name, why=why.name)
 
 
