@@ -66,7 +66,7 @@ def test_a_hot_loop_still_does_what_is_due():
             os.close(reader), os.close(writer)
             return time.monotonic() - begun
 
-    assert run(main()) >= 0.05
+    assert run(main()) > 0.03  # a timer counts from when the loop last looked at its clock
 
 
 @pins
