@@ -200,6 +200,7 @@ def test_the_same_seed_gives_the_same_journals_and_another_seed_others(tmp_path,
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.slow
 def test_what_does_not_hold_is_noticed_and_the_seed_is_named(tmp_path, monkeypatch):
     director = Director(tmp_path / "here", 9, recordings(tmp_path), 60.0)
     world = director.world
