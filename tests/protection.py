@@ -6,7 +6,6 @@ from pathlib import Path
 from autotrader.adapters.loopback.history import Algo, Close, Fill, Forced, Reader, State
 
 LIVE = ("NEW", "TRIGGERING", "TRIGGERED")
-SECOND_NS = 10**9
 
 
 def unprotected(path: Path, account: int = 0) -> Iterator[tuple[int, int]]:
@@ -32,8 +31,3 @@ def unprotected(path: Path, account: int = 0) -> Iterator[tuple[int, int]]:
                 yield since.pop(leg), now
     for begun in since.values():
         yield begun, now
-
-
-def longest_s(path: Path, account: int = 0) -> float:
-    """Return the longest time without a stop, s."""
-    return max((end - begun for begun, end in unprotected(path, account)), default=0) / SECOND_NS

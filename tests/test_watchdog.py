@@ -327,7 +327,7 @@ def test_a_run_that_is_killed_leaves_an_account_that_the_watchdog_empties(capsys
             abandoned(port, run)
             killed = time.monotonic()
             dog.heard("ENDED")
-            assert time.monotonic() - killed < 40
+            assert time.monotonic() - killed < 120
             assert is_empty(port)
             kill = Latch(StateFolder(Path("state"), create=False)).read()
             assert kill.reason == "watchdog"
