@@ -32,6 +32,8 @@ from core_ext.types import Kind
 
 SECOND_NS = 10**9
 STATE = Path("state")
+ROOM = 1_000
+"""Weight used in a minute at which nothing more is started."""
 ENDINGS = ("time", "before", "after", "torn")
 """When a run is killed: some time after it began to trade, or at a call on its files."""
 
@@ -69,7 +71,7 @@ def started(config: Path, out: Path, death: dict[str, str]) -> subprocess.Popen[
     command = [sys.executable, "-m", "autotrader.cli", "--json", "run", str(config), "--mode", "testnet"]
     environment = os.environ | death
     return subprocess.Popen(
-        [*command, "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
 
 
@@ -92,6 +94,7 @@ def killed(config: Path, port: int, kills: int, random: Random, library: Path) -
     found = Found()
     for number in range(kills + 1):
         manner = "end" if number == kills else ENDINGS[number % len(ENDINGS)]
+        wait_for_room(port)
         # What an operator would do who knows why it crashed: a crash loop would not let it trade.
         (STATE / "starts").unlink(missing_ok=True)
         begun = time.monotonic()
@@ -104,9 +107,11 @@ def killed(config: Path, port: int, kills: int, random: Random, library: Path) -
                     run.wait(random.uniform(0.0, 4.0))
             run.send_signal(signal.SIGINT if manner == "end" else signal.SIGKILL)
             code = run.wait(60)
-            assert code in (0, -signal.SIGKILL), (manner, code, run.stderr.read() if run.stderr else "")
+            assert code in (0, -signal.SIGKILL), (manner, code, run.stdout and run.stdout.read())
         finally:
             run.kill()
+            assert run.stdout is not None
+            run.stdout.close()
         found.away.append((exchange_ns(port), sys.maxsize))
         found.kills[manner] += 1
     return found
@@ -118,6 +123,15 @@ def _death(manner: str, library: Path, random: Random) -> dict[str, str]:
     at = random.randint(1, 12) if random.random() < 0.5 else random.randint(12, 400)
     word = random.choice(("/journal/", f"/{STATE}/"))
     return {"LD_PRELOAD": str(library), "DIE_HOW": manner, "DIE_WORD": word, "DIE_AT": str(at)}
+
+
+def wait_for_room(port: int) -> None:
+    """Wait for the exchange's next minute where starts of this one have used up much of what an address may ask."""
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/fapi/v1/time", timeout=10) as answer:
+            if int(answer.headers["X-MBX-USED-WEIGHT-1M"]) < ROOM:
+                return
+        time.sleep(1.0)
 
 
 def exchange_ns(port: int) -> int:
