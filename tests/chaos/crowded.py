@@ -114,7 +114,7 @@ class CrowdDesk(Desk):
         if self.rest_only:
             self.world.fault("refuse", path="/ws-fapi*", count=10**9, name="always")
         self.stream = UserStream(
-            at(self.world.port).user, self.rest.rest, sink=self._on_event, gap=self._on_gap, told=lambda *_: None,
+            at(self.world.port), self.rest.rest, sink=self._on_event, gap=self._on_gap, told=lambda *_: None,
             now_ns=self.clock.now_ns,
         )  # fmt: skip
         await self.stream.start()

@@ -516,6 +516,15 @@ class Hours(trading.TradingHours):
     async def _serve_operator(self):
         self.run.world.begin(self)
 
+    async def _endure(self):
+        # In place of the thread that has the disk hold what is written: as often, and as long as this disk takes.
+        journal, durable = self.session.journal, 0
+        while True:
+            await asyncio.sleep(trading.DURABLE_S + self.run.world.disk_s)
+            if journal.rows != durable:
+                durable = journal.rows
+                journal.sync()
+
 
 class Run(trading.TradingRun):
     """A run whose exchange is in this process."""
