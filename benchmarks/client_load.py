@@ -180,7 +180,7 @@ def trade(mode: str, symbols: int, port: int, seconds: float, folder: str, pipe:
 
 def _listed(specs: Any) -> Any:
     # PAPER takes ticks and lots from the shipped table; those of a re-labelled recording are BTCUSDT's.
-    return lambda _: ([dict(spec) for spec in specs], [])
+    return lambda run: ([{**spec, "leverage": run.config.run.leverage} for spec in specs], [])
 
 
 def _ignore(share: float, what: str) -> None:

@@ -27,6 +27,14 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def benchmarks(root: Path) -> Iterator[None]:
+    """Make the folder of measurements importable; it is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(root))
+        yield
+
+
+@pytest.fixture(scope="session")
 def shared(root: Path) -> Path:
     """The folder of recordings beside the project; a test that needs it is skipped without it."""
     folder = (root / "../shared").resolve()

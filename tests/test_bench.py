@@ -6,7 +6,6 @@ Ratios are asserted in benchmarks/ only; here is what must hold on any machine, 
 import gc
 import math
 import shutil
-import sys
 import sysconfig
 
 import numpy as np
@@ -125,21 +124,16 @@ def test_a_sample_that_leads_to_no_order_is_no_measurement(sample, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def benchmarks(request):
+def compiled(benchmarks):
     """The folder of measurements, compiled."""
-    sys.path.insert(0, str(request.config.rootpath))
-    try:
-        from benchmarks.build import build
+    from benchmarks.build import build
 
-        build()
-        yield
-    finally:
-        sys.path.remove(str(request.config.rootpath))
+    build()
 
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_plain_ladder_holds_the_same_levels_as_the_book_after_every_message(benchmarks):
+def test_the_plain_ladder_holds_the_same_levels_as_the_book_after_every_message(compiled):
     from benchmarks.reference import PlainLadder
 
     from benchmarks.recording import sample as recorded
@@ -161,7 +155,7 @@ def test_the_plain_ladder_holds_the_same_levels_as_the_book_after_every_message(
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_plain_ladder_repairs_its_touch_when_a_side_empties(benchmarks):
+def test_the_plain_ladder_repairs_its_touch_when_a_side_empties(compiled):
     from benchmarks.reference import PlainLadder
 
     ladder = PlainLadder(90, 110)
@@ -174,7 +168,7 @@ def test_the_plain_ladder_repairs_its_touch_when_a_side_empties(benchmarks):
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_core_and_the_python_stack_ask_for_the_same_orders_byte_for_byte(benchmarks):
+def test_the_core_and_the_python_stack_ask_for_the_same_orders_byte_for_byte(compiled):
     from benchmarks.order_path import race, require_same
     from benchmarks.recording import sample as recorded
 
@@ -187,7 +181,7 @@ def test_the_core_and_the_python_stack_ask_for_the_same_orders_byte_for_byte(ben
 
 @needs_compiler
 @pytest.mark.slow
-def test_the_prepared_signature_is_hmac_sha256(benchmarks):
+def test_the_prepared_signature_is_hmac_sha256(compiled):
     import hashlib
     import hmac
 
@@ -202,7 +196,7 @@ def test_the_prepared_signature_is_hmac_sha256(benchmarks):
 
 @needs_compiler
 @pytest.mark.slow
-def test_a_risk_check_that_is_refused_is_not_timed_as_one_that_passed(benchmarks):
+def test_a_risk_check_that_is_refused_is_not_timed_as_one_that_passed(compiled):
     from benchmarks.loops import check_orders
 
     from core_ext.account import Account
@@ -220,7 +214,7 @@ def test_a_risk_check_that_is_refused_is_not_timed_as_one_that_passed(benchmarks
 
 @needs_compiler
 @pytest.mark.slow
-def test_a_figure_that_is_no_number_meets_no_goal(benchmarks):
+def test_a_figure_that_is_no_number_meets_no_goal(compiled):
     from benchmarks.figures import Figure, Goal
 
     for relation in ("<=", ">="):

@@ -10,12 +10,10 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def table(root):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(root))
-        from benchmarks.peers import table
+def table(benchmarks):
+    from benchmarks.peers import table
 
-        yield table
+    return table
 
 
 @pytest.fixture
