@@ -84,7 +84,8 @@ cdef class Engine:
     cdef bint empties(self) noexcept
     cdef int sweep(self) except -1
     cdef bint is_orphan(self, const order_t* order) noexcept
-    cdef int leave(self, int64_t place) except -1
+    cdef int obey(self, int64_t command, int64_t symbol) except -1
+    cdef int leave(self, int64_t symbol) except -1
     cdef int empty(self, int symbol) except -1
     cdef bint outlives(self, const order_t* order) noexcept
     cdef int withdraw_again(self) except -1

@@ -579,15 +579,7 @@ cdef class Engine:
         elif row.kind == Kind.RUN:
             self.tell(Hook.ON_START, 0, 0, 0)
         elif row.kind == Kind.COMMAND:
-            if row.a == Command.FLATTEN:
-                self.leave(row.b)
-            else:
-                self.gate.command(row.a)
-            if self.gate.halted:
-                self.desk.cancel_all(-1, True)
-            self.watch()
-            if self.leaving:
-                self.flatten_later()           # it may be over already: no answer comes where nothing was open
+            self.obey(row.a, row.b - 1)
         elif row.kind == Kind.HEADROOM:
             self.gate.watched[row.symbol].headroom[0] = row.a
             self.gate.watched[row.symbol].headroom[1] = row.b
@@ -626,14 +618,29 @@ cdef class Engine:
         row.a = alarm
         return 0
 
-    cdef int leave(self, int64_t place) except -1:
-        # Everything (0) and for good, or one symbol, counted from 1, once: whether it may trade is its status.
-        if place < 0 or place > self.instruments.size:
-            raise ValueError(f"no symbol {place - 1} to flatten, the run has {self.instruments.size}")
-        if place == 0:
-            self.leaving = self.gate.halted = True
-        elif not self.emptied[place - 1]:
-            self.emptied[place - 1] = True
+    cdef int obey(self, int64_t command, int64_t symbol) except -1:
+        # An operator's command, to the account (-1) or to one symbol.
+        if not -1 <= symbol < self.instruments.size:
+            raise ValueError(f"no symbol {symbol} to command, the run has {self.instruments.size}")
+        self.gate.command(Command.HALT if command == Command.FLATTEN else command, symbol)
+        if command == Command.FLATTEN:
+            self.leave(symbol)
+        if self.gate.halted:
+            self.desk.cancel_all(-1, True)
+        elif symbol >= 0 and self.gate.watched[symbol].halted:
+            self.desk.cancel_all(symbol, True)
+        self.watch()
+        if self.empties():
+            self.flatten_later()               # it may be over already: no answer comes where nothing was open
+        return 0
+
+    cdef int leave(self, int64_t symbol) except -1:
+        # At once, also when something was flattened just now.
+        self.flattened = 0
+        if symbol < 0:
+            self.leaving = True
+        elif not self.emptied[symbol]:
+            self.emptied[symbol] = True
             self.emptying += 1
         return 0
 
@@ -789,7 +796,8 @@ cdef class Engine:
         count = self.instruments.size
         return (
             self.desk.now, self.events, self.failed, self.liquidations, self.flattened, self.asking, self.withdrawing,
-            self.flattening, self.leaving, self.patience, self.swept, self.ladder.size,
+            self.flattening, self.leaving, self.patience, self.swept,
+            (self.ladder.symbol, [self.ladder.brackets[k] for k in range(max(0, self.ladder.size))]),
             self.account.state(),
             [(self.near[k], self.reduced[k], self.stopped[k], self.emptied[k]) for k in range(count)],
             self.orders.state(),

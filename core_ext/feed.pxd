@@ -13,7 +13,7 @@ from core_ext.wire cimport ORDER_BYTES, Signer
 
 cdef enum:
     HEAD_BYTES = 14            # room that picows wants before a text, for the frame's head and its mask
-    NUMBER_BYTES = 64          # `{"id":...,"method":"...","params":{"`
+    NUMBER_BYTES = 80          # `{"id":...,"method":"...","params":{"`
     # A sign between two words of a text becomes three.
     FRAME_BYTES = HEAD_BYTES + NUMBER_BYTES + 3 * ORDER_BYTES
 

@@ -167,6 +167,7 @@ cdef struct watch_t:
     uint8_t cluster            # 0: of its own
     uint8_t held               # a position is open
     uint8_t suspended          # the exchange does not let it trade
+    uint8_t halted             # an operator does not
 
 
 cdef struct ended_t:

@@ -84,8 +84,8 @@ class RiskGate:
     def __init__(
         self, instruments: Instruments, account: Account, orders: Orders, markets: Markets, limits: dict[str, float]
     ) -> None: ...
-    def command(self, command: int) -> None:
-        """Apply an operator's command."""
+    def command(self, command: int, symbol: int = -1) -> None:
+        """Apply an operator's command, to one symbol where that makes sense (HALT)."""
 
     def close_gates(self, gates: int) -> None:
         """Close these gates and open all others."""

@@ -332,7 +332,7 @@ cdef class RiskGate:
         cdef const watch_t* w = &self.watched[r.symbol]
         if self.killed:
             return Reason.R22_DRAWDOWN_KILL
-        if self.halted:
+        if self.halted or w.halted:
             return Reason.HALTED
         if self.gates:
             return Reason.GATE_CLOSED
@@ -952,12 +952,17 @@ cdef class RiskGate:
 
     # ------------------------------------------------------------------ Python face
 
-    def command(self, int command):
-        """Apply an operator's command."""
-        if command == Command.HALT:
+    def command(self, int command, int symbol=-1):
+        """Apply an operator's command, to one symbol where that makes sense (HALT)."""
+        cdef int k
+        if command == Command.HALT and symbol >= 0:
+            self.watched[symbol].halted = True
+        elif command == Command.HALT:
             self.halted = True
         elif command == Command.RESUME:
             self.halted = False
+            for k in range(self.instruments.size):
+                self.watched[k].halted = False
         elif command == Command.KILL:
             self.killed = True
         elif command == Command.ALLOW:

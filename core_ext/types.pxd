@@ -42,7 +42,7 @@ POSITION          lots          cost e8       isolated e8   0           0       
 WALLET            amount e8     asset         0             0           0           0
 FOREIGN           venue id      price ticks   lots          0           0           0
 TIMER             timer id      due           0             0           0           0
-COMMAND           command       0             0             0           0           0
+COMMAND           command       symbol + 1    0             0           0           0
 CLOCK_OFFSET      offset ns     lines used    0             0           0           0
 RUN               manifest hash, 32 bytes in a to d         epoch       0           0
 HEADROOM          buy lots      sell lots     buy factor    sell factor 0           0
@@ -335,13 +335,13 @@ cpdef enum Reason:
 
 
 cpdef enum Command:
-    HALT = 1           # entries off, exits allowed
-    RESUME = 2
+    HALT = 1           # entries off, exits allowed; of the account, or of the symbol that is named
+    RESUME = 2         # all of that
     KILL = 3           # flatten and latch
     ALLOW = 4          # acknowledge a latched loss limit or a disabled symbol
     ARM = 5            # orders may leave (never needed in a simulation)
     DISARM = 6
-    FLATTEN = 7        # close everything once; entries stay off until RESUME
+    FLATTEN = 7        # close everything once, or a symbol; entries stay off there until RESUME
 
 
 cpdef enum Gate:

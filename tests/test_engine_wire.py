@@ -209,7 +209,7 @@ def test_one_symbol_is_left_while_the_others_go_on():
     rows = machine.feed(row(Kind.COMMAND, other.later(SECOND), a=int(Command.FLATTEN), b=2))
     (out,) = of(rows, Kind.ORDER)
     assert (int(out["symbol"]), int(out["c"]), bool(out["flags"] & Flag.F_SELL)) == (1, 10, True)
-    assert (machine.leaving, machine.gate.halted) == (False, False)
+    assert (machine.leaving, machine.gate.halted, machine.gate.watching(1)["halted"]) == (False, False, True)
     machine.feed(other.said(Kind.EXPIRED, a=int(out["a"]), b=10))
     again = of(machine.feed(other.mark(MIDDLE, 2 * SECOND)), Kind.ORDER)
     assert [(int(one["symbol"]), int(one["c"])) for one in again] == [(1, 10)]
@@ -220,6 +220,26 @@ def test_one_symbol_is_left_while_the_others_go_on():
     tape.ts = other.ts
     machine.feed(np.concatenate([tape.mark(MIDDLE), tape.touch()]))
     assert machine.desk.submit(0, BUY, 1, MIDDLE), machine.desk.last_reason
+
+
+def test_a_flatten_of_a_symbol_that_finds_nothing_open_is_over_at_once():
+    machine, tape = running()
+    for command, place in ((Command.FLATTEN, 1), (Command.RESUME, 0)):
+        assert not of(machine.feed(row(Kind.COMMAND, tape.later(), a=int(command), b=place)), Kind.ORDER).size
+    machine.feed(np.concatenate([tape.mark(MIDDLE), tape.touch()]))
+    assert machine.desk.submit(0, BUY, 1, MIDDLE)
+    for _ in range(3):
+        assert not of(machine.feed(tape.mark(MIDDLE, SECOND)), Kind.CANCEL).size
+
+
+def test_several_symbols_are_flattened_at_once():
+    tapes, machine = (Tape(), Tape(1)), engine(symbols=2)
+    for tape in tapes:
+        machine.feed(tape.opening)
+        machine.feed(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10))
+    now = tapes[1].later()
+    asked = [machine.feed(row(Kind.COMMAND, now, a=int(Command.FLATTEN), b=place)) for place in (1, 2)]
+    assert [int(of(rows, Kind.ORDER)["symbol"][0]) for rows in asked] == [0, 1]
 
 
 def test_a_symbol_that_the_run_does_not_have_is_left_alone():

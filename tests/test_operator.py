@@ -42,14 +42,27 @@ def running(tmp_path, monkeypatch):
 
 def test_a_symbol_that_is_flattened_opens_nothing_until_resumed_and_the_others_trade_on(running):
     done = asyncio.run(running.operator.flatten({"symbols": ["ETHUSDT"]}))
-    assert running.controls == [
-        ("STATUS", 1, {"a": 0, "b": 0}), ("COMMAND", 0, {"a": int(Command.FLATTEN), "b": 2}),
-    ]  # fmt: skip
+    assert running.controls == [("COMMAND", 0, {"a": int(Command.FLATTEN), "b": 2})]
     assert done.reduce_only == ["ETHUSDT"] and not done.halted
     assert done.unconfirmed[-1] == "ETHUSDT" and len(done.unconfirmed) == 2  # the closing order and what it closes
-    assert [running.machine.gate.watching(k)["suspended"] for k in (0, 1)] == [0, 1]
+    assert [running.machine.gate.watching(k)["halted"] for k in (0, 1)] == [0, 1]
     asyncio.run(running.operator.resume({}))
-    assert not running.machine.gate.watching(1)["suspended"]
+    assert not running.machine.gate.watching(1)["halted"]
+
+
+def test_a_symbol_that_is_reduced_stays_so_whatever_the_exchange_says_of_it(running):
+    assert asyncio.run(running.operator.reduce({"symbols": ["ETHUSDT"]})).reduce_only == ["ETHUSDT"]
+    now = running.tapes[1].later(SECOND)
+    running.machine.feed(row(Kind.STATUS, now, 1, a=1, b=now + 10**18))
+    assert running.machine.gate.watching(1)["halted"]
+    asyncio.run(running.operator.resume({}))
+    found = running.machine.gate.watching(1)
+    assert (found["halted"], found["delist"]) == (0, now + 10**18)  # what the exchange said of it is not forgotten
+
+
+def test_a_symbol_that_is_named_twice_is_one(running):
+    done = asyncio.run(running.operator.flatten({"symbols": ["ETHUSDT", "ETHUSDT"]}))
+    assert len(running.controls) == 1 and not done.halted
 
 
 def test_without_symbols_everything_is_flattened_and_halted(running):

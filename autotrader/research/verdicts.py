@@ -501,7 +501,7 @@ def _day(s: Scene) -> Iterator[Measure]:
 
 
 def _halted(s: Scene) -> Iterator[Measure]:
-    yield Measure("halted", int(s.gate.halted), 0, "yes")
+    yield Measure("halted", int(s.gate.halted or s.watched["halted"]), 0, "yes")
 
 
 def _gates(s: Scene) -> Iterator[Measure]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from autotrader.adapters.binance.reading import client_name
 from autotrader.adapters.control import Balance, Done, OpenOrder, Position, Status, SymbolStatus
 from autotrader.adapters.storage.state import Latch
 from autotrader.errors import OperatorError
@@ -74,15 +75,12 @@ class Operator:
     latch : Latch
         Of the kill.
     facts : Facts
-    reduced : set of str
-        Symbols in which nothing is opened, by the operator's word.
     """
 
     engine: Engine
     stream: Stream
     latch: Latch
     facts: Facts
-    reduced: set[str] = field(default_factory=set)
 
     def handlers(self) -> Mapping[str, Callable[[Mapping[str, Any]], Awaitable[Any]]]:
         """Return the handler of each command."""
@@ -193,7 +191,7 @@ class Operator:
             quantity_e8=order["lots"] * spec["lot_e8"],
             filled_e8=order["filled"] * spec["lot_e8"],
             state=OrderState(order["state"]).name,
-            client_id=_wire_id(order["client_id"]),
+            client_id=client_name(order["client_id"]),
         )
 
     async def balance(self, _: Mapping[str, Any]) -> list[Balance]:
@@ -213,8 +211,7 @@ class Operator:
     async def reduce(self, arguments: Mapping[str, Any]) -> Done:
         """Open nothing any more in some symbols."""
         for name in self._named(arguments):
-            self.reduced.add(name)
-            self._let_trade(name, False)
+            self._say(Command.HALT, name)
         return self._done(())
 
     async def resume(self, arguments: Mapping[str, Any]) -> Done:
@@ -228,9 +225,6 @@ class Operator:
         if self.engine.gate.killed or self.latch.read() is not None:
             await asyncio.to_thread(self.latch.rearm, str(arguments.get("confirm") or ""))
             raise OperatorError(say("operator.rearmed"))
-        for name in sorted(self.reduced):
-            self._let_trade(name, True)
-        self.reduced.clear()
         self._say(Command.ALLOW)
         self._say(Command.RESUME)
         self.facts.resumed()
@@ -242,9 +236,8 @@ class Operator:
         if len(names) == len(known):
             self._say(Command.FLATTEN)
         else:
-            await self.reduce(arguments)
             for name in names:
-                self._say(Command.FLATTEN, 1 + known.index(name))
+                self._say(Command.FLATTEN, name)
         return self._done(await self._closed(names))
 
     async def kill(self, arguments: Mapping[str, Any]) -> Done:
@@ -253,19 +246,16 @@ class Operator:
         await asyncio.to_thread(self.latch.close, str(arguments.get("reason") or "operator"), self.facts.now_ns())
         return self._done(await self._closed(self.engine.instruments.names))
 
-    def _say(self, command: Command, place: int = 0) -> None:
+    def _say(self, command: Command, name: str = "") -> None:
+        place = 1 + self.engine.instruments.names.index(name) if name else 0
         self.stream.control(int(Kind.COMMAND), self.facts.now_ns(), (int(command), place))
 
-    def _let_trade(self, name: str, trades: bool) -> None:
-        at = self.engine.instruments.names.index(name)
-        self.stream.control(int(Kind.STATUS), self.facts.now_ns(), (int(trades), 0), at)
-
     def _named(self, arguments: Mapping[str, Any]) -> list[str]:
-        known, named = self.engine.instruments.names, arguments.get("symbols") or []
+        known, named = self.engine.instruments.names, list(dict.fromkeys(arguments.get("symbols") or []))
         unknown = [name for name in named if name not in known]
         if unknown:
             raise OperatorError(say("operator.symbols", unknown=", ".join(unknown), known=", ".join(known)))
-        return list(named) or list(known)
+        return named or list(known)
 
     async def _closed(self, names: list[str]) -> list[str]:
         # What is left of what a command ends, once nothing is or the time is over.
@@ -278,24 +268,20 @@ class Operator:
     def _left(self, symbols: list[int]) -> list[str]:
         account, names = self.engine.account, self.engine.instruments.names
         held = [names[at] for at in symbols if any(account.position(at, leg)["lots"] for leg in (0, 1))]
-        return [_wire_id(order["client_id"]) for order in self._open() if order["symbol"] in symbols] + held
+        return [client_name(order["client_id"]) for order in self._open() if order["symbol"] in symbols] + held
 
     def _done(self, unconfirmed: list[str] | tuple[()]) -> Done:
         kill = self.latch.read()
-        account, count = self.engine.account, len(self.engine.instruments.names)
+        account, names = self.engine.account, self.engine.instruments.names
         return Done(
             halted=self.engine.gate.halted,
             killed=kill.stamp if kill else "",
-            reduce_only=sorted(self.reduced),
+            reduce_only=[name for at, name in enumerate(names) if self.engine.gate.watching(at)["halted"]],
             orders_open=self.engine.orders.open_orders,
-            positions=sum(account.position(at, leg)["lots"] != 0 for at in range(count) for leg in (0, 1)),
+            positions=sum(account.position(at, leg)["lots"] != 0 for at in range(len(names)) for leg in (0, 1)),
             unconfirmed=list(unconfirmed),
         )
 
 
 def _lost_e8(before_e8: int, now_e8: int) -> int:
     return (before_e8 - now_e8) * 10**8 // before_e8 if before_e8 > 0 else 0
-
-
-def _wire_id(client_id: int) -> str:
-    return f"at{client_id:016x}"

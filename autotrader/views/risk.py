@@ -28,6 +28,7 @@ ALARMED = {
 }
 COMMANDED = {
     Command.HALT: ("halted", 1),
+    Command.FLATTEN: ("halted", 1),
     Command.RESUME: ("halted", 0),
     Command.KILL: ("killed", 1),
     Command.ALLOW: ("day_lost", 0),
@@ -46,7 +47,7 @@ class Watch:
         The reason's, alarm's, command's, cap's, cause's or setting's name; of a state: halted, killed, day_lost or
         ladder (0 to 3: none, half size, reduce only, killed).
     symbol : str
-        Empty for what is the account's.
+        Empty for what is the account's; of a symbol's own halt by the operator its name.
     value : int
         Count, or the value that stands.
     last_ns : int
@@ -126,8 +127,8 @@ class Risk(View[Watch]):
     def _count(self, row: Row, topic: str, name: str, symbol: str | None = None) -> None:
         self._watch(row, topic, name, self.scales.names[row.symbol] if symbol is None else symbol).value += 1
 
-    def _stand(self, row: Row, topic: str, name: str, value: int) -> None:
-        self._watch(row, topic, name, "").value = value
+    def _stand(self, row: Row, topic: str, name: str, value: int, symbol: str = "") -> None:
+        self._watch(row, topic, name, symbol).value = value
 
     def _refused(self, _sequence: int, row: Row) -> None:
         self._count(row, "refusal", Reason(row.a).name or str(row.a))
@@ -140,9 +141,13 @@ class Risk(View[Watch]):
             self._stand(row, "state", "ladder", LADDER[Alarm(row.a)])
 
     def _command(self, _sequence: int, row: Row) -> None:
-        self._count(row, "command", Command(row.a).name or str(row.a), "")
+        symbol = self.scales.names[row.b - 1] if row.b else ""
+        self._count(row, "command", Command(row.a).name or str(row.a), symbol)
         if row.a in COMMANDED:
-            self._stand(row, "state", *COMMANDED[Command(row.a)])
+            self._stand(row, "state", *COMMANDED[Command(row.a)], symbol)
+        if row.a == Command.RESUME:
+            for _, _, one in [place for place in self._watches if place[:2] == ("state", "halted")]:
+                self._stand(row, "state", "halted", 0, one)
 
     def _order(self, _sequence: int, row: Row) -> None:
         self._count(row, "size_cap", Factor(row.f).name or str(row.f))
