@@ -702,6 +702,18 @@ def test_only_the_newest_start_says_whether_a_run_ended_cleanly(folder):
     assert [Starts(folder).begin(NOW + n) for n in (2, 3)] == [False, False]
 
 
+def test_a_start_that_never_looked_after_the_account_does_not_hide_the_one_before_it(folder):
+    Starts(folder).begin(NOW)
+    second = Starts(folder)
+    second.begin(NOW + 1)
+    second.end(has_opened=False)
+    assert Starts(folder).unclean_ns() == NOW
+    third = Starts(folder)
+    third.begin(NOW + 2)
+    third.end()
+    assert Starts(folder).unclean_ns() == 0
+
+
 def test_starts_of_a_version_before_are_read(folder):
     folder.replace_sealed("starts", msgspec.defstruct("Old", [("unclean_ns", tuple[int, ...])])((NOW,)))
     assert Starts(folder).unclean_ns() == 0

@@ -181,7 +181,15 @@ def test_a_run_that_was_killed_by_the_system_is_taken_up_by_the_next(capsys):
     assert told(capsys, "replay", "second", "--verify")[1]["ok"]
 
 
-def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys):
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"do": "delay", "path": path, "delay_s": 2} for path in ("/fapi/v1/symbolConfig", "/fapi/v1/listenKey")],
+        [{"do": "internal_503", "path": "/fapi/v3/positionRisk", "count": 3}],
+    ],
+    ids=["slow", "refusing"],
+)
+def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys, faults):
     with served(*EXCHANGE) as (opened, _):
         port = opened["port"]
         mark = float(json.loads(fetched(port, "/fapi/v1/premiumIndex?symbol=BTCUSDT"))["markPrice"])
@@ -191,15 +199,16 @@ def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys):
             type="STOP_MARKET", triggerPrice=f"{mark * 0.95:.1f}", closePosition="true", workingType="MARK_PRICE",
             clientAlgoId="at0000000100000001",
         )  # fmt: skip
-        for path in ("/fapi/v1/symbolConfig", "/fapi/v1/listenKey"):
-            fault(port, do="delay", path=path, delay_s=2)
+        for table in faults:
+            fault(port, **table)
         with trading(port) as run:
             eventually(capsys, lambda legs: legs and legs[0]["stop_e8"], "positions", seconds=40.0)
             told(capsys, "halt")
             ended(run)
     assert proved(capsys) == 0
     waits = [(end - begun) / 10**9 for begun, end in unprotected(Path("history.jsonl"))]
-    assert max(waits[1:]) < 4, waits  # what the exchange delays takes that long; the first was our own hand's
+    # Shorter than what the exchange delays, or than its refusals; the first was our own hand's.
+    assert max(waits[1:]) < 4, waits
 
 
 @pytest.mark.parametrize("do", ["timeout_done", "timeout_undone", "lose_answer", "lose_request"])

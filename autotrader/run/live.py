@@ -103,6 +103,8 @@ class State:
     latch : Latch
     safe : bool
         Whether too many starts before this one had no clean end.
+    has_opened : bool
+        Whether the run has begun to look after the account.
 
     Raises
     ------
@@ -121,7 +123,7 @@ class State:
         except OperatorError:
             self.folder.close()
             raise
-        self._starts, self.latch = Starts(self.folder), Latch(self.folder)
+        self._starts, self.latch, self.has_opened = Starts(self.folder), Latch(self.folder), False
         self.safe = self._starts.begin(time.time_ns())
 
     def __enter__(self) -> State:
@@ -131,7 +133,7 @@ class State:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Let go of it; a start that ended by a fault of ours, not by an error in words, stays written down."""
         if kind is None or issubclass(kind, (AutotraderError, KeyboardInterrupt)):
-            self._starts.end()
+            self._starts.end(self.has_opened)
         self._lock.release()
         self.folder.close()
 
@@ -151,6 +153,11 @@ class OnlineRun(Run):
         self.seconds, self.state = seconds, state
         self.told: Counter[str] = Counter()
         super().__init__(config, data, progress)
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether an order may have left for an exchange."""
+        return self.state.has_opened
 
     def tell(self, alert: str, what: str) -> None:
         """Take an alert; those that are a reason to warn stand in the summary, each once with its count."""
@@ -228,6 +235,8 @@ class Hours:
 
     async def go(self, seconds: float | None) -> None:
         """Open everything, last until the end, close everything."""
+        if self.state.live.hot:
+            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         self.stack.push_async_callback(self.rest.close)
         await self.clock.measure()
         self.recorder = Recorder(self.run.folder.path / "market", "market", self._on_disk)
@@ -242,8 +251,6 @@ class Hours:
         self.stack.push_async_callback(self.feed.close)
         await self._open()
         await self._serve_operator()
-        if self.state.live.hot:
-            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         await self._last(seconds)
 
     def _begin(self) -> None:

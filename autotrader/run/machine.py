@@ -5,7 +5,6 @@ Knows how each is measured. Refuses to know how much is enough.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from autotrader.adapters.storage.state import Latch
+from autotrader.adapters.storage.state import Guard, Latch
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.errors import AutotraderError
 from autotrader.messages import say
@@ -56,21 +55,9 @@ def state(path: Path) -> State:
     folder = StateFolder(path)
     try:
         kill = Latch(folder).read()
-        return State(_holder(folder), kill.stamp if kill else "")
+        return State(Guard(folder, "lock", "state.locked").holder(), kill.stamp if kill else "")
     finally:
         folder.close()
-
-
-def _holder(folder: StateFolder) -> str:
-    handle = folder.open("lock")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(handle, fcntl.LOCK_UN)
-    except BlockingIOError:
-        return os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "?"
-    finally:
-        os.close(handle)
-    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,12 @@ PROVEN_S = 10.0
 """How long the account's stream counts as alive after an event, or after both sides were found to agree."""
 COMPARED_S = 5.0
 """Between two comparisons with the exchange's lists."""
+MODES_S = 60.0
+"""Between two looks at position mode and multi-assets mode, which weigh 60 of a comparison's 155."""
 FAILED_S = 1.0
 """The longest to the first try after one that failed, or left something open."""
 SPACED_S = 3.0
-"""The least between two of them, whatever asks for one: each is a thirtieth of a minute's weight."""
+"""The least between two of them, whatever asks for one: each weighs 17 with one symbol, 95 with several."""
 MUTE_S = 3.0
 """How long the account's stream may be silent about what the exchange has carried out; an answer takes no longer."""
 RULES_S = 60.0
@@ -265,10 +267,11 @@ class TradingHours(Hours):
         self.events = AccountEvents(run.plan.instruments(), {run.plan.epoch})
         self.user: UserStream | None = None
         self.orders: OrderSession | None = None
-        self.compared_s = self.ruled_s = float("-inf")
+        self.compared_s = self.ruled_s = self.moded_s = float("-inf")
         self.heard_s, self.untold_s = float("-inf"), float("inf")  # the last event; since when another one is owed
         self.agree = False
         self.asked = asyncio.Event()
+        self.former = set(run.config.run.symbols)  # where stops of runs before this one may stand
         self.account: Rest
         super().__init__(run, session, stack)
         self.rules = rules.Rules(self.engine.instruments)
@@ -281,8 +284,8 @@ class TradingHours(Hours):
     # ------------------------------------------------------------------ opening
 
     async def _open(self) -> None:
-        self.run.has_opened = True
-        await self._in_each_symbol(self._clear_orders)
+        self.state.has_opened = True
+        await asyncio.gather(*map(self._clear_orders, self.symbols))
         await self._set_up()
         answers = Answers(self.events.evidence)
         self.orders = OrderSession(
@@ -297,24 +300,21 @@ class TradingHours(Hours):
         )  # fmt: skip
         await self.user.start()
         self.stack.push_async_callback(self.user.close)
-        # Last, because the engine asks for stops of its own as soon as it knows of the positions.
-        await self._in_each_symbol(self._clear_stops)
-        await self._compare()
-
-    async def _in_each_symbol(self, clear: Callable[[str], Awaitable[None]]) -> None:
-        # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
-        # touched; the comparison tells of them.
-        await asyncio.gather(*map(clear, self.symbols))
 
     async def _clear_orders(self, symbol: str) -> None:
+        # Orders of runs before this one: nobody steers them any more. Where somebody else's stand beside them none is
+        # touched; the comparison tells of them.
         found = await self.account.open_orders(symbol)
         if found and all(is_ours(one.get("clientOrderId")) for one in found):
             await self.account.cancel_all(symbol)
 
     async def _clear_stops(self, symbol: str) -> None:
+        # Just before the comparison, because the engine asks for stops of its own as soon as it knows of the positions;
+        # and what fails here or there is tried again, and ends no run.
         found = await self.account.open_algo_orders(symbol)
         if found and all(is_ours(one.get("clientAlgoId")) for one in found):
             await self.account.cancel_all_algo(symbol)
+        self.former.discard(symbol)
 
     async def _set_up(self) -> None:
         # The configured leverage and margin type; where the exchange refuses, the comparison takes over what it has.
@@ -398,6 +398,7 @@ class TradingHours(Hours):
             self.untold_s = min(self.untold_s, now_s)  # an event of just now may have been faster than its answer
         if verdict.outcome in (Outcome.RECONCILE, Outcome.REFRESH):
             self.asked.set()
+            self.moded_s = float("-inf")  # what was refused may say that the modes have changed
             self.ruled_s = float("-inf") if verdict.outcome is Outcome.REFRESH else self.ruled_s
         if verdict.alert:
             self.run.tell(str(verdict.alert), f"{call} {verdict.code or verdict.text[:80]}")
@@ -415,6 +416,9 @@ class TradingHours(Hours):
         while True:
             begun = time.monotonic()
             try:
+                if self.former:
+                    await self._differences()  # while that fails, positions are not known, and the old stops stay
+                    await asyncio.gather(*map(self._clear_stops, sorted(self.former)))
                 await self._compare()
             except (AutotraderError, OSError) as error:
                 self.agree = False
@@ -459,13 +463,15 @@ class TradingHours(Hours):
 
     async def _differences(self) -> list[reconciliation.Difference]:
         one = self.symbols[0] if len(self.symbols) == 1 else None
-        since_ns = self.now_ns()
+        since_ns, asks_modes = self.now_ns(), not self.agree or time.monotonic() - self.moded_s > MODES_S
         account = self.account
         lists: list[Any] = await asyncio.gather(
             account.open_orders(one), account.open_algo_orders(one), account.position_risk(one), account.balance(),
-            account.symbol_config(one), account.position_mode(), account.multi_assets_mode(),
+            account.symbol_config(one), *((account.position_mode(), account.multi_assets_mode()) if asks_modes else ()),
         )  # fmt: skip
-        plain, algo, risk, balance, config, dual, multi = lists
+        plain, algo, risk, balance, config, *modes = lists
+        dual, multi = modes or (None, None)
+        self.moded_s = time.monotonic() if asks_modes else self.moded_s
         listed = Listed(
             open_orders=plain, open_algo_orders=algo, position_risk=risk, balance=balance, symbol_config=config,
             dual=dual, multi_assets=multi, since_ns=since_ns,
@@ -524,9 +530,17 @@ class TradingHours(Hours):
             )  # fmt: skip
             self.run.safety.keep(record, time.monotonic_ns())
 
+    async def _ladders(self) -> list[Any]:
+        # Status and filters do not wait for them.
+        try:
+            return await self.account.leverage_brackets()
+        except VenueError as error:
+            self.run.tell("RULES_FAILED", str(error))
+            return []
+
     async def _refresh_rules(self) -> None:
         try:
-            info, ladders = await asyncio.gather(self.account.exchange_info(), self.account.leverage_brackets())
+            info, ladders = await asyncio.gather(self.account.exchange_info(), self._ladders())
             changes = self.rules.changes(info, self.clock.now_ns(), ladders)
         except VenueError as error:
             self.run.tell("RULES_FAILED", str(error))

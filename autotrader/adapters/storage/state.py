@@ -194,7 +194,7 @@ class Lock:
         self._guard.acquire()
         try:
             self._token = self._epochs.next()
-        except OperatorError:
+        except BaseException:  # passed on
             self._guard.release()
             raise
         return self._token
@@ -430,7 +430,7 @@ class Starts:
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
-        self._ours = -1
+        self._ours, self._before = -1, 0
 
     def begin(self, now_ns: int) -> bool:
         """Write down a start, before anything is done; tell whether it must be in SAFE mode.
@@ -453,11 +453,17 @@ class Starts:
         earlier, known = self._read()
         recent = [stamp for stamp in earlier.unclean_ns if abs(now_ns - stamp) <= CRASH_WINDOW_NS]
         self._ours = max([now_ns, *(stamp + 1 for stamp in recent)])  # no two alike
+        self._before = earlier.last_ns
         self._write([*recent, self._ours], self._ours)
         return len(recent) >= CRASHES or not known
 
-    def end(self) -> None:
+    def end(self, has_opened: bool = True) -> None:
         """Write down that this start ended cleanly.
+
+        Parameters
+        ----------
+        has_opened : bool, optional
+            Whether it looked after the account; one that did not leaves it to whoever follows the start before it.
 
         Raises
         ------
@@ -465,7 +471,8 @@ class Starts:
             If the disk refuses.
         """
         earlier = self._read()[0]
-        self._write([stamp for stamp in earlier.unclean_ns if stamp != self._ours], earlier.last_ns)
+        unclean_ns = [stamp for stamp in earlier.unclean_ns if stamp != self._ours]
+        self._write(unclean_ns, earlier.last_ns if has_opened else self._before)
 
     def unclean_ns(self) -> int:
         """Return the stamp of the newest start while that has no clean end, else 0.
