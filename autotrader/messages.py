@@ -361,6 +361,7 @@ ENGLISH = {
     "clock.skew": "the exchange's time is known to no better than {ms} ms; check the connection",
     "clock.unknown": "the exchange does not say its time ({reason}); check the connection",
     "clock.safe": "the exchange's time is known again",
+    "clock.silent": "GET /fapi/v1/time: no answer in {seconds} s; check the connection",
     "clock.no_time": "GET /fapi/v1/time: the answer holds no time; check the address of the profile",
     "feed.silent": (
         "SUBSCRIBE_FAILED: nothing came within {seconds} s from {streams};"
@@ -880,6 +881,7 @@ ENGLISH = {
     "control.left": "open orders left: {orders}; positions left: {positions}",
     "control.unconfirmed": "NOT confirmed by the exchange: {names}; look at `autotrader orders`, then at the exchange",
     "control.operator": "operator",
+    "control.rearmed_offline": "the kill is re-armed; no instance runs, and the next start may trade",
     "control.latched_offline": (
         "No instance runs. The kill switch is latched on disk ({stamp}): the next start opens nothing. Orders and "
         "positions at the exchange are as they were; look there."
@@ -1820,6 +1822,7 @@ KOREAN = {
     "clock.skew": "거래소 시각의 오차가 최대 {ms}ms입니다. 네트워크 연결을 확인하십시오",
     "clock.unknown": "거래소 시각을 확인할 수 없습니다({reason}). 네트워크 연결을 확인하십시오",
     "clock.safe": "거래소 시각을 다시 확인했습니다",
+    "clock.silent": "GET /fapi/v1/time: {seconds}초 안에 응답이 없습니다. 네트워크 연결을 확인하십시오",
     "clock.no_time": "GET /fapi/v1/time: 응답에 시각이 없습니다. 프로필의 주소를 확인하십시오",
     "feed.silent": (
         "SUBSCRIBE_FAILED: {streams} 스트림에서 {seconds}초 동안 수신된 데이터가 없습니다."
@@ -2348,6 +2351,7 @@ KOREAN = {
         "거래소가 확인하지 않음: {names}. `autotrader orders`를 본 뒤 거래소를 직접 확인하십시오"
     ),
     "control.operator": "운영자",
+    "control.rearmed_offline": "킬을 해제했습니다. 실행 중인 인스턴스가 없으며, 다음 실행은 거래할 수 있습니다",
     "control.latched_offline": (
         "실행 중인 인스턴스가 없습니다. 킬 스위치를 디스크에 잠갔습니다({stamp}). 다음 실행은 신규 진입을 하지 "
         "않습니다. 거래소의 주문과 포지션은 그대로이니 직접 확인하십시오."

@@ -316,11 +316,10 @@ def test_brackets_that_changed_hold_in_the_engine_that_takes_them():
     ],
     ids=str,
 )
-def test_brackets_that_cannot_be_are_refused_and_nothing_counts_as_told(ladder):
-    rules = Rules(Instruments([KNOWN]))
-    with pytest.raises(VenueError):
-        rules.changes(INFO, 7, ladder_with(*ladder))
-    assert rows_of(rules.changes(INFO, 7)) == [OPEN]
+def test_brackets_that_cannot_be_are_told_and_hold_up_nothing_else(ladder):
+    changes = Rules(Instruments([KNOWN])).changes(INFO, 7, ladder_with(*ladder))
+    assert rows_of(changes) == [OPEN]
+    assert "cannot be believed (BTCUSDT: " in changes.told[-1][1]
 
 
 @pytest.mark.parametrize(

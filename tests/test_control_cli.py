@@ -364,6 +364,16 @@ def test_resume_after_a_kill_wants_the_stamp_of_this_kill(capsys, place):
         assert "full size" in shown(capsys, "resume")
 
 
+def test_resume_without_an_instance_rearms_with_the_stamp_alone(capsys, place):
+    with running(place) as instance:
+        instance.latch.close("the watchdog", NOW)
+    assert f"--confirm {STAMP}" in complaint(capsys, "resume", code=2)
+    assert "stays latched" in complaint(capsys, "resume", "--confirm", "yes", code=2) and latched(place)
+    assert "the kill is re-armed; no instance runs" in shown(capsys, "resume", "--confirm", STAMP)
+    assert latched(place) is None
+    assert "no instance runs" in complaint(capsys, "resume", code=2)
+
+
 @pytest.mark.parametrize(("typed", "code"), [(STAMP, 0), ("yes", 2), ("", 2)])
 @pytest.mark.parametrize("speech", ["en", "ko"])
 def test_resume_at_a_terminal_asks_for_the_stamp(place, typed, code, speech):

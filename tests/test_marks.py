@@ -74,7 +74,7 @@ def test_it_is_told_once_until_the_stream_speaks_again():
 
 @pytest.mark.parametrize(
     "answer",
-    [VenueError("no"), b"", b"[]", b"<html>", BODY | {"symbol": "ETHUSDT"}, BODY | {"markPrice": "1e5"},
+    [VenueError("no"), b"", b"[]", b"[1]", b"<html>", BODY | {"symbol": "ETHUSDT"}, BODY | {"markPrice": "1e5"},
      BODY | {"markPrice": 'x","r":"1'}, BODY | {"markPrice": "-1"}, BODY | {"time": "now"}, {"code": -1003}],
     ids=str,
 )  # fmt: skip
@@ -84,7 +84,16 @@ def test_what_cannot_be_an_answer_is_no_message(answer):
     assert found.heard == [] and len(found.asked) == 1
 
 
-def test_it_looks_once_a_second_and_goes_on_after_a_failure(monkeypatch):
+def test_of_many_silent_symbols_all_are_asked_for_at_once():
+    names = [f"A{k}USDT" for k in range(11)]
+    found = Exchange({(name, "mark"): 4.0 for name in names}, [BODY | {"symbol": name} for name in [*names, "ZUSDT"]])
+    found.marks._symbols = names
+    run(found.marks.look())
+    assert found.asked == [("/fapi/v1/premiumIndex", {})]
+    assert sorted(orjson.loads(message)["data"]["s"] for _, message in found.heard) == sorted(names)
+
+
+def test_it_looks_again_and_again_and_goes_on_after_a_failure(monkeypatch):
     monkeypatch.setattr(marks, "LOOK_S", 0.01)
     found = Exchange(SILENT, VenueError("no"))
 

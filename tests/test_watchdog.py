@@ -111,9 +111,10 @@ def test_an_epoch_of_the_watchdog_keeps_new_runs_out_and_is_nobody_s(folder):
     with watched.epoch() as first:
         assert watched.holder() == str(os.getpid())
     held = lock(folder)
-    assert held.acquire() == first + 1 or held.holds(first + 1) is False  # by the clock it may be higher
+    taken = held.acquire()
+    assert taken > first
     with watched.epoch() as second:
-        assert second > first + 1
+        assert second > taken
         assert watched.holder() == str(os.getpid())
     held.release()
 

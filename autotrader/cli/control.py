@@ -117,8 +117,17 @@ def _restrain(command: str, screen: Screen, instance: _Instance, symbols: str | 
 
 
 def _resume(screen: Screen, instance: _Instance, confirm: str | None) -> int:
+    from autotrader.adapters.control import NoInstanceError
+
     kill = _latched(instance.state)
-    return _told(screen, "resume", instance.ask("resume", confirm=_confirmed(screen, kill, confirm) if kill else ""))
+    stamp = _confirmed(screen, kill, confirm) if kill else ""
+    try:
+        return _told(screen, "resume", instance.ask("resume", confirm=stamp))
+    except NoInstanceError:
+        if kill is None:
+            raise
+    _rearm(instance.state, stamp)
+    return screen.instance({"resume": {"killed": "", "instance": False}}, [say("control.rearmed_offline")])
 
 
 def _kill(screen: Screen, instance: _Instance, reason: str | None) -> int:
@@ -166,6 +175,16 @@ def _latch(state: Path, reason: str) -> Latched:
     folder = _open(state)
     try:
         return Latch(folder).close(reason, time.time_ns())
+    finally:
+        folder.close()
+
+
+def _rearm(state: Path, stamp: str) -> None:
+    from autotrader.adapters.storage.state import Latch
+
+    folder = _open(state)
+    try:
+        Latch(folder).rearm(stamp)
     finally:
         folder.close()
 

@@ -70,6 +70,8 @@ DAY_S = 86_400
 SENDING = ("testnet", "live")
 # What a rehearsal on this machine cannot tell, and what money of nobody's does not need.
 NOT_REHEARSED = frozenset({"cpu"})
+EVIDENCE = frozenset({"max_drawdown", "fills", "liquidations", "warnings"})
+"""What must stand in a summary that is to prove something."""
 
 T = TypeVar("T")
 Key = Callable[[], Credentials]
@@ -183,7 +185,8 @@ def evidence_of(config: Config, run: Path) -> dict[str, Any]:
     summary = folder.read_summary()
     ran = summary.get("config")
     same = isinstance(ran, dict) and ran.get("strategy") == configuration.as_dict(config)["strategy"]
-    if not same or not set(config.run.symbols) <= set(summary.get("symbols", ())):
+    whole = summary.get("mode") == "backtest" and summary.keys() >= EVIDENCE
+    if not same or not whole or not set(config.run.symbols) <= set(summary.get("symbols", ())):
         raise OperatorError(say("doctor.other_run", path=run))
     return summary
 
@@ -284,7 +287,7 @@ def _rest(urls: MarketUrls, key: object, clock: VenueClock) -> MarketRest:
 async def _tried(question: Awaitable[T]) -> T | Exception:
     try:
         return await question
-    except (AutotraderError, OSError) as error:
+    except (AutotraderError, UnreadableError, OSError) as error:
         return error
 
 

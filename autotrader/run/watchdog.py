@@ -293,9 +293,12 @@ class Watchdog:
 
     async def _watch(self) -> None:
         while True:
-            seen = await asyncio.to_thread(self.watched.look)
-            if self.patience.ends(seen, time.monotonic()):
-                await self._end(seen.start_ns)
+            try:
+                seen = await asyncio.to_thread(self.watched.look)
+                if self.patience.ends(seen, time.monotonic()):
+                    await self._end(seen.start_ns)
+            except (OperatorError, OSError) as error:  # a look that failed says nothing of the run
+                self._fail(_words(error))
             await asyncio.sleep(LOOK_S)
 
     # ------------------------------------------------------------------ the end of a run
@@ -335,7 +338,7 @@ class Watchdog:
 
     async def _stepped(self, closing: Closing, backoff: Backoff) -> bool:
         # Whether nothing was left; a step that changed something is followed by the next at once.
-        before = self.left
+        before, done = self.left, closing.done
         await self._time()
         try:
             self.left = await closing.step()
@@ -343,7 +346,7 @@ class Watchdog:
             self.is_timed = not isinstance(error, RestError) or error.verdict.outcome is not Outcome.RESYNC
             self._fail(_words(error))
             return False
-        if self.left != before:
+        if (self.left, closing.done) != (before, done):
             backoff.reset()
         self._said = ""
         return not self.left

@@ -190,8 +190,11 @@ class VenueClock:
 
     async def _sample(self) -> tuple[int, int, int]:
         sent = self._base_ns + self._mono_ns()
-        async with asyncio.timeout(DEADLINE_S):
-            body = await self._fetch(PATH, {})
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                body = await self._fetch(PATH, {})
+        except TimeoutError:
+            raise VenueError(say("clock.silent", seconds=f"{DEADLINE_S:g}")) from None
         return sent, self._base_ns + self._mono_ns(), _server_ms(body)
 
 

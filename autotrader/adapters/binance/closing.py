@@ -135,6 +135,7 @@ class Closing:
         self._protect_e8 = protect_e8
         self._rules: Mapping[str, Rule] = {}
         self._unknown: dict[Leg, _Sent] = {}
+        self.done = 0
 
     async def learn(self) -> None:
         """Read the symbols' rules; a step does it by itself where nobody did.
@@ -165,7 +166,7 @@ class Closing:
         now = await self._standing() if before.working else before
         due = {leg: held for leg, held in now.legs.items() if leg not in self._unknown}
         failed += await _failures(self._end(leg, held, now.protected) for leg, held in due.items())
-        failed += await _failures(self._cancel(leg[0], name, True) for leg, name in before.idle_stops())
+        failed += await _failures(self._cancel(leg[0], name, True) for leg, name in now.idle_stops())
         for error in failed:
             raise error
         return self._left(before)
@@ -226,6 +227,7 @@ class Closing:
         # Whatever was done, the next list says what is left; only what nobody knows must be asked for by its name.
         match answer.verdict.outcome:
             case Outcome.DONE:
+                self.done += 1
                 return
             case Outcome.UNKNOWN:
                 self._unknown[leg] = sent

@@ -1,4 +1,4 @@
-"""Mark prices when their stream is silent: asked for once a second, and handed on as messages like the stream's own.
+"""Mark prices when their stream is silent: asked for every two seconds, handed on as messages like the stream's own.
 
 A position is valued, guarded and protected by its mark, also while nothing may be opened because the book is stale.
 Knows the body of ``premiumIndex`` and the message that it becomes. Refuses to know who reads it, and to believe an
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -20,7 +20,9 @@ from autotrader.errors import AutotraderError
 __all__ = ["Marks"]
 
 PATH: Final = "/fapi/v1/premiumIndex"
-LOOK_S: Final = 1.0
+LOOK_S: Final = 2.0
+MOST: Final = 10
+"""Symbols that are asked for one by one; more are asked for all at once, which weighs as much."""
 SILENT_S: Final = 3.0
 """Age of a mark price at which it is asked for; the stream brings one a second."""
 _PRICE: Final = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
@@ -59,7 +61,7 @@ class Marks:
         self._silent: set[str] = set()
 
     async def run(self) -> NoReturn:
-        """Look once a second."""
+        """Look every two seconds."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
@@ -71,22 +73,26 @@ class Marks:
         for name in sorted(silent - self._silent):
             self._told("MARK_ASKED", name)
         self._silent = silent
-        for name in sorted(silent):
-            await self._ask(name)
+        if len(silent) > MOST:
+            await self._ask(silent, {})
+        else:
+            await asyncio.gather(*(self._ask({name}, {"symbol": name}) for name in sorted(silent)))
 
-    async def _ask(self, name: str) -> None:
+    async def _ask(self, names: Set[str], params: dict[str, str]) -> None:
         try:
-            body = orjson.loads(await self._fetch(PATH, {"symbol": name}))
+            found = orjson.loads(await self._fetch(PATH, params))
         except (AutotraderError, OSError, orjson.JSONDecodeError):
             return
-        message = _message(name, body)
-        if message:
-            self._sink(self._now_ns(), message)
+        for body in found if isinstance(found, list) else [found]:
+            message = _message(names, body)
+            if message:
+                self._sink(self._now_ns(), message)
 
 
-def _message(name: str, body: Any) -> bytes:
+def _message(names: Set[str], body: Any) -> bytes:
     # The stream's message, or nothing.
-    if not isinstance(body, dict) or body.get("symbol") != name:
+    name = body.get("symbol") if isinstance(body, dict) else None
+    if not isinstance(name, str) or name not in names:
         return b""
     prices, rate = [body.get(key) for key in ("markPrice", "indexPrice")], body.get("lastFundingRate")
     stamps = [body.get(key) for key in ("time", "nextFundingTime")]

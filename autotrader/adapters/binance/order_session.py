@@ -339,9 +339,12 @@ class OrderSession:
 
     async def run(self) -> None:
         """Keep a connection until `close`; what a callback raises ends it."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            self._connecting = group.create_task(self._keep_connected())
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._connecting = group.create_task(self._keep_connected())
+        finally:
+            self._group = None  # nobody would hear of what is sent from here on
 
     async def close(self) -> None:
         """Stop: no request is taken any more; what is under way is answered, or told as lost after its deadline."""

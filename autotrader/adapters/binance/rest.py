@@ -631,6 +631,8 @@ def _weight(path: str, params: Mapping[str, str]) -> int:
     limit = params.get("limit", "500")
     if path.endswith("/depth") and limit.isdecimal():
         return _depth_weight(int(limit))
+    if path.endswith("/premiumIndex") and "symbol" not in params:
+        return 10
     return _kline_weight(int(limit)) if path.endswith("lines") and limit.isdecimal() else _WEIGHTS.get(path, 1)
 
 

@@ -36,6 +36,7 @@ ENDLESS_MS: Final = 4_133_404_800_000
 """The delivery date of what is never delivered, 25 December 2100; from there on none is told."""
 HIGHEST_FEE_E8: Final = 1_000_000
 LARGEST_REBATE_E8: Final = 100_000
+UNREADABLE: Final = (OperatorError, Refused, KeyError, TypeError, ValueError, AttributeError)
 FIELDS: Final = ("tick_step", "lot_step", "min_lots", "max_lots", "max_market_lots", "min_notional_e8")
 """The fields of an instrument that a FILTERS row sets, in its order."""
 
@@ -235,14 +236,16 @@ class Rules:
             If it cannot be believed; then nothing counts as told.
         """
         listed, brackets = _by_symbol(_symbols(info)), _by_symbol(ladders)
+        names = self._instruments.names
         try:
-            found = [
-                one
-                for index, name in enumerate(self._instruments.names)
-                for one in (*self._of(index, name, listed.get(name)), *self._brackets(index, brackets.get(name)))
-            ]
-        except (OperatorError, Refused, KeyError, TypeError, ValueError, AttributeError) as error:
+            found = [one for index, name in enumerate(names) for one in self._of(index, name, listed.get(name))]
+        except UNREADABLE as error:
             raise VenueError(say("rules.unreadable", reason=str(error) or type(error).__name__)) from None
+        for index, name in enumerate(names):
+            try:
+                found += self._brackets(index, brackets.get(name))
+            except UNREADABLE as error:  # what is known of a symbol's status does not wait for its brackets
+                found.append((name, [], say("rules.unreadable", reason=f"{name}: {error}"), None))
         self._told |= {name: standing for name, _, _, standing in found if standing is not None}
         made = packed((row for _, made, _, _ in found for row in made), now_ns)
         return Changes(made, [(name, sentence) for name, _, sentence, _ in found])
