@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -192,11 +192,10 @@ class Lock:
             If another process writes, whose number is named, or the state folder cannot be used.
         """
         self._guard.acquire()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._guard.release)
             self._token = self._epochs.next()
-        except BaseException:  # passed on
-            self._guard.release()
-            raise
+            undo.pop_all()
         return self._token
 
     def holds(self, token: int) -> bool:
