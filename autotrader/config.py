@@ -522,11 +522,13 @@ _LIVE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     }
 )
 # Where orders leave, a position is protected at the exchange, for the day on which nobody looks after it, and no order
-# is forgotten there.
+# is forgotten there. PAPER rehearses that.
 _PROTECTED: Mapping[str, object] = MappingProxyType(
     {"protective_stop": 0.05, "unprotected_s": 3.0, "stale_order_s": 300.0}
 )
-_MODE_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType({"testnet": _PROTECTED, "live": _PROTECTED})
+_MODE_DEFAULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    dict.fromkeys(("paper", "testnet", "live"), _PROTECTED)
+)
 _PARAMETERS: Mapping[str, type] = MappingProxyType({"quoter": Quoter, "trend": Trend})
 
 

@@ -237,6 +237,10 @@ ENGLISH = {
     "help.for_run": "End after so many seconds (default: until Ctrl-C).",
     "hot.core": "live.hot_core = {core}: this process may not use that processor; choose one of {allowed}, or -1",
     "hot.no_choice": "live.hot_core = {core}: this system lets no thread choose its processor; write hot_core = -1",
+    "online.silent": (
+        "the exchange wants to be left alone until {until} UTC, and whoever asks before is banned for longer;"
+        " start again then"
+    ),
     "online.no_section": "a run on live streams needs a [live] section that names the exchange: profile, state_dir",
     "online.sources": 'a run on live streams needs sources.mark = "stream" and sources.funding = "stream" or "none"',
     "online.progress": "trading on live streams",
@@ -1692,6 +1696,9 @@ KOREAN = {
     "help.for_run": "지정한 초가 지나면 끝냅니다(기본값: Ctrl-C까지).",
     "hot.core": "live.hot_core = {core}: 쓸 수 없는 프로세서입니다. {allowed} 가운데 하나 또는 -1을 쓰십시오",
     "hot.no_choice": "live.hot_core = {core}: 이 시스템에서는 프로세서를 고를 수 없습니다. -1로 쓰십시오",
+    "online.silent": (
+        "거래소가 {until} UTC까지 요청을 금지했습니다. 그 전에 요청하면 차단이 길어지니 그 뒤에 다시 시작하십시오"
+    ),
     "online.no_section": "실시간 실행에는 거래소를 정하는 [live] 섹션이 필요합니다: profile, state_dir",
     "online.sources": '실시간 실행에는 sources.mark = "stream", sources.funding = "stream" 또는 "none"이 필요합니다',
     "online.progress": "실시간 거래 중",

@@ -630,7 +630,7 @@ cdef class Engine:
         elif symbol >= 0 and self.gate.watched[symbol].halted:
             self.desk.cancel_all(symbol, True)
         self.watch()
-        if self.empties():
+        if self.leaving or self.emptying:
             self.flatten_later()               # it may be over already: no answer comes where nothing was open
         return 0
 

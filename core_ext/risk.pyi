@@ -1,5 +1,6 @@
 """Pre-trade controls, loss limits, and the only place that fills an ``approved_t``."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 from core_ext.account import Account
@@ -99,8 +100,17 @@ class RiskGate:
         day_lost: bool = False,
         halted: bool = False,
         killed: bool = False,
+        paused_until: int = 0,
+        loss_peaks: Iterable[Sequence[int]] = (),
+        symbols: Iterable[Sequence[int]] = (),
     ) -> None:
         """Begin with what the run before this one knew: losses and latches outlive a process."""
+
+    def loss_peaks(self) -> list[tuple[int, int]]:
+        """Return what the loss-rate breaker compares with: number of ten seconds and equity, oldest first."""
+
+    def symbols_held_back(self) -> list[tuple[int, int, int]]:
+        """Return (symbol, bits, paused until) of each in which something may not be opened."""
 
     def ask(
         self,

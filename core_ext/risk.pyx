@@ -985,7 +985,7 @@ cdef class RiskGate:
         self.gates = gates
 
     def remember(self, int64_t peak_e8, int64_t day, int64_t day_start_e8, *, bint day_lost=False, bint halted=False,
-                 bint killed=False):
+                 bint killed=False, int64_t paused_until=0, loss_peaks=(), symbols=()):
         """Begin with what the run before this one knew: losses and latches outlive a process.
 
         Parameters
@@ -998,15 +998,46 @@ cdef class RiskGate:
             Equity at the beginning of that day, moved by the transfers since.
         day_lost, halted, killed : bool, optional
             What was latched.
+        paused_until : int, optional
+            Of the loss-rate breaker, ns.
+        loss_peaks : iterable of (int, int), optional
+            As `loss_peaks` returned them.
+        symbols : iterable of (int, int, int), optional
+            As `symbols_held_back` returned them.
         """
+        cdef int64_t slot, equity, symbol, bits, until
+        cdef watch_t* w
         if peak_e8 <= 0 or day_start_e8 <= 0 or day < 0:
             raise ValueError(f"no such past: {peak_e8=} {day=} {day_start_e8=}")
+        for slot, equity in loss_peaks:
+            self.add_peak(slot, equity)
+        for symbol, bits, until in symbols:
+            if not 0 <= symbol < self.instruments.size:
+                raise ValueError(f"no such past: {symbol=}")
+            w = &self.watched[symbol]
+            w.halted, w.disabled[0], w.disabled[1] = bits & 1 != 0, bits & 2 != 0, bits & 4 != 0
+            w.paused_until = until
+        self.paused_until = paused_until
         self.peak_e8 = max(self.peak_e8, peak_e8)
         self.day = day
         self.day_start_e8 = day_start_e8
         self.day_lost = day_lost
         self.halted = halted
         self.killed = killed
+
+    def loss_peaks(self):
+        """Return what the loss-rate breaker compares with: number of ten seconds and equity, oldest first."""
+        return [(self.peaks[(self.first_peak + k) % LOSS_SLOTS].slot,
+                 self.peaks[(self.first_peak + k) % LOSS_SLOTS].equity_e8) for k in range(self.n_peaks)]
+
+    def symbols_held_back(self):
+        """Return (symbol, bits, paused until) of each in which something may not be opened.
+
+        Bits: 1 halted by an operator, 2 buying and 4 selling disabled by a breaker.
+        """
+        found = [(k, self.watched[k].halted | self.watched[k].disabled[0] << 1 | self.watched[k].disabled[1] << 2,
+                  self.watched[k].paused_until) for k in range(self.instruments.size)]
+        return [one for one in found if one[1] or one[2]]
 
     def ask(self, int symbol, int side, int64_t lots, int64_t price_ticks=0, *, int64_t now, int type=-1, int tif=0,
             bint reduce_only=False, int position_side=0, int64_t trigger_ticks=0, int64_t activate_ticks=0,

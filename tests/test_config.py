@@ -521,9 +521,9 @@ def test_the_share_of_every_size_decides_a_run_and_scales_what_is_asked_for(monk
     assert replay.strategy(plan(0.1).config) == (12 * 10**8, 60 * 10**8)
 
 
-def test_a_position_is_protected_at_the_exchange_where_orders_leave():
+def test_a_position_is_protected_at_the_venue_where_orders_leave_or_rehearse_that():
     stops = {
         mode: from_dict(tomllib.loads(template("quoter", SYMBOLS, "en", mode))).risk.protective_stop
         for mode in ("backtest", "paper", "testnet", "live")
     }
-    assert stops == {"backtest": 0.0, "paper": 0.0, "testnet": 0.05, "live": 0.05}
+    assert stops == {"backtest": 0.0, "paper": 0.05, "testnet": 0.05, "live": 0.05}

@@ -103,8 +103,25 @@ def test_what_the_run_before_knew_is_remembered():
     machine.feed(tape.touch())
     machine.feed(tape.mark(MIDDLE))
     assert machine.gate.killed  # half of the peak is gone
-    with pytest.raises(ValueError, match="past"):
-        machine.gate.remember(0, 1, 1)
+    for wrong in ({"peak_e8": 0}, {"symbols": [(1, 1, 0)]}):
+        with pytest.raises(ValueError, match="past"):
+            machine.gate.remember(**{"peak_e8": 1, "day": 1, "day_start_e8": 1} | wrong)
+
+
+def test_pauses_and_what_is_held_back_outlive_a_run():
+    before, tape = running()
+    now = tape.later()
+    before.gate.command(int(Command.HALT), 0)
+    before.gate.remember(EQUITY, before.gate.day, EQUITY, paused_until=now, symbols=[(0, 5, now)])
+    before.feed(tape.mark(MIDDLE, SECOND))
+    (kept,), peaks = before.gate.symbols_held_back(), before.gate.loss_peaks()
+    assert (kept, len(peaks)) == ((0, 5, now), 1)
+    after, _ = running()
+    past = {"paused_until": before.gate.paused_until, "loss_peaks": peaks, "symbols": [kept]}
+    after.gate.remember(EQUITY, before.gate.day, EQUITY, **past)
+    assert (after.gate.paused_until, after.gate.symbols_held_back()) == (now, [kept])
+    assert after.gate.loss_peaks()[0] == peaks[0]
+    assert (after.desk.submit(0, BUY, 1, MIDDLE), after.desk.last_reason) == (0, Reason.HALTED)
 
 
 # ---------------------------------------------------------------------------------- protective stops

@@ -17,7 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotrader.adapters.storage import state, state_folder
-from autotrader.adapters.storage.state import Epochs, Handled, Latch, Latched, Lock, Safety, SafetyRecord, Starts
+from autotrader.adapters.storage.state import (
+    Epochs,
+    Handled,
+    Latch,
+    Latched,
+    Lock,
+    Safety,
+    SafetyRecord,
+    Silence,
+    Starts,
+)
 from autotrader.adapters.storage.state_folder import DamagedError, StateFolder
 from autotrader.errors import OperatorError, StateError
 from autotrader.ports import Fence
@@ -372,7 +382,7 @@ def test_damage_of_the_newest_record_leaves_the_one_before_and_is_told(folder):
 def test_a_latched_field_outlives_damage_of_either_file(folder):
     safety = Safety(folder)
     safety.keep(RECORD, NOW)
-    lost = msgspec.structs.replace(RECORD, day_lost=True, ladder=2, disabled=("BTCUSDT",))
+    lost = msgspec.structs.replace(RECORD, day_lost=True, ladder=2, disabled=(("BTCUSDT", 1, 0),))
     safety.keep(lost, NOW + 1)
     for name in state.SLOTS:
         for _ in spoilt(folder.path / name, 7):
@@ -600,7 +610,7 @@ def test_an_unchanged_second_is_not_written_and_a_latched_change_is_at_once(fold
         "halted": True,
         "ladder": 1,
         "paused_until_ns": NOW,
-        "disabled": ("ETHUSDT",),
+        "disabled": (("ETHUSDT", 6, 7),),
     }.items():
         higher = msgspec.structs.replace(higher, **{field: value})
         assert safety.keep(higher, NOW + SECOND), field
@@ -621,7 +631,9 @@ RECORDS = st.builds(
     ladder=st.integers(0, 2),
     paused_until_ns=INT64,
     loss_peaks=st.lists(st.tuples(INT64, INT64), max_size=30).map(tuple),
-    disabled=st.lists(st.from_regex("[A-Z0-9_]{1,31}", fullmatch=True), max_size=30).map(tuple),
+    disabled=st.lists(
+        st.tuples(st.from_regex("[A-Z0-9_]{1,31}", fullmatch=True), st.integers(0, 7), INT64), max_size=30
+    ).map(tuple),
 )
 
 
@@ -644,7 +656,8 @@ def test_what_is_kept_is_what_is_found(tmp_path_factory, records):
         {"day": True},
         {"ladder": 3},
         {"halted": 1},
-        {"disabled": ("btc/usdt",)},
+        {"disabled": (("btc/usdt", 1, 0),)},
+        {"disabled": (("BTCUSDT", 8, 0),)},
         {"loss_peaks": ((1, 2, 3),)},
         {"loss_peaks": ((1, 2),) * 65},
     ],
@@ -743,3 +756,21 @@ def test_the_file_of_a_crash_loop_does_not_grow_for_ever(folder):
     for n in range(80):
         Starts(folder).begin(NOW + n)
     assert (folder.path / "starts").stat().st_size < 2_000
+
+
+# -------------------------------------------------------------------------------------- who wants to be left alone
+
+
+def test_what_the_exchange_wants_is_kept_and_only_ever_longer(folder):
+    assert Silence(folder).until_ns() == 0
+    for until_ns in (NOW, NOW - SECOND, NOW + SECOND):
+        Silence(folder).keep(until_ns)
+    assert Silence(folder).until_ns() == NOW
+    Silence(folder).keep(NOW + 2 * SECOND)
+    assert Silence(folder).until_ns() == NOW + 2 * SECOND
+
+
+def test_a_damaged_word_of_the_exchange_keeps_nobody_away(folder):
+    Silence(folder).keep(NOW)
+    (folder.path / "silence").write_bytes(b"x")
+    assert Silence(folder).until_ns() == 0

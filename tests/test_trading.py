@@ -181,6 +181,21 @@ def test_a_run_that_was_killed_by_the_system_is_taken_up_by_the_next(capsys):
     assert told(capsys, "replay", "second", "--verify")[1]["ok"]
 
 
+def test_what_an_operator_has_held_back_stays_so_in_the_next_run_and_an_end_holds_nothing_back(capsys):
+    with served(*EXCHANGE) as (opened, _):
+        with trading(opened["port"], "first") as run:
+            filled(capsys)
+            assert told(capsys, "reduce", "--symbols", "BTCUSDT")[1]["reduce_only"] == ["BTCUSDT"]
+            ended(run)
+        with trading(opened["port"], "second") as run:
+            status = eventually(capsys, lambda answer: not answer["gates"], "status")
+            assert not status["halted"]
+            assert told(capsys, "halt")[1]["reduce_only"] == ["BTCUSDT"]
+            ended(run)
+    assert proved(capsys) == 0
+    assert told(capsys, "replay", "second", "--verify")[1]["ok"]
+
+
 @pytest.mark.parametrize(
     "faults",
     [
@@ -209,6 +224,28 @@ def test_a_position_that_is_found_keeps_a_stop_while_the_run_gets_ready(capsys, 
     waits = [(end - begun) / 10**9 for begun, end in unprotected(Path("history.jsonl"))]
     # Shorter than what the exchange delays, or than its refusals; the first was our own hand's.
     assert max(waits[1:]) < 4, waits
+
+
+@pytest.mark.parametrize(("ban_s", "waits"), [(10, True), (600, False)])
+def test_a_run_asks_nothing_while_the_exchange_wants_to_be_left_alone(capsys, ban_s, waits):
+    with served(*EXCHANGE) as (opened, _):
+        port = opened["port"]
+        with trading(port, "first") as run:
+            filled(capsys)
+            fault(port, do="ban", path="/fapi/v1/openOrders", ban_s=ban_s)
+            eventually(capsys, lambda answer: "BANNED" in answer["gates"], "status", seconds=15.0)
+            banned_s = time.monotonic()
+            time.sleep(1.5)
+            run.kill()
+            run.wait(10)
+        with trading(port, "second") as run:
+            if waits:
+                eventually(capsys, lambda answer: not answer["gates"], "status", seconds=30.0)
+                assert time.monotonic() - banned_s > ban_s - 1.0  # what it was told a second ago it has heard just now
+                ended(run)
+            else:
+                assert run.wait(20) == 1
+                assert "wants to be left alone until" in run.stdout.read()
 
 
 @pytest.mark.parametrize("do", ["timeout_done", "timeout_undone", "lose_answer", "lose_request"])

@@ -230,7 +230,8 @@ def test_a_look_counts_from_before_the_latch_was_read():
         read_s.append(time.monotonic())
         time.sleep(0.05)
 
-    hours.state = SimpleNamespace(latch=SimpleNamespace(read=read))
+    hours.state, hours.clock = SimpleNamespace(latch=SimpleNamespace(read=read)), None
+    hours.run = SimpleNamespace(keep_silence=lambda _: None)
 
     async def main():
         with suppress(TimeoutError):

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ from autotrader.adapters.control import ControlServer
 from autotrader.adapters.storage.recorder import Recorder
 from autotrader.adapters.storage.recordings import Recording
 from autotrader.adapters.storage.run_folder import RunFolder
-from autotrader.adapters.storage.state import Epochs, Latch, Lock, Starts
+from autotrader.adapters.storage.state import Epochs, Latch, Lock, Silence, Starts
 from autotrader.adapters.storage.state_folder import StateFolder
 from autotrader.config import Config, Live
 from autotrader.errors import AutotraderError, OperatorError, VenueError
@@ -51,6 +52,8 @@ LEASE_S = 5.0
 """For so long after it has looked at the kill latch a run may open anything: one that was stopped looks first."""
 QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
+SIT_OUT_S = 120.0
+"""What a run waits for when the exchange wants to be left alone; when it is longer it ends."""
 MOST_TOLD = 50
 """Different warnings that a run keeps."""
 
@@ -101,6 +104,7 @@ class State:
     epoch : int
         Of this run's client order ids: never given before.
     latch : Latch
+    silence : Silence
     safe : bool
         Whether too many starts before this one had no clean end.
     has_opened : bool
@@ -123,7 +127,8 @@ class State:
         except OperatorError:
             self.folder.close()
             raise
-        self._starts, self.latch, self.has_opened = Starts(self.folder), Latch(self.folder), False
+        self._starts, self.latch, self.silence = Starts(self.folder), Latch(self.folder), Silence(self.folder)
+        self.has_opened = False
         self.safe = self._starts.begin(time.time_ns())
 
     def __enter__(self) -> State:
@@ -147,10 +152,16 @@ class OnlineRun(Run):
         As of a `Run`; there are no data yet.
     seconds : float or None
     state : State
+
+    Attributes
+    ----------
+    budget : Budget
+        Of the machine's address.
     """
 
     def __init__(self, config: Config, data: list[Path], progress: Progress, seconds: float | None, state: State):
         self.seconds, self.state = seconds, state
+        self.budget = Budget(silent_until_ns=state.silence.until_ns())
         self.told: Counter[str] = Counter()
         super().__init__(config, data, progress)
 
@@ -177,6 +188,30 @@ class OnlineRun(Run):
     def _begun(self) -> dict[str, Any]:
         # What else a replay must know of the moment at which the run began.
         return {}
+
+    async def sit_out(self) -> None:
+        """Ask for nothing while the exchange wants to be left alone, as it may have told a run before this one.
+
+        Raises
+        ------
+        VenueError
+            If that lasts long.
+        """
+        now_ns = time.time_ns()
+        until_ns = self.budget.silent_until_ns(now_ns)
+        left_s = (until_ns - now_ns) / 10**9
+        if left_s > SIT_OUT_S:
+            until = datetime.fromtimestamp(until_ns // 10**9, UTC)
+            raise VenueError(say("online.silent", until=f"{until:%Y-%m-%d %H:%M:%S}"))
+        if until_ns:
+            await asyncio.sleep(left_s)
+
+    def keep_silence(self, clock: VenueClock) -> None:
+        """Have on the disk what the exchange wants, by the machine's own clock: a new process has no other."""
+        now_ns = clock.now_ns()
+        until_ns = self.budget.silent_until_ns(now_ns)
+        if until_ns:
+            self.state.silence.keep(time.time_ns() + until_ns - now_ns)
 
     def _feed(self, session: Any, speed: str) -> None:  # noqa: ARG002
         try:
@@ -220,7 +255,7 @@ class Hours:
 
     def __init__(self, run: OnlineRun, session: Any, stack: AsyncExitStack) -> None:
         self.run, self.state, self.stack = run, run.state, stack
-        self.session = session
+        self.session, self.budget = session, run.budget
         self.driver: Any = session.driver  # a Driver with a venue of its own, or a Live run
         self.engine: Engine = session.engine
         self.symbols = run.config.run.symbols
@@ -231,13 +266,14 @@ class Hours:
         self.begun = self.looked_s = time.monotonic()
 
     def _rest(self) -> MarketRest:
-        return MarketRest(self.urls, Budget(), self.clock)
+        return MarketRest(self.urls, self.budget, self.clock)
 
     async def go(self, seconds: float | None) -> None:
         """Open everything, last until the end, close everything."""
         if self.state.live.hot:
             self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         self.stack.push_async_callback(self.rest.close)
+        await self.run.sit_out()
         await self.clock.measure()
         self.recorder = Recorder(self.run.folder.path / "market", "market", self._on_disk)
         self.stack.push_async_callback(asyncio.to_thread, self.recorder.close)
@@ -265,7 +301,7 @@ class Hours:
     async def _serve_operator(self) -> None:
         facts = Facts(
             self.mode, self.state.live.profile, self.run.folder.path.name, self.state.safe, self._ages, self._links,
-            self.now_ns, lambda: time.monotonic() - self.begun, self._resumed,
+            self.now_ns, lambda: time.monotonic() - self.begun, self._resumed, self._keep,
         )  # fmt: skip
         server = ControlServer(
             self.state.folder, Operator(self.engine, self.driver, self.state.latch, facts).handlers()
@@ -275,6 +311,9 @@ class Hours:
 
     def _resumed(self) -> None:
         """Let out again what was kept back, when an operator says so."""
+
+    async def _keep(self) -> None:
+        """Have on the disk what outlives the run."""
 
     async def _last(self, seconds: float | None) -> None:
         loop = asyncio.get_running_loop()
@@ -353,7 +392,7 @@ class Hours:
             await asyncio.sleep(TICK_S)
 
     async def _look(self) -> NoReturn:
-        # Once a second: books with a hole, the gates, a kill that came by the disk.
+        # Once a second: books with a hole, the gates, a kill that came by the disk, what the exchange has asked for.
         while True:
             for at, name in enumerate(self.symbols):
                 if not self.engine.books[at].is_usable:
@@ -363,6 +402,7 @@ class Hours:
             if not self.engine.gate.killed and await asyncio.to_thread(self.state.latch.read) is not None:
                 self._say(Command.KILL)
             self.looked_s = begun_s
+            await asyncio.to_thread(self.run.keep_silence, self.clock)
             await asyncio.sleep(LOOK_S)
 
     async def _countdown(self, seconds: float | None) -> None:

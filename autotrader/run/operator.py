@@ -35,6 +35,10 @@ class Stream(Protocol):
         """Put an event that neither market nor order brings into the stream."""
 
 
+async def _nothing() -> None:
+    """Keep nothing."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a run knows of itself besides its engine.
@@ -51,6 +55,8 @@ class Facts:
     now_ns, uptime_s : callable
     resumed : callable, optional
         Called when an operator has resumed: what keeps entries back outside the engine lets them out again.
+    keep : callable, optional
+        Has what outlives the run on the disk; a command that holds something back is answered after that.
     """
 
     mode: str
@@ -62,6 +68,7 @@ class Facts:
     now_ns: Callable[[], int]
     uptime_s: Callable[[], float]
     resumed: Callable[[], None] = lambda: None
+    keep: Callable[[], Awaitable[None]] = _nothing
 
 
 @dataclass
@@ -206,12 +213,14 @@ class Operator:
     async def halt(self, _: Mapping[str, Any]) -> Done:
         """Open nothing any more, and cancel what could open more."""
         self._say(Command.HALT)
+        await self.facts.keep()
         return self._done(())
 
     async def reduce(self, arguments: Mapping[str, Any]) -> Done:
         """Open nothing any more in some symbols."""
         for name in self._named(arguments):
             self._say(Command.HALT, name)
+        await self.facts.keep()
         return self._done(())
 
     async def resume(self, arguments: Mapping[str, Any]) -> Done:
@@ -228,6 +237,7 @@ class Operator:
         self._say(Command.ALLOW)
         self._say(Command.RESUME)
         self.facts.resumed()
+        await self.facts.keep()
         return self._done(())
 
     async def flatten(self, arguments: Mapping[str, Any]) -> Done:
@@ -238,13 +248,16 @@ class Operator:
         else:
             for name in names:
                 self._say(Command.FLATTEN, name)
-        return self._done(await self._closed(names))
+        until_s = time.monotonic() + CLOSED_S
+        await self.facts.keep()
+        return self._done(await self._closed(names, until_s))
 
     async def kill(self, arguments: Mapping[str, Any]) -> Done:
         """Stop for good: cancel, close, and stay closed through restarts until somebody re-arms."""
         self._say(Command.KILL)
+        until_s = time.monotonic() + CLOSED_S  # what the disk takes is not the exchange's time
         await asyncio.to_thread(self.latch.close, str(arguments.get("reason") or "operator"), self.facts.now_ns())
-        return self._done(await self._closed(self.engine.instruments.names))
+        return self._done(await self._closed(self.engine.instruments.names, until_s))
 
     def _say(self, command: Command, name: str = "") -> None:
         place = 1 + self.engine.instruments.names.index(name) if name else 0
@@ -257,11 +270,10 @@ class Operator:
             raise OperatorError(say("operator.symbols", unknown=", ".join(unknown), known=", ".join(known)))
         return named or list(known)
 
-    async def _closed(self, names: list[str]) -> list[str]:
+    async def _closed(self, names: list[str], until_s: float) -> list[str]:
         # What is left of what a command ends, once nothing is or the time is over.
         symbols = [self.engine.instruments.names.index(name) for name in names]
-        end = time.monotonic() + CLOSED_S
-        while (left := self._left(symbols)) and time.monotonic() < end:
+        while (left := self._left(symbols)) and time.monotonic() < until_s:
             await asyncio.sleep(LOOK_S)
         return left
 

@@ -189,15 +189,14 @@ class TradingRun(OnlineRun):
         self.urls = trading_urls(config.run.mode, state.live)
         self.credentials, self.warnings = credentials, warnings
         self.safety = Safety(state.folder)
-        self.config, self.state = config, state
-        self.listed = uvloop.run(self._asked())
         super().__init__(config, [], progress, seconds, state)
 
     async def _asked(self) -> dict[str, Any]:
         # What has to be known of the exchange before there is an engine.
         clock = VenueClock(lambda path, params: rest.fetch(path, params), _unheard)
-        rest = self.rest(Budget(), clock)
+        rest = self.rest(self.budget, clock)
         try:
+            await self.sit_out()
             await clock.measure()
             symbols = self.config.run.symbols
             return {
@@ -208,6 +207,7 @@ class TradingRun(OnlineRun):
                 "income": await rest.income(kind="TRANSFER"),
             }
         finally:
+            self.keep_silence(clock)
             await rest.close()
 
     def rest(self, budget: Budget, clock: VenueClock) -> Rest:
@@ -215,7 +215,7 @@ class TradingRun(OnlineRun):
         return Rest(self.urls, self.credentials, signer(self.credentials), budget, clock)
 
     def _specified(self) -> tuple[list[Any], list[str]]:
-        listed = self.listed
+        listed = self.listed = uvloop.run(self._asked())
         return rules.specs(
             self.config.run.symbols, listed["info"], listed["brackets"], listed["fees"],
             leverage=self.config.run.leverage, language="ko" if language() == "ko" else "en",
@@ -236,6 +236,13 @@ class TradingRun(OnlineRun):
                 "day_start_e8": max(1, record.day_start_e8 + moved_e8),
                 "day_lost": record.day_lost,
                 "halted": record.halted,
+                "paused_until": record.paused_until_ns,
+                "loss_peaks": [] if moved_e8 else record.loss_peaks,
+                "symbols": [
+                    (self.config.run.symbols.index(name), *rest)
+                    for name, *rest in record.disabled
+                    if name in self.config.run.symbols
+                ],
             }
         return begun
 
@@ -263,7 +270,6 @@ class TradingHours(Hours):
 
     def __init__(self, run: TradingRun, session: TradingSession, stack: AsyncExitStack) -> None:
         self.mode = run.config.run.mode.upper()
-        self.budget = Budget()
         self.events = AccountEvents(run.plan.instruments(), {run.plan.epoch})
         self.user: UserStream | None = None
         self.orders: OrderSession | None = None
@@ -271,6 +277,8 @@ class TradingHours(Hours):
         self.heard_s, self.untold_s = float("-inf"), float("inf")  # the last event; since when another one is owed
         self.agree = False
         self.asked = asyncio.Event()
+        self.keeping = asyncio.Lock()
+        self.was_halted: bool | None = None  # before the end of the run halted
         self.former = set(run.config.run.symbols)  # where stops of runs before this one may stand
         self.account: Rest
         super().__init__(run, session, stack)
@@ -355,6 +363,7 @@ class TradingHours(Hours):
 
     async def _leave(self) -> None:
         # What could open more goes; positions and their stops stay, and are what the next run finds.
+        self.was_halted = self.engine.gate.halted
         self._say(Command.HALT)
         end = time.monotonic() + PROVEN_S
         while self._open_symbols() and time.monotonic() < end:
@@ -363,6 +372,7 @@ class TradingHours(Hours):
         await self.orders.close()
         for symbol in self._open_symbols():
             self.run.tell("ORDERS_LEFT", symbol)
+        await self._keep()
 
     # ------------------------------------------------------------------ orders
 
@@ -505,7 +515,7 @@ class TradingHours(Hours):
     async def _sync(self) -> NoReturn:
         # The journal on the disk, the safety record, the rules, the use of the limits.
         while True:
-            await asyncio.to_thread(self._keep_safe)
+            await self._keep()
             weight, limit = self.budget.usage(self.clock.now_ns())
             self.driver.control(int(Kind.USAGE), self.now_ns(), (weight, limit))
             if time.monotonic() - self.ruled_s > RULES_S:
@@ -520,15 +530,22 @@ class TradingHours(Hours):
         finally:
             self.session.journal.release()
 
-    def _keep_safe(self) -> None:
-        gate = self.engine.gate
-        if gate.day >= 0:
-            record = SafetyRecord(
-                as_of_ns=self.driver.now, day=gate.day, day_start_e8=max(0, gate.day_start_e8), peak_e8=gate.peak_e8,
-                max_drawdown_e8=gate.max_drawdown_e8, day_lost=gate.day_lost, halted=gate.halted, ladder=gate.ladder,
-                paused_until_ns=gate.paused_until,
-            )  # fmt: skip
-            self.run.safety.keep(record, time.monotonic_ns())
+    async def _keep(self) -> None:
+        async with self.keeping:
+            if self.engine.gate.day >= 0:
+                await asyncio.to_thread(self.run.safety.keep, self._record(), time.monotonic_ns())
+
+    def _record(self) -> SafetyRecord:
+        # What was held back in symbols that this run does not trade stays held back.
+        gate, before = self.engine.gate, self.run.safety.record
+        disabled = [one for one in before.disabled if one[0] not in self.symbols] if before else []
+        disabled += [(self.symbols[at], bits, until_ns) for at, bits, until_ns in gate.symbols_held_back()]
+        return SafetyRecord(
+            as_of_ns=self.driver.now, day=gate.day, day_start_e8=max(0, gate.day_start_e8), peak_e8=gate.peak_e8,
+            max_drawdown_e8=gate.max_drawdown_e8, day_lost=gate.day_lost, ladder=gate.ladder,
+            halted=gate.halted if self.was_halted is None else self.was_halted, paused_until_ns=gate.paused_until,
+            loss_peaks=tuple(gate.loss_peaks()), disabled=tuple(disabled),
+        )  # fmt: skip
 
     async def _ladders(self) -> list[Any]:
         # Status and filters do not wait for them.

@@ -5,9 +5,14 @@ import pytest
 from chaos import figures
 
 
+def _is_asked_for(config):
+    expression = config.option.markexpr
+    return "chaos" in expression and "not chaos" not in expression
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave out what takes minutes unless the expression of ``-m`` speaks of it."""
-    if "chaos" in config.option.markexpr:
+    """Leave out what takes minutes unless the expression of ``-m`` asks for it."""
+    if _is_asked_for(config):
         return
     left = [item for item in items if item.get_closest_marker("chaos")]
     items[:] = [item for item in items if item not in left]
@@ -16,13 +21,13 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_sessionstart(session):
     """Begin with no figures."""
-    if "chaos" in session.config.option.markexpr and not hasattr(session.config, "workerinput"):
+    if _is_asked_for(session.config) and not hasattr(session.config, "workerinput"):
         figures.FIGURES.unlink(missing_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter):
     """Print what was measured."""
-    if figures.FIGURES.is_file() and "chaos" in terminalreporter.config.option.markexpr:
+    if figures.FIGURES.is_file() and _is_asked_for(terminalreporter.config):
         terminalreporter.section("figures")
         terminalreporter.write(figures.FIGURES.read_text())
 

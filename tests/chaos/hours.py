@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 
 from autotrader import instruments
 from autotrader.adapters.binance import rest
-from autotrader.adapters.binance.budget import SHORTEST_BAN_NS
+from autotrader.adapters.binance.budget import SHORTEST_BAN_NS, Budget
 from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.market_feed import NAME_AT
 from autotrader.adapters.binance.order_session import OrderSession
@@ -98,6 +98,47 @@ class CrashedError(Exception):
     """The run is gone from one moment to the next."""
 
 
+# ---------------------------------------------------------------------- what is so
+
+
+class AtExchange:
+    """The account as the exchange on loopback has it: what orders that leave lead to."""
+
+    def __init__(self, server, hours):
+        self.ledger, self.account = server.venue.ledgers[0], server.exchange.accounts[0]
+
+    def plain(self):
+        """Return (client order id, side, lots left, reduces) of the open orders."""
+        found = [one for one in self.ledger.open_orders.values() if one.algo is None]
+        return [(one.client_id, one.side, one.lots - one.done, one.reduce_only) for one in found]
+
+    def algos(self):
+        """Return (client order id, side, lots) of the conditional orders that wait."""
+        asked = [one.asked for one in self.ledger.open_algos.values()]
+        return [(one.client_id, one.side, one.lots) for one in asked]
+
+
+class AtVenue:
+    """The account as PAPER's own venue has it."""
+
+    def __init__(self, server, hours):
+        self.venue, self.account = hours.session.venue, hours.session.venue.accounts[0]
+
+    def plain(self):
+        """Return (client order id, side, lots left, reduces) of the open orders."""
+        found = [one | one["order"] for one in self.venue.resting(0)]
+        return [(_name(one), one["side"], one["leaves"], one["reduce_only"]) for one in found]
+
+    def algos(self):
+        """Return (client order id, side, lots) of the conditional orders that wait."""
+        found = [one["order"] for one in self.venue.algos(0)]
+        return [(_name(one), one["side"], one["lots"]) for one in found]
+
+
+def _name(order):
+    return f"at{order['client_id']:016x}"
+
+
 # ---------------------------------------------------------------------- the wire
 
 
@@ -138,9 +179,13 @@ class World:
     seed : int
     files : list of Path
         The recordings that are looped.
+    mode : str, optional
+        Of the run: "testnet", whose orders leave for the exchange, or "paper", whose venue is its own.
 
     Attributes
     ----------
+    truth : AtExchange or AtVenue
+        The account that orders lead to, of the run that trades.
     after : list of callable
         Called after every event.
     sending, refusing : list of callable
@@ -149,13 +194,13 @@ class World:
         Answers by status, and what was noticed on the wire.
     """
 
-    def __init__(self, folder, seed, files):
-        self.folder, self.seed, self.files = folder, seed, files
+    def __init__(self, folder, seed, files, mode="testnet"):
+        self.folder, self.seed, self.files, self.mode = folder, seed, files, mode
         self.dice, self.time = Random(seed), Time()
         self.skew_ns = 0  # of the run's own wall clock
         self.disk_s = 0.0  # what the disk takes
         self.is_up = True
-        self.hours, self.runs, self.broken = None, [], None
+        self.hours, self.truth, self.runs, self.broken = None, None, [], None
         self.wires = []
         self.quiet_until = self.used_until = self.silent_until = (
             0  # until when a limiter told the run to wait, or its weight is used up
@@ -238,6 +283,7 @@ class World:
     def begin(self, hours):
         """Take note of the run that trades from here on."""
         self.hours = hours
+        self.truth = (AtVenue if self.mode == "paper" else AtExchange)(self.server, hours)
         self.runs.append(hours.run)
 
     def close(self):
@@ -535,6 +581,22 @@ class Run(trading.TradingRun):
         return Hours(self, session, stack)
 
 
+class PaperHours(live.Hours):
+    """The hours of a simulated PAPER run."""
+
+    async def _serve_operator(self):
+        self.run.world.begin(self)
+
+
+class PaperRun(live.OnlineRun):
+    """A PAPER run whose market is in this process."""
+
+    world = None
+
+    def _hours(self, session, stack):
+        return PaperHours(self, session, stack)
+
+
 @contextmanager
 def in_process(world, monkeypatch, script):
     """Let everything that would reach a socket, a clock or a thread reach the simulation; ``script`` runs beside it."""
@@ -551,7 +613,9 @@ def in_process(world, monkeypatch, script):
         monotonic_ns=lambda: world.time.ns, perf_counter=lambda: world.time.ns / SECOND,
     )  # fmt: skip
     clock = partial(VenueClock, wall_ns=stand_in.time_ns, mono_ns=stand_in.monotonic_ns)
-    works = iter((tuple, lambda: (script(),)))  # the first loop only asks what there is
+    is_paper = world.mode == "paper"
+    asks = () if is_paper else (tuple,)  # the first loop only asks what there is
+    works = iter((*asks, lambda: (script(),)))
     with monkeypatch.context() as patch:
         patch.setattr(asyncio, "to_thread", to_thread)
         patch.setattr(rest.MarketRest, "_exchanged", exchanged)
@@ -563,7 +627,7 @@ def in_process(world, monkeypatch, script):
         patch.setattr(live, "MarketFeed", partial(Feed, world))
         patch.setattr(trading, "UserStream", partial(User, world))
         patch.setattr(trading, "OrderSession", type("Orders", (Orders,), {"world": world}))
-        yield type("Run", (Run,), {"world": world})
+        yield type("Run", (PaperRun if is_paper else Run,), {"world": world})
 
 
 def traded(world, monkeypatch, name, script):
@@ -575,15 +639,24 @@ def traded(world, monkeypatch, name, script):
         If the script ends it so.
     """
     file = world.folder / "c.toml"
-    text = template("quoter", (SYMBOL,), "en", "testnet")
-    for key, value in {"profile": '"loopback"', "port": 1, "requote_ms": 250}.items():
-        text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-    file.write_text(text)
+    file.write_text(configured(world.mode))
     monkeypatch.setenv("AUTOTRADER_API_KEY", KEY)
     monkeypatch.setenv("AUTOTRADER_API_SECRET", SECRET)
     world.is_up = True
     with in_process(world, monkeypatch, script) as made:
         config = load(file)
         with live.State(config) as state:
-            key = key_manager(config.live, config.folder).key()
-            return made(config, lambda share, what: None, None, state, key).go(world.folder / name, "live")
+            keys = [] if world.mode == "paper" else [key_manager(config.live, config.folder).key()]
+            given = [[]] if world.mode == "paper" else []
+            return made(config, *given, lambda share, what: None, None, state, *keys).go(world.folder / name, "live")
+
+
+def configured(mode):
+    """Return the text of a run's configuration; PAPER's own venue refuses and loses requests."""
+    values = {"profile": '"loopback"', "port": 1, "requote_ms": 250}
+    if mode == "paper":
+        values |= {"error_share": 0.03, "lost_share": 0.03, "latency": '"lognormal"', "latency_sigma": 1.0}
+    text = template("quoter", (SYMBOL,), "en", mode)
+    for key, value in values.items():
+        text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+    return text

@@ -107,11 +107,9 @@ class Watch:
         return number if number >> 32 == self._hours.run.plan.epoch else 0
 
     def _open(self):
-        ledger = self.world.server.venue.ledgers[0]
-        plain = [(self.ours(o.client_id), o.side, o.lots - o.done, o.reduce_only) for o in ledger.open_orders.values()
-                 if o.algo is None]  # fmt: skip
-        algos = [(self.ours(a.asked.client_id), a.asked.side, a.asked.lots, True) for a in ledger.open_algos.values()]
-        return plain, algos
+        truth = self.world.truth
+        plain = [(self.ours(client), *rest) for client, *rest in truth.plain()]
+        return plain, [(self.ours(client), *rest, True) for client, *rest in truth.algos()]
 
     def _i2_what_is_open_is_held(self):
         plain, algos = self._open()
@@ -131,7 +129,7 @@ class Watch:
             return "EMPTY"
 
     def _i8_positions_are_protected(self):
-        now, lots = self.world.now_ns(), self.world.server.exchange.accounts[0].position(0)["lots"]
+        now, lots = self.world.now_ns(), self.world.truth.account.position(0)["lots"]
         _, algos = self._open()
         if any(sum(its == side for _, its, _, _ in algos) > 1 for side in (0, 1)):
             self.fail("I8 two stops", stops=algos)
@@ -187,15 +185,15 @@ class Watch:
             self._judged_ns = healed_ns
             self.healed_s.append(late_s)
         elif late_s > HEALED_S:
-            hours, now_s = self.world.hours, self.world.time.ns / SECOND
-            self.fail("I3", seconds=late_s, gates=self.engine.gate.gates, agree=hours.agree,
-                      compared=now_s - hours.compared_s, usage=hours.budget.usage(hours.clock.now_ns()),
-                      told=dict(hours.run.told), **self.sides())  # fmt: skip
+            hours = self.world.hours
+            usage = hours.budget.usage(hours.clock.now_ns())
+            facts = {"gates": self.engine.gate.gates, "usage": usage, "told": dict(hours.run.told)}
+            self.fail("I3", seconds=late_s, **facts, **self.sides())
 
     def sides(self):
         """Return what both sides have."""
         plain, algos = self._open()
-        ledger = self.world.server.exchange.accounts[0]
+        ledger = self.world.truth.account
         rows = self.engine.orders.rows()
         ours = sorted(order["client_id"] for order in rows if 0 < order["state"] < ENDED)
         return {
@@ -248,7 +246,7 @@ class Watch:
         if not self._shrinks(self.engine.account, order):
             self.fail("I4, I7", request=kind.name, order=order, **facts)
         self.exits += 1
-        self.false_exits += not self._shrinks(self.world.server.exchange.accounts[0], order)
+        self.false_exits += not self._shrinks(self.world.truth.account, order)
 
     def _shrinks(self, account, order):
         # Whether the order and all others of its side close no more than an account holds.

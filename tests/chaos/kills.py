@@ -1,11 +1,10 @@
-"""A run that trades and is killed, again and again, each time taken up by the next: ``python -m chaos.kills``.
+"""A run that trades and is killed, again and again, each time taken up by the next.
 
 Knows how a run is ended at a moment of time, or at a call that changes its journal or its state, and how long the next
 one takes to a state in which both sides agree. What really happened is read from the exchange's history and the runs'
 journals, not from what a run says of itself.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -32,8 +31,6 @@ from core_ext.types import Kind
 
 SECOND_NS = 10**9
 STATE = Path("state")
-ROOM = 1_000
-"""Weight used in a minute at which nothing more is started."""
 ENDINGS = ("time", "before", "after", "torn")
 """When a run is killed: some time after it began to trade, or at a call on its files."""
 
@@ -94,7 +91,6 @@ def killed(config: Path, port: int, kills: int, random: Random, library: Path) -
     found = Found()
     for number in range(kills + 1):
         manner = "end" if number == kills else ENDINGS[number % len(ENDINGS)]
-        wait_for_room(port)
         # What an operator would do who knows why it crashed: a crash loop would not let it trade.
         (STATE / "starts").unlink(missing_ok=True)
         begun = time.monotonic()
@@ -123,15 +119,6 @@ def _death(manner: str, library: Path, random: Random) -> dict[str, str]:
     at = random.randint(1, 12) if random.random() < 0.5 else random.randint(12, 400)
     word = random.choice(("/journal/", f"/{STATE}/"))
     return {"LD_PRELOAD": str(library), "DIE_HOW": manner, "DIE_WORD": word, "DIE_AT": str(at)}
-
-
-def wait_for_room(port: int) -> None:
-    """Wait for the exchange's next minute where starts of this one have used up much of what an address may ask."""
-    while True:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/fapi/v1/time", timeout=10) as answer:
-            if int(answer.headers["X-MBX-USED-WEIGHT-1M"]) < ROOM:
-                return
-        time.sleep(1.0)
 
 
 def exchange_ns(port: int) -> int:
@@ -165,23 +152,7 @@ def _asked(journal: Path) -> Iterator[str]:
             yield f"at{int(row['a']):016x}"
 
 
-def main() -> int:
-    """Kill a run on an exchange of its own, print what was found, and say whether it is what must be."""
-    parser = argparse.ArgumentParser(prog="python -m chaos.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--library", type=Path, required=True)
-    asked = parser.parse_args()
-    found = killed(asked.config, asked.port, asked.kills, Random(asked.seed), asked.library)
-    judged(found, asked.history)
-    print(json.dumps(figures(found) | {"seed": asked.seed}))
-    return 0
-
-
-def figures(found: Found) -> dict[str, Any]:
+def spreads(found: Found) -> dict[str, Any]:
     """Return the figures of a report."""
     return {
         "kills": dict(found.kills), "orders": found.orders, "safe_s": spread(found.safe_s),
@@ -196,7 +167,3 @@ def spread(times: list[float]) -> dict[str, float]:
         return {"n": 0}
     middle, high, most = np.quantile(times, [0.5, 0.99, 1.0]).round(3).tolist()
     return {"n": len(times), "p50": middle, "p99": high, "max": most}
-
-
-if __name__ == "__main__":
-    sys.exit(main())

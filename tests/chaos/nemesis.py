@@ -14,6 +14,8 @@ from chaos.hours import NAME, SECOND, SYMBOL
 MINUTE = 60 * SECOND
 ORDERS = ("/fapi/v1/order", "/fapi/v1/algoOrder")
 METHODS = ("POST", "POST", "DELETE", "GET", None)
+QUESTIONS = ("/fapi/v1/depth", "/fapi/v1/depth", "/fapi/v1/time", "/fapi/v1/premiumIndex")
+"""All that a PAPER run asks."""
 EVENTS = ("ORDER_TRADE_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "ALGO_UPDATE")
 STREAMS = ("btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@aggTrade", "btcusdt@markPrice@1s")
 ROUTES = ("/public/*", "/market/*", "/private/*")
@@ -29,13 +31,11 @@ UNKNOWN = (
 )  # fmt: skip
 FAILED = ("unavailable_503", "overloaded_503", "internal_503", "waf_403")
 CODES = (-5022, -2022, -2019, -2021, -1021, -1111, -4164, -2011, -1008, -4118, -5021)
-BRACKETS = [["0", "300000", "0.004", 20], ["300000", "800000", "0.005", 10]]
-
-
-def _request(dice, do, **more):
-    method = dice.choice(METHODS)
-    table = {"do": do, "path": dice.choice(ORDERS), "count": dice.randint(1, 4), "skip": dice.randint(0, 2), **more}
-    return [table | ({"method": method} if method else {})]
+OF_THE_ACCOUNT = frozenset({
+    "lost event", "duplicated event", "reordered event", "late event", "spoilt event", "mute account", "expired key",
+    "deposit", "withdrawal", "deleveraging", "leverage set", "fees",
+})  # fmt: skip
+"""Families that a run does not meet whose account is at its own venue."""
 
 
 def _event(dice, do, count=4, **more):
@@ -86,12 +86,12 @@ class Nemesis:
         """Return what can go wrong: tables for the exchange, and for how many seconds; None: until they have fired."""
         dice = self.dice
         do, more = dice.choice(UNKNOWN)
-        return {
-            "unknown outcome": lambda: (_request(dice, do, **more), 12.0),
-            "failed outcome": lambda: (_request(dice, dice.choice(FAILED)), 8.0),
-            "refusal": lambda: (_request(dice, "error", code=dice.choice(CODES), text="No."), 8.0),
-            "rate limit": lambda: (_request(dice, "limit", retry_s=dice.randint(2, 12)), 5.0),
-            "ban": lambda: (_request(dice, "ban", ban_s=dice.uniform(5.0, 30.0), count=1), 30.0),
+        found = {
+            "unknown outcome": lambda: (self._request(do, **more), 12.0),
+            "failed outcome": lambda: (self._request(dice.choice(FAILED)), 8.0),
+            "refusal": lambda: (self._request("error", code=dice.choice(CODES), text="No."), 8.0),
+            "rate limit": lambda: (self._request("limit", retry_s=dice.randint(2, 12)), 5.0),
+            "ban": lambda: (self._request("ban", ban_s=dice.uniform(5.0, 30.0), count=1), 30.0),
             "weight used by others": self._use_weight,
             "maintenance": lambda: ([{"do": "maintenance"}], dice.uniform(3.0, 10.0)),
             "lost event": lambda: (_event(dice, "drop"), 15.0),
@@ -126,6 +126,8 @@ class Nemesis:
             "slow disk": self._slow,
             "no network": self._cut,
         }  # fmt: skip
+        left_out = OF_THE_ACCOUNT if self.world.mode == "paper" else frozenset()
+        return {family: drawn for family, drawn in found.items() if family not in left_out}
 
     @property
     def elapsed(self):
@@ -135,6 +137,13 @@ class Nemesis:
         book = self.world.server.exchange.books[0]
         bid, ask = (ticks or 1 for ticks in book.best())
         return tuple(self.world.server.symbols[0].price(ticks) for ticks in (bid, max(ask, bid + 1)))
+
+    def _request(self, do, **more):
+        dice, is_paper = self.dice, self.world.mode == "paper"
+        method = None if is_paper else dice.choice(METHODS)
+        path = dice.choice(QUESTIONS if is_paper else ORDERS)
+        table = {"do": do, "path": path, "count": dice.randint(1, 4), "skip": dice.randint(0, 2), **more}
+        return [table | ({"method": method} if method else {})]
 
     def _connection(self, do):
         return [{"do": do, "path": self.dice.choice(ROUTES), "at_s": self.elapsed}]

@@ -19,14 +19,17 @@ from autotrader.cli import main
 from autotrader.errors import OperatorError
 from autotrader.research.replay import verifier_of
 from autotrader.run.live import State
+from chaos import figures
 from chaos.hours import SECOND, CrashedError, World, recordings, traded
 from chaos.invariants import Watch, accepted
+from chaos.judge import Journal
 from chaos.nemesis import Nemesis
 from core_ext.journal import read_journal
 from core_ext.types import Command, Instruments, Kind
 
 SEED = int(os.environ.get("AUTOTRADER_CHAOS_SEED", time.time_ns() % 10**6))
 HOURS = float(os.environ.get("AUTOTRADER_CHAOS_HOURS", "2"))
+MODES = ("paper", "testnet")
 CALM_S = 20.0
 KILLED_S = 5.0
 
@@ -34,9 +37,9 @@ KILLED_S = 5.0
 class Director:
     """Runs a simulation through its legs: rage and calm in turn, a crash at the end of every leg but the last."""
 
-    def __init__(self, folder, seed, files, seconds, crash_s=(90.0, 240.0)):
+    def __init__(self, folder, seed, files, seconds, crash_s=(90.0, 240.0), mode="testnet"):
         folder.mkdir(exist_ok=True)
-        self.world = World(folder, seed, files)
+        self.world = World(folder, seed, files, mode)
         self.nemesis = Nemesis(self.world)
         self.watch = Watch(self.world, self.nemesis)
         self.end_s, self.crash_s = seconds, crash_s
@@ -73,7 +76,7 @@ class Director:
     async def calm(self):
         await asyncio.sleep(CALM_S)
         hours = self.world.hours
-        hours.orders.resume()
+        hours._resumed()
         if hours.engine.gate.halted:
             hours._say(Command.RESUME)
 
@@ -103,8 +106,8 @@ class Director:
 
     def left(self):
         """Return what the account still has at the exchange."""
-        ledger, money = self.world.server.venue.ledgers[0], self.world.server.exchange.accounts[0]
-        return len(ledger.open_orders), len(ledger.open_algos), money.position(0)["lots"]
+        truth = self.world.truth
+        return len(truth.plain()), len(truth.algos()), truth.account.position(0)["lots"]
 
     def digest(self):
         """Return a hash of every journal."""
@@ -113,13 +116,17 @@ class Director:
             found.update(run.folder.journal_file.read_bytes())
         return found.hexdigest()
 
+    def journals(self):
+        """Read the journal of every run."""
+        return [Journal(run.folder.journal_file) for run in self.world.runs]
+
     def told(self):
         """Return what came of it, in lines."""
-        watch = self.watch
+        watch, opened = self.watch, sum(sum(opens for *_, opens in journal.sent) for journal in self.journals())
         healed = sorted(watch.healed_s) or [0.0]
         return [
-            f"seed {self.world.seed}: {self.now_s:,.0f} s of market time, {self.world.events:,} events,"
-            f" {watch.opened} openings, {len(self.world.runs)} runs, {sum(self.nemesis.drawn.values())} faults"
+            f"{self.world.mode}, seed {self.world.seed}: {self.now_s:,.0f} s of market time,"
+            f" {self.world.events:,} events, {opened} openings, {len(self.world.runs)} runs, {sum(self.nemesis.drawn.values())} faults"
             f" of {len(self.nemesis.drawn)} families",
             f"agreed after a heal: {len(healed)} times, p99 {healed[int(0.99 * len(healed))]:.2f} s,"
             f" max {healed[-1]:.2f} s; ready after a start: max {max(watch.ready_s, default=0.0):.2f} s",
@@ -147,9 +154,15 @@ def held(director, proof, capsys):
     for line in director.told():
         print(line)
     assert proof.holds, proof.violations[:3]
-    history = map(orjson.loads, (world.folder / "history.jsonl").read_bytes().splitlines())
-    counts = accepted(history)
-    assert counts and set(counts.values()) == {1}, f"seed {world.seed}"
+    for journal in director.journals():
+        assert all(order.asked == 1 for order in journal.orders.values()), f"seed {world.seed}"
+        assert journal.gated == [], f"seed {world.seed}"
+    if world.mode == "paper":
+        world.truth.account.audit()
+    else:
+        history = map(orjson.loads, (world.folder / "history.jsonl").read_bytes().splitlines())
+        counts = accepted(history)
+        assert counts and set(counts.values()) == {1}, f"seed {world.seed}"
     assert director.killed_s <= KILLED_S, f"seed {world.seed}"
     *crashed, last = world.runs
     for run in crashed:
@@ -181,13 +194,15 @@ def simulated(folder, seed, files, seconds, monkeypatch, **more):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.usefixtures("_no_socket")
-def test_minutes_of_trading_among_faults_keep_the_invariants(tmp_path, monkeypatch, capsys):
+def test_minutes_of_trading_among_faults_keep_the_invariants(mode, tmp_path, monkeypatch, capsys):
     files = recordings(tmp_path)
-    director, proof = simulated(tmp_path / "here", 4, files, 150.0, monkeypatch, crash_s=(20.0, 40.0))
+    director, proof = simulated(tmp_path / "here", 4, files, 150.0, monkeypatch, crash_s=(20.0, 40.0), mode=mode)
     held(director, proof, capsys)
     assert len(director.world.runs) > 1
-    assert director.watch.opened > 10 and len(director.nemesis.drawn) > 10
+    assert sum(len(journal.sent) for journal in director.journals()) > 10
+    assert len(director.nemesis.drawn) > 10
 
 
 @pytest.mark.slow
@@ -215,23 +230,19 @@ def test_what_does_not_hold_is_noticed_and_the_seed_is_named(tmp_path, monkeypat
         director.run(monkeypatch)
 
 
-@pytest.fixture
-def _asked_for(request):
-    """Skip where nobody asked for hours."""
-    if "chaos" not in request.config.option.markexpr:
-        pytest.skip("hours are for `make chaos`")
-
-
 @pytest.mark.chaos
-@pytest.mark.slow
-@pytest.mark.usefixtures("_asked_for", "_no_socket")
-def test_two_hours_of_trading_among_every_family_of_faults_keep_the_invariants(root, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("_no_socket")
+def test_two_hours_of_trading_among_every_family_of_faults_keep_the_invariants(
+    mode, root, tmp_path, monkeypatch, capsys
+):
     director, proof = simulated(
         tmp_path / "hours", SEED, recordings((root / "../shared").resolve()), HOURS * 3600.0, monkeypatch,
-        crash_s=(300.0, 900.0),
+        crash_s=(300.0, 900.0), mode=mode,
     )  # fmt: skip
     missing = set(director.nemesis.families()) - set(director.nemesis.drawn)
     with capsys.disabled():
         print("\n" + "\n".join(director.told()))
+    figures.keep("hours", mode=mode, seed=SEED, told=director.told())
     held(director, proof, capsys)
     assert not missing

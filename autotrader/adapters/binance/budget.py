@@ -91,6 +91,8 @@ class Budget:
         The exchange's limits until it says others.
     share_pct : int
         Per cent of each that everything may use; the rest is for exits.
+    silent_until_ns : int, optional
+        Until when the exchange wants to be left alone, as somebody before was told.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class Budget:
         orders_per_10s: int = 300,
         orders_per_minute: int = 1200,
         share_pct: int = 80,
+        silent_until_ns: int = 0,
     ) -> None:
         if min(weight_per_minute, orders_per_10s, orders_per_minute) < 1 or not 1 <= share_pct <= 100:
             raise ValueError("a budget has limits of at least 1 and a share of 1 to 100 per cent")
@@ -120,7 +123,7 @@ class Budget:
             ("ORDERS", "SECOND", 10): self._orders[0],
             ("ORDERS", "MINUTE", 1): self._orders[1],
         }
-        self._silent_until_ns = self._no_orders_until_ns = self._banned_until_ns = 0
+        self._silent_until_ns, self._no_orders_until_ns, self._banned_until_ns = silent_until_ns, 0, 0
 
     def allows(self, weight: int, orders: int, exit: bool, now_ns: int) -> bool:
         """Return whether a request may be sent now.

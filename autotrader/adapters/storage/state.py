@@ -41,6 +41,7 @@ Clock = Callable[[], int]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Stamp = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Symbol = Annotated[str, Meta(pattern="^[A-Z0-9_]{1,31}$")]
+Bits = Annotated[int, Meta(ge=0, le=7)]
 
 
 class _Epoch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -320,8 +321,9 @@ class SafetyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Of the loss-rate breaker.
     loss_peaks : tuple of (int, int)
         Number of ten seconds and highest equity of them, 1e-8 USDT, oldest first.
-    disabled : tuple of str
-        Symbols in which nothing is opened.
+    disabled : tuple of (str, int, int)
+        Symbols in which something is not opened: bits (1 halted by an operator, 2 buying and 4 selling disabled by a
+        breaker), and until when it is paused, ns.
     """
 
     as_of_ns: Whole
@@ -334,7 +336,7 @@ class SafetyRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ladder: Annotated[int, Meta(ge=0, le=2)] = 0
     paused_until_ns: Whole = 0
     loss_peaks: Annotated[tuple[tuple[Whole, Whole], ...], Meta(max_length=64)] = ()
-    disabled: Annotated[tuple[Symbol, ...], Meta(max_length=1024)] = ()
+    disabled: Annotated[tuple[tuple[Symbol, Bits, Whole], ...], Meta(max_length=1024)] = ()
 
     def latched(self) -> tuple[object, ...]:
         """Return what must not be lost even for a second."""
@@ -569,3 +571,38 @@ def _require_sane(record: SafetyRecord) -> None:
         msgspec.convert(msgspec.to_builtins(record), SafetyRecord)
     except msgspec.ValidationError as error:
         raise StateError(say("state.absurd", reason=error)) from None
+
+
+class _Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    until_ns: Stamp
+
+
+class Silence:
+    """Until when the exchange wants to be left alone: a ban grows for who asks again, and no new process knows of it.
+
+    Parameters
+    ----------
+    folder : StateFolder
+    """
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+
+    def until_ns(self) -> int:
+        """Return until when, ns UTC; 0 without a record. One that is damaged keeps nobody from looking after orders."""
+        try:
+            found = self._folder.read_sealed("silence", _Silence)
+        except DamagedError:
+            return 0
+        return found.until_ns if found else 0
+
+    def keep(self, until_ns: int) -> None:
+        """Write it down, if it is later than before by more than clocks differ.
+
+        Raises
+        ------
+        OperatorError
+            If the disk refuses.
+        """
+        if until_ns > self.until_ns() + SECOND:
+            self._folder.replace_sealed("silence", _Silence(until_ns))
