@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 
 from autotrader import instruments
 from autotrader.adapters.binance import rest
-from autotrader.adapters.binance.budget import SHORTEST_BAN_NS, Budget
+from autotrader.adapters.binance.budget import SHORTEST_BAN_NS
 from autotrader.adapters.binance.clock import VenueClock
 from autotrader.adapters.binance.market_feed import NAME_AT
 from autotrader.adapters.binance.order_session import OrderSession

@@ -126,8 +126,8 @@ class Director:
         healed = sorted(watch.healed_s) or [0.0]
         return [
             f"{self.world.mode}, seed {self.world.seed}: {self.now_s:,.0f} s of market time,"
-            f" {self.world.events:,} events, {opened} openings, {len(self.world.runs)} runs, {sum(self.nemesis.drawn.values())} faults"
-            f" of {len(self.nemesis.drawn)} families",
+            f" {self.world.events:,} events, {opened} openings, {len(self.world.runs)} runs,"
+            f" {sum(self.nemesis.drawn.values())} faults of {len(self.nemesis.drawn)} families",
             f"agreed after a heal: {len(healed)} times, p99 {healed[int(0.99 * len(healed))]:.2f} s,"
             f" max {healed[-1]:.2f} s; ready after a start: max {max(watch.ready_s, default=0.0):.2f} s",
             f"plain exits beside a closed gate: {watch.exits}, of which {watch.false_exits} close more than there is",
@@ -158,7 +158,7 @@ def held(director, proof, capsys):
         assert all(order.asked == 1 for order in journal.orders.values()), f"seed {world.seed}"
         assert journal.gated == [], f"seed {world.seed}"
     if world.mode == "paper":
-        world.truth.account.audit()
+        assert world.truth.account.recompute() == [], f"seed {world.seed}"
     else:
         history = map(orjson.loads, (world.folder / "history.jsonl").read_bytes().splitlines())
         counts = accepted(history)
