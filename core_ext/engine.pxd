@@ -61,7 +61,7 @@ cdef class Engine:
     cdef int on_depth(self, const event_t* row) except -1
     cdef int on_touch_row(self, const event_t* row) except -1
     cdef int on_new_touch(self, market_t* m, const event_t* row) except -1
-    cdef int on_mark(self, int symbol, int64_t mark_e8) except -1
+    cdef int on_mark(self, int symbol, int64_t mark_e8, int64_t ts) except -1
     cdef int on_market(self, const event_t* row) except -1
     cdef int on_candle_row(self, const event_t* row) except -1
     cdef int guard(self, int symbol) except -1

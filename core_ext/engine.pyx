@@ -49,6 +49,11 @@ cdef int64_t stop_ticks(const instrument_t* i, int64_t mark_e8, int side, int64_
     return min(i.max_ticks, ticks + (i.tick_step - ticks % i.tick_step) % i.tick_step)
 
 
+cdef inline int64_t told_at(const event_t* row) noexcept nogil:
+    # When the exchange said it: what has been under way for long is as old as that, however new it is here.
+    return row.ts - max(0, <int64_t> row.lag_us) * 1000
+
+
 @cython.final
 cdef class Engine:
     """The deterministic trading engine of one account.
@@ -170,11 +175,11 @@ cdef class Engine:
             self.gate.watched[row.symbol].rate_e8 = row.c
             self.gate.watched[row.symbol].funding_due = row.d
             if self.mark_sources[row.symbol] == MARK_STREAM:
-                self.on_mark(row.symbol, row.a)
+                self.on_mark(row.symbol, row.a, told_at(row))
                 self.watch()
         elif row.kind == Kind.MARK_CANDLE:
             if self.mark_sources[row.symbol] == MARK_FILE:
-                self.on_mark(row.symbol, row.d)
+                self.on_mark(row.symbol, row.d, row.ts)
                 if row.flags & Flag.F_END:     # a mark between two candles
                     self.watch()
         elif row.kind == Kind.CANDLE or row.kind == Kind.CANDLE_OPEN:
@@ -249,21 +254,21 @@ cdef class Engine:
 
     cdef int on_new_touch(self, market_t* m, const event_t* row) except -1:
         cdef int64_t proxy
-        m.ts_book = row.ts
+        m.ts_book = max(m.ts_book, told_at(row))
         on_touch(m, &self.instruments.data[row.symbol], row.ts)
         if self.mark_sources[row.symbol] == MARK_PROXY:
             proxy = microprice_e8(m, &self.instruments.data[row.symbol])
             if proxy > 0:
-                self.on_mark(row.symbol, proxy)
+                self.on_mark(row.symbol, proxy, m.ts_book)
                 self.watch()
         if m.mark_e8 > 0:
             self.tell(Hook.ON_BOOK, row.symbol, 0, 0)
         return 0
 
-    cdef int on_mark(self, int symbol, int64_t mark_e8) except -1:
+    cdef int on_mark(self, int symbol, int64_t mark_e8, int64_t ts) except -1:
         cdef market_t* m = &self.markets.data[symbol]
         m.mark_e8 = mark_e8
-        m.ts_mark = self.desk.now
+        m.ts_mark = ts
         self.account.set_mark(symbol, mark_e8)
         if self.account.margins[symbol].open_orders or self.gate.watched[symbol].worst_e8 \
                 or self.account.holds(symbol) or self.near[symbol]:
@@ -356,7 +361,7 @@ cdef class Engine:
         on_candle(m, i, row)
         m.book_good = True
         if m.mark_e8 == 0 or (self.mark_sources[row.symbol] != MARK_STREAM and m.ts_mark < row.ts):
-            self.on_mark(row.symbol, row.d)    # a mark of this stamp came before its candle: there was none
+            self.on_mark(row.symbol, row.d, row.ts)    # a mark of this stamp came before its candle: there was none
         if row.flags & Flag.F_END:
             self.watch()
             self.tell(Hook.ON_BARS, 0, 0, 0)

@@ -355,3 +355,23 @@ def test_a_set_of_brackets_that_lacks_one_leaves_what_was():
     assert machine.instruments.spec(0)["brackets"] == before
     machine.feed(rows)
     assert len(machine.instruments.spec(0)["brackets"]) == 3
+
+
+# ---------------------------------------------------------------------------------------------- what comes late
+
+
+def late(rows, seconds):
+    rows = rows.copy()
+    rows["lag_us"] = round(seconds * 1e6)
+    return rows
+
+
+@pytest.mark.parametrize(("book_s", "mark_s", "reason"), [
+    (0.8, 2.8, None), (1.1, 0.0, Reason.R18_STALE_DATA), (0.0, 3.1, Reason.R18_STALE_DATA), (-5.0, -5.0, None),
+])  # fmt: skip
+def test_what_has_been_under_way_for_long_is_as_old_as_that_a5(book_s, mark_s, reason):
+    machine, tape = running()
+    machine.feed(late(tape.mark(MIDDLE, 5 * SECOND), mark_s))
+    machine.feed(late(tape.touch(), book_s))
+    number = machine.desk.submit(0, BUY, 1, MIDDLE)
+    assert bool(number) == (reason is None) and (reason is None or machine.desk.last_reason == reason)

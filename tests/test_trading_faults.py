@@ -78,6 +78,9 @@ def settled(capsys, port, seconds=60.0):
         assert time.monotonic() < end, (ours, theirs, limits(capsys))
         time.sleep(0.5)
     assert asked(port, "/fapi/v1/openOrders", symbol="BTCUSDT") == []
+    while (ours := told(capsys, "balance")[1][0]["wallet_e8"]) != round(wallet(port) * E8):
+        assert time.monotonic() < end, (ours, wallet(port))
+        time.sleep(0.5)
     while len(stops(port)) != (theirs != 0):
         assert time.monotonic() < end, (theirs, told(capsys, "orders"), stops(port))
         time.sleep(0.5)
@@ -356,8 +359,9 @@ def test_h9_d2_a_kill_during_a_ban_names_what_is_left_asks_nothing_and_ends_it_a
             assert held(capsys) == position(port) == 0
             summary = ended(run)
         assert asked(port, "/fapi/v1/openOrders") == stops(port) == []
-        (said,) = warned(summary, "BANNED")
-        assert said.partition("(")[2] in ("", "2)")  # the order that was banned, and one that was on its way
+        said = warned(summary, "BANNED")
+        times = [int(one.rpartition("(")[2][:-1]) if one.endswith(")") else 1 for one in said]
+        assert 1 <= sum(times) <= 2, said  # what was banned, and what was on its way
     assert proved(capsys) == 0
 
 

@@ -54,6 +54,8 @@ QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
 SIT_OUT_S = 120.0
 """What a run waits for when the exchange wants to be left alone; when it is longer it ends."""
+START_WEIGHT, SYMBOL_WEIGHT, CLOCK_WEIGHT = 250, 45, 10
+"""What a start asks of the exchange, in all and for each symbol, and a measurement of its clock alone."""
 MOST_TOLD = 50
 """Different warnings that a run keeps."""
 
@@ -189,15 +191,31 @@ class OnlineRun(Run):
         # What else a replay must know of the moment at which the run began.
         return {}
 
-    async def sit_out(self) -> None:
-        """Ask for nothing while the exchange wants to be left alone, as it may have told a run before this one.
+    async def wait_for_room(self, clock: VenueClock) -> None:
+        """Measure the exchange's time, and wait until it may be asked for all that a start asks.
+
+        Runs before this one, and others of the machine's address, may have used the minute's weight, or been told to
+        leave the exchange alone.
 
         Raises
         ------
         VenueError
-            If that lasts long.
+            If it wants to be left alone for long, or its time cannot be known.
         """
-        now_ns = time.time_ns()
+        await self._sit_out(time.time_ns())
+        weight = START_WEIGHT + SYMBOL_WEIGHT * len(self.config.run.symbols)
+        while True:
+            try:
+                await clock.measure()
+            except VenueError:
+                if self.budget.allows(CLOCK_WEIGHT, 0, False, clock.now_ns()):
+                    raise
+            if self.budget.allows(weight, 0, False, clock.now_ns()):
+                return
+            await self._sit_out(clock.now_ns())
+            await asyncio.sleep(LOOK_S)
+
+    async def _sit_out(self, now_ns: int) -> None:
         until_ns = self.budget.silent_until_ns(now_ns)
         left_s = (until_ns - now_ns) / 10**9
         if left_s > SIT_OUT_S:
@@ -273,8 +291,7 @@ class Hours:
         if self.state.live.hot:
             self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         self.stack.push_async_callback(self.rest.close)
-        await self.run.sit_out()
-        await self.clock.measure()
+        await self.run.wait_for_room(self.clock)
         self.recorder = Recorder(self.run.folder.path / "market", "market", self._on_disk)
         self.stack.push_async_callback(asyncio.to_thread, self.recorder.close)
         self.session.start(self.clock.now_ns())

@@ -196,8 +196,7 @@ class TradingRun(OnlineRun):
         clock = VenueClock(lambda path, params: rest.fetch(path, params), _unheard)
         rest = self.rest(self.budget, clock)
         try:
-            await self.sit_out()
-            await clock.measure()
+            await self.wait_for_room(clock)
             symbols = self.config.run.symbols
             return {
                 "info": await rest.exchange_info(),
@@ -418,6 +417,8 @@ class TradingHours(Hours):
         rows = self.events.rows(event, stamp_ns)
         if rows.size:
             self.driver.tell(rows)
+        if np.any(rows["kind"] == int(Kind.LIQUIDATION)):
+            self.asked.set()  # at a price that an event may round
 
     # ------------------------------------------------------------------ both sides
 

@@ -31,6 +31,8 @@ from core_ext.types import Kind
 
 SECOND_NS = 10**9
 STATE = Path("state")
+ROOM = 1_000
+"""Weight used in a minute at which nothing more is started: a start would wait."""
 ENDINGS = ("time", "before", "after", "torn")
 """When a run is killed: some time after it began to trade, or at a call on its files."""
 
@@ -91,6 +93,7 @@ def killed(config: Path, port: int, kills: int, random: Random, library: Path) -
     found = Found()
     for number in range(kills + 1):
         manner = "end" if number == kills else ENDINGS[number % len(ENDINGS)]
+        wait_for_room(port)
         # What an operator would do who knows why it crashed: a crash loop would not let it trade.
         (STATE / "starts").unlink(missing_ok=True)
         begun = time.monotonic()
@@ -119,6 +122,15 @@ def _death(manner: str, library: Path, random: Random) -> dict[str, str]:
     at = random.randint(1, 12) if random.random() < 0.5 else random.randint(12, 400)
     word = random.choice(("/journal/", f"/{STATE}/"))
     return {"LD_PRELOAD": str(library), "DIE_HOW": manner, "DIE_WORD": word, "DIE_AT": str(at)}
+
+
+def wait_for_room(port: int) -> None:
+    """Wait for the exchange's next minute where starts of this one have used up much of what an address may ask."""
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/fapi/v1/time", timeout=10) as answer:
+            if int(answer.headers["X-MBX-USED-WEIGHT-1M"]) < ROOM:
+                return
+        time.sleep(1.0)
 
 
 def exchange_ns(port: int) -> int:

@@ -16,7 +16,7 @@ from chaos.judge import SECOND, Journal, Truth, judge, wire
 from chaos.proxy import Proxy
 from chaos.single import STATES
 from chaos.storm import Faults, asked
-from chaos.test_unknown_outcomes import ACCOUNT, configured
+from chaos.test_unknown_outcomes import ACCOUNT, configured, environment
 from core_ext.types import Command
 
 CONDITIONS = ("healthy", "REST dead", "WebSocket dead", "banned")
@@ -58,7 +58,7 @@ def killed(state, condition):
         configured(proxy.port, SYMBOLS)
         command = [sys.executable, "-m", "chaos.single", "--config", "c.toml", "--port", str(port), "--state", state]
         with Path("run.err").open("w") as err:
-            run = subprocess.Popen(command, stderr=err)
+            run = subprocess.Popen(command, stderr=err, env=environment())
         try:
             reached = Path("reached")
             told = waited(lambda: reached.is_file() and reached.read_text(), 120)

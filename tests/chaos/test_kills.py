@@ -29,7 +29,7 @@ def taken_up(kills, seed, library, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTOTRADER_API_KEY", KEY)
     monkeypatch.setenv("AUTOTRADER_API_SECRET", SECRET)
-    with served(*EXCHANGE, "--limits", "1000000,1000000") as (opened, _):  # so many starts an hour an address has not
+    with served(*EXCHANGE) as (opened, _):
         config = configured(opened["port"], strategy_orders_per_second=10, quality_orders=100_000)
         found = killed(config, opened["port"], kills, Random(seed), library)
     judged(found, Path("history.jsonl"))

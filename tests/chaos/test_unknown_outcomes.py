@@ -6,6 +6,7 @@ engine.
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -42,6 +43,11 @@ def configured(port, symbols):
     Path("c.toml").write_text(text)
 
 
+def environment():
+    """Return an environment in which a process finds these modules."""
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+
 def stormed(symbols, seed, *arguments, seconds=1_500):
     """Run a storm on an exchange of its own; return what the run saw of itself."""
     Path("accounts.toml").write_text(ACCOUNT.format(name="demo") + ACCOUNT.format(name="again"))
@@ -53,8 +59,9 @@ def stormed(symbols, seed, *arguments, seconds=1_500):
         configured(opened["port"], symbols)
         command = [sys.executable, "-m", "chaos.storm", "--config", "c.toml", "--port", str(opened["port"])]
         run = subprocess.run(
-            [*command, "--seed", str(seed), *arguments], capture_output=True, text=True, timeout=seconds
-        )
+            [*command, "--seed", str(seed), *arguments], capture_output=True, text=True, timeout=seconds,
+            env=environment(),
+        )  # fmt: skip
         assert run.returncode == 0, run.stderr[-4_000:]
         for _ in range(2):  # an id whose first order has filled is taken again: the count below would show it
             order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.002"}

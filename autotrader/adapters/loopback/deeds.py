@@ -171,8 +171,9 @@ class Deeds:
         for leg in range(2):
             held = self._venue.account(account).position(symbol.index, leg)
             lots = int(held["lots"] * args["share"])
+            price_e8 = held["mark_e8"] - held["mark_e8"] % symbol.tick_e8  # a trade, and those are on the tick
             if lots:
-                self._venue.close_by_force(now, account, symbol.index, leg, lots, held["mark_e8"], Cause.DELEVERAGED)
+                self._venue.close_by_force(now, account, symbol.index, leg, lots, price_e8, Cause.DELEVERAGED)
 
     def _liquidate(self, now: int, args: Mapping[str, Any]) -> None:
         self._venue.liquidate(now, self._account(args))
