@@ -49,7 +49,7 @@ checked: build  ## compile the core with every check on, and run the core's test
 fuzz: build  ## a million hostile messages, recorder lines and journals against the checked build (minutes)
 	PYTHONPATH="$(CURDIR)/tests" deploy/checked python -P -m fuzz --inputs 1000000 --workers 2
 
-chaos: build  ## runs that suffer every fault, killed in every state: their figures (an hour, with nothing else running)
+chaos: build  ## runs that suffer every fault, killed in every state: their figures (two hours, with nothing else running)
 	$(BIN)/pytest -m chaos tests/chaos
 
 wheel: build  ## build the wheel, repair it, try it in a throw-away environment

@@ -59,7 +59,7 @@ WARM_S = 10.0
 LOOK_S = 0.005
 MOST_BEHIND_NS = 10**8
 LATE_NS = 500_000_000
-"""What the exchange says so shortly before the run's end, or behind it, need not reach the run: its stops outlive it."""
+"""What is said so shortly before the run's end, or behind it, need not reach the run: its stops outlive it."""
 HEADING = "## A run on its streams · 실행"
 NUMBERED = {int(Kind.SNAPSHOT): "a", int(Kind.DEPTH): "abc", int(Kind.TOUCH): "a"}
 
