@@ -556,7 +556,7 @@ def quantiles(taken: list[int]) -> dict[str, float]:
 
 STAGES: Final = (
     "write to the run: both kernels, loop, picows, listener, feed",
-    "the run to the order session: scanner, book, engine, gate, journal on disk",
+    "the run to the order session: scanner, book, engine, gate, journal written",
     "order session to the peer: budget, signature, comparison, frame, picows, kernel",
 )
 

@@ -49,8 +49,8 @@ class Found:
         Times without a stop: while a run was there, and around a kill.
     kills : Counter
         By manner.
-    away : list of (int, int)
-        From when until when nobody reconciled was there, ns of the exchange.
+    away, waits : list of (int, int)
+        From when until when nobody reconciled was there, and when we waited before a start, ns of the exchange.
     unwritten, twice : list of str
         Orders that the exchange took and no journal holds, and those that it took twice.
     """
@@ -60,6 +60,7 @@ class Found:
     dead_s: list[float] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
     away: list[tuple[int, int]] = field(default_factory=list)
+    waits: list[tuple[int, int]] = field(default_factory=list)
     unwritten: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     orders: int = 0
@@ -93,7 +94,7 @@ def killed(config: Path, port: int, kills: int, random: Random, library: Path) -
     found = Found()
     for number in range(kills + 1):
         manner = "end" if number == kills else ENDINGS[number % len(ENDINGS)]
-        wait_for_room(port)
+        found.waits.append(waited_for_room(port))
         # What an operator would do who knows why it crashed: a crash loop would not let it trade.
         (STATE / "starts").unlink(missing_ok=True)
         begun = time.monotonic()
@@ -124,12 +125,13 @@ def _death(manner: str, library: Path, random: Random) -> dict[str, str]:
     return {"LD_PRELOAD": str(library), "DIE_HOW": manner, "DIE_WORD": word, "DIE_AT": str(at)}
 
 
-def wait_for_room(port: int) -> None:
-    """Wait for the exchange's next minute where starts of this one have used up much of what an address may ask."""
+def waited_for_room(port: int) -> tuple[int, int]:
+    """Wait where starts of this minute have used up much of what an address may ask; return from when until when."""
+    begun_ns = exchange_ns(port)
     while True:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/fapi/v1/time", timeout=10) as answer:
             if int(answer.headers["X-MBX-USED-WEIGHT-1M"]) < ROOM:
-                return
+                return begun_ns, exchange_ns(port)
         time.sleep(1.0)
 
 
@@ -153,7 +155,8 @@ def judged(found: Found, history: Path) -> Found:
     found.twice = sorted(name for name, count in taken.items() if count > 1)
     for begun, ended in unprotected(history):
         is_away = any(begun <= back and ended >= gone - 10**6 for gone, back in found.away)
-        (found.dead_s if is_away else found.bare_s).append((ended - begun) / SECOND_NS)
+        ours_ns = sum(max(0, min(ended, until) - max(begun, since)) for since, until in found.waits)
+        (found.dead_s if is_away else found.bare_s).append((ended - begun - ours_ns) / SECOND_NS)
     return found
 
 
