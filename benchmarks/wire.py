@@ -74,6 +74,7 @@ PACE_NS: Final = 2_500_000
 """From one depth frame to the next."""
 AGE: Final = 20
 """By how much the run's clock is faster than ours: between two frames the quoter's pause is over."""
+EARLY_NS: Final = 12 * 3600 * 10**9
 BLOCK: Final = 100
 REST_S: Final = 0.5
 SILENT_S: Final = 10.0
@@ -102,10 +103,10 @@ class Turn(NamedTuple):
 
 
 class RunClock:
-    """A clock that begins with the recording and goes faster than ours."""
+    """A clock that goes faster than ours, and begins so long before the recording that none of its frames is old."""
 
     def __init__(self, start_ns: int) -> None:
-        self._start_ns, self._begun = start_ns, time.monotonic_ns()
+        self._start_ns, self._begun = start_ns - EARLY_NS, time.monotonic_ns()
 
     def now_ns(self) -> int:
         """Return the time, ns."""
