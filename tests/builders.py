@@ -141,10 +141,10 @@ def snapshot(ts, last_id, bids, asks, symbol=0):
     return depth(ts, last_id, 0, 0, bids, asks, symbol, Kind.SNAPSHOT)
 
 
-def configuration(path, strategy="quoter", symbols=None, **changes):
+def configuration(path, strategy="quoter", symbols=None, mode=None, **changes):
     """Write what `autotrader init` writes, with some keys changed, each a TOML value; return the path."""
     names = symbols or {"quoter": ("BTCUSDT",), "trend": FIVE}[strategy]
-    text = template(strategy, names, "en", {"quoter": "paper", "trend": "backtest"}[strategy])
+    text = template(strategy, names, "en", mode or {"quoter": "paper", "trend": "backtest"}[strategy])
     for key, value in changes.items():
         text, found = re.subn(rf"^{key} = .*$", lambda _, line=f"{key} = {value}": line, text, flags=re.MULTILINE)
         assert found == 1, key

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from builders import HISTORY, configuration
+from processes import settle
 from test_loopback_cli import served
 from test_online import told as answered
 
@@ -55,11 +56,7 @@ GIB = 1 << 30
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    for name in ("AUTOTRADER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
+    settle(tmp_path, monkeypatch)
 
 
 def made(mode="testnet", port=1, strategy="quoter", **sections):

@@ -4,16 +4,15 @@ import datetime
 import io
 import os
 import re
-import signal
-import subprocess
 import sys
 import tomllib
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from builders import configuration
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from processes import running, settle
 from test_loopback_cli import served
 from test_online import eventually, told
 from test_trading import asked, ended, filled, position, protected, proved
@@ -64,27 +63,15 @@ OTHERS = {
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    for name in ("AUTOTRADER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in DEMO.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AUTOTRADER_MODE", "live")
+    settle(tmp_path, monkeypatch, AUTOTRADER_MODE="live", **DEMO)
 
 
 def configured(port, mode="live", symbols=("BTCUSDT",), **changes):
     """Write the configuration of a quoter that rehearses LIVE on the exchange at a port."""
-    text = template("quoter", symbols, "en", mode)
     changes = {"profile": '"loopback"', "port": port, "requote_ms": 100, "size_multiplier": 1.0} | changes
     if mode == "live":
         changes = {"rehearsal": "true"} | changes
-    for key, value in changes.items():
-        text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-        assert found == 1, key
-    Path("c.toml").write_text(text)
-    return Path("c.toml")
+    return configuration(Path("c.toml"), symbols=symbols, mode=mode, **changes)
 
 
 def credentials(key=DEMO["AUTOTRADER_API_KEY"], secret=DEMO["AUTOTRADER_API_SECRET"]):
@@ -99,20 +86,9 @@ def confirmed(file, key=None, day=None):
     return file
 
 
-@contextmanager
 def trading(port, out="out", **changes):
     """Rehearse LIVE on the exchange at a port until the block ends; yields the process."""
-    file = confirmed(configured(port, **changes))
-    command = [sys.executable, "-m", "autotrader.cli", "--json", "run", str(file), "--mode", "live", "--out", out]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
-        process.stderr.close()
+    return running(confirmed(configured(port, **changes)), "--mode", "live", "--out", out)
 
 
 def served_with_accounts(place=Path()):

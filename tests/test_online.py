@@ -2,15 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from builders import configuration
+from processes import running, settle
 from test_loopback_cli import served
 
 from autotrader.cli import main
@@ -18,9 +16,7 @@ from autotrader.cli import main
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("AUTOTRADER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
+    settle(tmp_path, monkeypatch)
 
 
 def told(capsys, *arguments):
@@ -30,20 +26,10 @@ def told(capsys, *arguments):
     return code, answer.get(arguments[0], answer)
 
 
-@contextmanager
 def trading(port, *arguments, **changes):
     """Trade PAPER on the exchange at a port until the block ends; yields the process."""
     file = configuration(Path("c.toml"), profile='"loopback"', port=port, **changes)
-    command = [sys.executable, "-m", "autotrader.cli", "--json", "run", str(file), "--out", "out", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
-        process.stderr.close()
+    return running(file, "--out", "out", *arguments)
 
 
 def eventually(capsys, wanted, *arguments, seconds=30.0):

@@ -2,23 +2,20 @@
 
 import hmac
 import json
-import re
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from builders import configuration
+from processes import running, settle
 from protection import unprotected
 from test_loopback_cli import fetched, served
 from test_online import eventually, told
 
 from autotrader.cli import main
-from autotrader.config import template
 
 KEY, SECRET = "loopback-demo-key", "loopback-demo-secret"
 EXCHANGE = ("--synthetic", "3", "--symbols", "BTCUSDT", "--history", "history.jsonl")
@@ -26,38 +23,18 @@ EXCHANGE = ("--synthetic", "3", "--symbols", "BTCUSDT", "--history", "history.js
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("AUTOTRADER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AUTOTRADER_API_KEY", KEY)
-    monkeypatch.setenv("AUTOTRADER_API_SECRET", SECRET)
+    settle(tmp_path, monkeypatch, AUTOTRADER_API_KEY=KEY, AUTOTRADER_API_SECRET=SECRET)
 
 
 def configured(port, **changes):
     """Write the configuration of a quoter on the exchange at a port."""
-    text = template("quoter", ("BTCUSDT",), "en", "testnet")
     changes = {"profile": '"loopback"', "port": port, "requote_ms": 100} | changes
-    for key, value in changes.items():
-        text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-        assert found == 1, key
-    Path("c.toml").write_text(text)
-    return Path("c.toml")
+    return configuration(Path("c.toml"), mode="testnet", **changes)
 
 
-@contextmanager
 def trading(port, out="out", *arguments, **changes):
     """Trade TESTNET on the exchange at a port until the block ends; yields the process."""
-    file = configured(port, **changes)
-    command = [sys.executable, "-m", "autotrader.cli", "--json", "run", str(file), "--mode", "testnet", "--out", out]
-    process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(60)
-        process.stdout.close()
-        process.stderr.close()
+    return running(configured(port, **changes), "--mode", "testnet", "--out", out, *arguments)
 
 
 def ended(run):

@@ -7,7 +7,6 @@ know what goes wrong and what must hold: `nemesis` and `invariants` do.
 """
 
 import asyncio
-import re
 import selectors
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from random import Random
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-from builders import SAMPLES
+from builders import SAMPLES, configuration
 from canaries import KEY, SECRET
 from multidict import CIMultiDict
 
@@ -37,7 +36,7 @@ from autotrader.adapters.loopback.setup import AccountSetup
 from autotrader.adapters.loopback.signatures import Key
 from autotrader.adapters.loopback.sources import Replay
 from autotrader.adapters.loopback.streams import MarketSocket
-from autotrader.config import load, template
+from autotrader.config import load
 from autotrader.errors import AutotraderError
 from autotrader.run import live, trading
 from core_ext.types import Kind
@@ -638,8 +637,7 @@ def traded(world, monkeypatch, name, script):
     CrashedError
         If the script ends it so.
     """
-    file = world.folder / "c.toml"
-    file.write_text(configured(world.mode))
+    file = configured(world.folder / "c.toml", world.mode)
     monkeypatch.setenv("AUTOTRADER_API_KEY", KEY)
     monkeypatch.setenv("AUTOTRADER_API_SECRET", SECRET)
     world.is_up = True
@@ -651,12 +649,9 @@ def traded(world, monkeypatch, name, script):
             return made(config, *given, lambda share, what: None, None, state, *keys).go(world.folder / name, "live")
 
 
-def configured(mode):
-    """Return the text of a run's configuration; PAPER's own venue refuses and loses requests."""
+def configured(path, mode):
+    """Write a run's configuration; PAPER's own venue refuses and loses requests."""
     values = {"profile": '"loopback"', "port": 1, "requote_ms": 250}
     if mode == "paper":
         values |= {"error_share": 0.03, "lost_share": 0.03, "latency": '"lognormal"', "latency_sigma": 1.0}
-    text = template("quoter", (SYMBOL,), "en", mode)
-    for key, value in values.items():
-        text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-    return text
+    return configuration(path, symbols=(SYMBOL,), mode=mode, **values)

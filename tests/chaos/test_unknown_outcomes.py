@@ -7,18 +7,17 @@ engine.
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import uvloop
+from builders import configuration
 from test_loopback_cli import served
 
 from autotrader.adapters.loopback.proof import check
 from autotrader.adapters.storage.run_folder import RunFolder
-from autotrader.config import template
 from chaos import figures, storm
 from chaos.crowded import crowded, exchange, quoted
 from chaos.judge import Journal, Truth, judge, unexplained
@@ -36,11 +35,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "BNBUSDT")
 
 def configured(port, symbols):
     """Write the configuration of a run on the exchange at a port."""
-    text = template("quoter", symbols, "en", "testnet")
-    for key, value in {"profile": '"loopback"', "port": port}.items():
-        text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
-        assert found == 1, key
-    Path("c.toml").write_text(text)
+    configuration(Path("c.toml"), symbols=symbols, mode="testnet", profile='"loopback"', port=port)
 
 
 def environment():
