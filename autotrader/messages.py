@@ -237,6 +237,10 @@ ENGLISH = {
     "help.for_run": "End after so many seconds (default: until Ctrl-C).",
     "hot.core": "live.hot_core = {core}: this process may not use that processor; choose one of {allowed}, or -1",
     "hot.no_choice": "live.hot_core = {core}: this system lets no thread choose its processor; write hot_core = -1",
+    "online.no_room": (
+        "a start asks for {weight} of request weight a minute, and {used} of {limit} are used; see what else asks"
+        " from this machine's address"
+    ),
     "online.silent": (
         "the exchange wants to be left alone until {until} UTC, and whoever asks before is banned for longer;"
         " start again then"
@@ -1696,6 +1700,10 @@ KOREAN = {
     "help.for_run": "지정한 초가 지나면 끝냅니다(기본값: Ctrl-C까지).",
     "hot.core": "live.hot_core = {core}: 쓸 수 없는 프로세서입니다. {allowed} 가운데 하나 또는 -1을 쓰십시오",
     "hot.no_choice": "live.hot_core = {core}: 이 시스템에서는 프로세서를 고를 수 없습니다. -1로 쓰십시오",
+    "online.no_room": (
+        "시작에는 분당 요청 가중치 {weight}이 필요한데 {limit} 가운데 {used}을 이미 썼습니다."
+        " 이 주소에서 요청하는 다른 프로그램을 확인하십시오"
+    ),
     "online.silent": (
         "거래소가 {until} UTC까지 요청을 금지했습니다. 그 전에 요청하면 차단이 길어지니 그 뒤에 다시 시작하십시오"
     ),

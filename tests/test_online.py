@@ -1,17 +1,22 @@
 """PAPER on live streams, as an operator runs it: the exchange on loopback in one process, the run in another."""
 
+import asyncio
 import json
 import signal
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from builders import configuration
 from processes import running, settle
 from test_loopback_cli import served
 
+from autotrader.adapters.binance.budget import Budget
 from autotrader.cli import main
+from autotrader.errors import VenueError
+from autotrader.run import live
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +46,25 @@ def eventually(capsys, wanted, *arguments, seconds=30.0):
             return answer
         time.sleep(0.2)
     raise AssertionError(f"it did not come true: {answer}")
+
+
+def test_a_start_waits_for_room_and_ends_with_the_reason_where_others_leave_none(monkeypatch):
+    monkeypatch.setattr(live, "SIT_OUT_S", 0.3)
+    monkeypatch.setattr(live, "LOOK_S", 0.05)
+
+    async def nothing(*_):
+        pass
+
+    def waited(used):
+        budget = Budget()
+        budget.spend(used, 0, 0)
+        run = SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(symbols=["BTCUSDT"])), budget=budget)
+        run._sit_out = nothing
+        return asyncio.run(live.OnlineRun.wait_for_room(run, SimpleNamespace(measure=nothing, now_ns=lambda: 1)))
+
+    waited(1_600)
+    with pytest.raises(VenueError, match="asks for 295 of request weight a minute, and 1700 of 2400 are used"):
+        waited(1_700)
 
 
 def test_a_paper_run_on_live_streams_trades_obeys_and_replays_to_the_same_state(capsys):

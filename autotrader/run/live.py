@@ -53,7 +53,7 @@ LEASE_S = 5.0
 QUIET = frozenset({"CONNECTED", "RENEWED", "CLOCK_SAFE"})
 """What is told and is no reason to warn."""
 SIT_OUT_S = 120.0
-"""What a run waits for when the exchange wants to be left alone; when it is longer it ends."""
+"""How long a run waits when the exchange wants to be left alone, or for room; when it is longer it ends."""
 START_WEIGHT, SYMBOL_WEIGHT, CLOCK_WEIGHT = 250, 45, 10
 """What a start asks of the exchange, in all and for each symbol, and a measurement of its clock alone."""
 MOST_TOLD = 50
@@ -200,11 +200,12 @@ class OnlineRun(Run):
         Raises
         ------
         VenueError
-            If it wants to be left alone for long, or its time cannot be known.
+            If it wants to be left alone for long, its time cannot be known, or others of the address leave no room.
         """
         await self._sit_out(time.time_ns())
         weight = START_WEIGHT + SYMBOL_WEIGHT * len(self.config.run.symbols)
-        while True:
+        end_s = time.monotonic() + SIT_OUT_S
+        while time.monotonic() < end_s:
             try:
                 await clock.measure()
             except VenueError:
@@ -214,6 +215,8 @@ class OnlineRun(Run):
                 return
             await self._sit_out(clock.now_ns())
             await asyncio.sleep(LOOK_S)
+        used, limit = self.budget.usage(clock.now_ns())
+        raise VenueError(say("online.no_room", weight=weight, used=used, limit=limit))
 
     async def _sit_out(self, now_ns: int) -> None:
         until_ns = self.budget.silent_until_ns(now_ns)
