@@ -12,11 +12,11 @@ that it answers, until it is a minute old. Both may say too much of our own for 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from autotrader.adapters.binance.outcomes import Alert, Outcome, Verdict
+from core_ext.budget import MOST_SENT, Allowance, Window
 
 __all__ = ["LONGEST_BAN_NS", "MOST_SENT", "Budget", "Sent"]
 
@@ -24,9 +24,6 @@ SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
 SHORTEST_BAN_NS: Final = 2 * MINUTE_NS
 LONGEST_BAN_NS: Final = 3 * 86_400 * SECOND_NS
-MOST_SENT: Final = 8192
-"""Requests of one window that are remembered one by one; at the bound the newest is added to the one before."""
-
 _MOST: Final = 100_000_000
 _COUNT: Final = re.compile(r"[0-9]{1,8}")
 _TOO_MANY_ORDERS: Final = -1015
@@ -39,48 +36,7 @@ class Sent(NamedTuple):
     orders: int = 0
 
 
-class _Window:
-    """One limit: how much is used of it in a span of time."""
-
-    def __init__(self, span_ns: int, limit: int) -> None:
-        self.span_ns = span_ns
-        self.limit = limit
-        self.sent = 0  # ever
-        self._recent: deque[tuple[int, int]] = deque()
-        self._total = 0
-        self._count = 0
-        self._counted = 0
-        self._believed_until_ns = -1
-
-    def used(self, now_ns: int) -> int:
-        self._forget(now_ns)
-        return self._count + self.sent - self._counted if now_ns < self._believed_until_ns else self._total
-
-    def has(self, amount: int, share_pct: int, now_ns: int) -> bool:
-        return amount == 0 or self.used(now_ns) + amount <= self.limit * share_pct // 100
-
-    def spend(self, amount: int, now_ns: int) -> None:
-        if amount == 0:
-            return
-        self._forget(now_ns)
-        before = self._recent.pop()[1] if len(self._recent) >= MOST_SENT else 0
-        self._recent.append((now_ns, before + amount))
-        self._total += amount
-        self.sent += amount
-
-    def hear(self, count: int, sent: int, now_ns: int) -> None:
-        # An answer that was overtaken may only raise what is believed.
-        if sent < self._counted and count + self.sent - sent <= self.used(now_ns):
-            return
-        self._count, self._counted = count, sent
-        self._believed_until_ns = now_ns + self.span_ns
-
-    def _forget(self, now_ns: int) -> None:
-        while self._recent and now_ns - self._recent[0][0] >= self.span_ns:
-            self._total -= self._recent.popleft()[1]
-
-
-class Budget:
+class Budget(Allowance):
     """The requests of one address and the orders of one account.
 
     Weight is one pool, whether it is asked for over REST or over the request socket, as the exchange documents it.
@@ -110,47 +66,23 @@ class Budget:
     ) -> None:
         if min(weight_per_minute, orders_per_10s, orders_per_minute) < 1 or not 1 <= share_pct <= 100:
             raise ValueError("a budget has limits of at least 1 and a share of 1 to 100 per cent")
-        self._share_pct = share_pct
-        self._weight = _Window(MINUTE_NS, weight_per_minute)
-        self._orders = (_Window(10 * SECOND_NS, orders_per_10s), _Window(MINUTE_NS, orders_per_minute))
+        super().__init__(weight_per_minute, orders_per_10s, orders_per_minute, share_pct)
         self._headers = {
-            "x-mbx-used-weight-1m": self._weight,
-            "x-mbx-order-count-10s": self._orders[0],
-            "x-mbx-order-count-1m": self._orders[1],
+            "x-mbx-used-weight-1m": self.weight,
+            "x-mbx-order-count-10s": self.orders_10s,
+            "x-mbx-order-count-1m": self.orders_minute,
         }
         self._entries = {
-            ("REQUEST_WEIGHT", "MINUTE", 1): self._weight,
-            ("ORDERS", "SECOND", 10): self._orders[0],
-            ("ORDERS", "MINUTE", 1): self._orders[1],
+            ("REQUEST_WEIGHT", "MINUTE", 1): self.weight,
+            ("ORDERS", "SECOND", 10): self.orders_10s,
+            ("ORDERS", "MINUTE", 1): self.orders_minute,
         }
-        self._silent_until_ns, self._no_orders_until_ns, self._banned_until_ns = silent_until_ns, 0, 0
-
-    def allows(self, weight: int, orders: int, exit: bool, now_ns: int) -> bool:
-        """Return whether a request may be sent now.
-
-        Parameters
-        ----------
-        weight : int
-            Of the request.
-        orders : int
-            New orders and amendments in it; a cancel is none.
-        exit : bool
-            Whether it can only reduce what is held or what is open: it may use the whole limit.
-        now_ns : int
-        """
-        if now_ns < self._silent_until_ns or (orders and now_ns < self._no_orders_until_ns):
-            return False
-        share_pct = 100 if exit else self._share_pct
-        return self._weight.has(weight, share_pct, now_ns) and all(
-            window.has(orders, share_pct, now_ns) for window in self._orders
-        )
+        self.silent_ns, self._banned_until_ns = silent_until_ns, 0
 
     def spend(self, weight: int, orders: int, now_ns: int) -> Sent:
         """Count a request that is sent now; return what its answer is to be heard with."""
-        self._weight.spend(weight, now_ns)
-        for window in self._orders:
-            window.spend(orders, now_ns)
-        return Sent(self._weight.sent, self._orders[0].sent)
+        self.count(weight, orders, now_ns)
+        return Sent(self.weight.sent, self.orders_10s.sent)
 
     def hear(self, headers: Mapping[str, str], sent: Sent, now_ns: int) -> None:
         """Take the exchange's counts from the headers of an answer, whatever else stands there.
@@ -207,26 +139,18 @@ class Budget:
             until_ns = now_ns + _ban_ns(verdict, utc_ns)
             self._banned_until_ns = max(self._banned_until_ns, until_ns)
         elif verdict.code == _TOO_MANY_ORDERS:
-            self._no_orders_until_ns = max(self._no_orders_until_ns, until_ns)
+            self.no_orders_ns = max(self.no_orders_ns, until_ns)
             return
-        self._silent_until_ns = max(self._silent_until_ns, until_ns)
-
-    def silent_until_ns(self, now_ns: int) -> int:
-        """Return until when nothing at all may be sent, 0 if something may."""
-        return self._silent_until_ns if now_ns < self._silent_until_ns else 0
+        self.silent_ns = max(self.silent_ns, until_ns)
 
     def banned(self, now_ns: int) -> bool:
         """Return whether the exchange has banned the address."""
         return now_ns < self._banned_until_ns
 
-    def usage(self, now_ns: int) -> tuple[int, int]:
-        """Return the weight used of this minute and its limit: words a and b of a USAGE row."""
-        return self._weight.used(now_ns), self._weight.limit
+    def _take(self, window: Window, count: int, sent: Sent, now_ns: int) -> None:
+        window.hear(count, sent.weight if window is self.weight else sent.orders, now_ns)
 
-    def _take(self, window: _Window, count: int, sent: Sent, now_ns: int) -> None:
-        window.hear(count, sent.weight if window is self._weight else sent.orders, now_ns)
-
-    def _window(self, entry: object) -> _Window | None:
+    def _window(self, entry: object) -> Window | None:
         if not isinstance(entry, dict):
             return None
         key = tuple(entry.get(name) for name in ("rateLimitType", "interval", "intervalNum"))
