@@ -4,11 +4,12 @@ The only module of the core that knows picows, whose header is not stable: it is
 and how a signed text becomes a request of the exchange's socket. It does not know what a message says, which request an
 answer belongs to, and whether a request may leave.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
+from core_ext.budget cimport Allowance
 from core_ext.types cimport Instruments
-from core_ext.wire cimport ORDER_BYTES, Signer
+from core_ext.wire cimport ORDER_BYTES, Request, Signer
 
 
 cdef enum:
@@ -26,7 +27,10 @@ cdef class Listener(WSListener):
 cdef class Outlet:
     cdef Signer signer
     cdef Instruments instruments
+    cdef Allowance budget
+    cdef uint64_t number                       # of the newest request
     cdef WSTransport transport                 # None while nothing can leave
     cdef char frame[FRAME_BYTES]
     cdef char text[ORDER_BYTES]
-    cdef Py_ssize_t write(self, uint64_t number, bytes method, const char* text, Py_ssize_t n) except -1
+    cdef int dispatch(self, Request request, int64_t stamp_ms, int64_t now) except -1
+    cdef int write(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) except -1

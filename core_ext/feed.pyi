@@ -4,8 +4,9 @@ from typing import final
 
 from picows import WSFrame, WSListener, WSTransport
 
+from core_ext.budget import Allowance
 from core_ext.types import Instruments
-from core_ext.wire import Approval, Signer
+from core_ext.wire import Request, Signer
 
 class Listener(WSListener):
     """One end of a WebSocket; whoever derives from it hears its messages."""
@@ -30,12 +31,15 @@ class Listener(WSListener):
 class Outlet:
     """Where requests leave: one connection of the request socket."""
 
-    def __init__(self, signer: Signer, instruments: Instruments) -> None: ...
+    def __init__(self, signer: Signer, instruments: Instruments, budget: Allowance) -> None: ...
     def lead(self, transport: WSTransport | None) -> None:
         """Let requests leave over a connection from now on."""
 
-    def order(self, number: int, method: bytes, approval: Approval, stamp_ms: int) -> bool:
-        """Sign what risk has approved, compare the bytes with what was approved (R32), and write them."""
+    def next_number(self) -> int:
+        """Return a number for a request that somebody else makes: no answer bears it twice."""
 
-    def request(self, number: int, method: bytes, text: bytes) -> None:
-        """Write a request whose text is signed."""
+    def leave(self, requests: list[Request], stamp_ms: int, now_ns: int) -> None:
+        """Let what one event led to leave, one after the other, up to what cannot, or is a question."""
+
+    def send(self, request: Request, stamp_ms: int, now_ns: int) -> int:
+        """Let a request leave; return 0 if it has left, otherwise why it has not."""

@@ -2,15 +2,32 @@
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
+from core_ext.budget cimport Allowance
 from core_ext.text cimport put, put_integer
-from core_ext.types cimport Instruments
-from core_ext.wire cimport ORDER_BYTES, Approval, Signer
+from core_ext.types cimport Instruments, Kind
+from core_ext.wire cimport Request, Signer
 
 cdef enum:
-    MOST_METHOD = 24
+    WEIGHT = 1                 # of a cancel, and of a question
+    # Why a request has not left.
+    LEFT = 0
+    OVER_BUDGET = 102
+    NOT_CONNECTED = 103
+    NOT_AS_APPROVED = 106
+
+
+cdef inline const char* method_of(Request request) noexcept:
+    # The call that takes it. A question about a conditional order has none.
+    cdef bint algo = request.conditional
+    if request.code == Kind.ORDER:
+        return b"algoOrder.place" if algo else b"order.place"
+    if request.code == Kind.AMEND:
+        return b"order.modify"
+    if request.code == Kind.CANCEL:
+        return b"algoOrder.cancel" if algo else b"order.cancel"
+    return b"order.status"
 
 
 cdef inline char* put_word(char* out, const char* p, Py_ssize_t n) noexcept nogil:
@@ -74,11 +91,13 @@ cdef class Outlet:
         Of the account, with the name of its key.
     instruments : Instruments
         Those of the gate that approves.
+    budget : Allowance
     """
 
-    def __init__(self, Signer signer not None, Instruments instruments not None):
+    def __init__(self, Signer signer not None, Instruments instruments not None, Allowance budget not None):
         self.signer = signer
         self.instruments = instruments
+        self.budget = budget
 
     def lead(self, WSTransport transport):
         """Let requests leave over a connection from now on.
@@ -90,61 +109,73 @@ cdef class Outlet:
         """
         self.transport = transport
 
-    def order(self, uint64_t number, bytes method not None, Approval approval not None, int64_t stamp_ms):
-        """Sign what risk has approved, compare the bytes with what was approved (R32), and write them.
+    def next_number(self):
+        """Return a number for a request that somebody else makes: no answer bears it twice."""
+        self.number += 1
+        return self.number
+
+    def leave(self, list requests not None, int64_t stamp_ms, int64_t now_ns):
+        """Let what one event led to leave, one after the other, up to what cannot, or is a question.
 
         Parameters
         ----------
-        number : int
-            Of the request: its answer bears it.
-        method : bytes
-            Name of the call.
-        approval : Approval
+        requests : list of Request
+            Those that have left have a number.
         stamp_ms : int
-            When it leaves, ms UTC.
+            When they leave, ms UTC.
+        now_ns : int
+            The budget's time.
+        """
+        cdef Request request
+        for request in requests:
+            if request.code == Kind.QUERY or self.dispatch(request, stamp_ms, now_ns) != LEFT:
+                return
+
+    def send(self, Request request not None, int64_t stamp_ms, int64_t now_ns):
+        """Let a request leave.
+
+        Parameters
+        ----------
+        request : Request
+        stamp_ms, now_ns : int
+            As of `leave`.
 
         Returns
         -------
-        bool
-            False if it does not say what was approved; then nothing has left.
-
-        Raises
-        ------
-        ConnectionError
-            If there is no connection.
+        int
+            0 if it has left, otherwise why it has not: 102 for a limit of the exchange's, 103 without a connection, 106
+            if it does not say what was approved (R32).
         """
-        cdef Py_ssize_t n = self.signer.sign_order(&approval.order, self.instruments, stamp_ms, self.text)
-        if n == 0:
-            return False
-        self.write(number, method, self.text, n)
-        return True
+        return self.dispatch(request, stamp_ms, now_ns)
 
-    def request(self, uint64_t number, bytes method not None, bytes text not None):
-        """Write a request whose text is signed.
-
-        Raises
-        ------
-        ConnectionError
-            If there is no connection.
-        ValueError
-            If the text is longer than any that the signer makes.
-        """
-        if len(text) > ORDER_BYTES:
-            raise ValueError(f"a request of {len(text)} bytes")
-        self.write(number, method, text, len(text))
-
-    cdef Py_ssize_t write(self, uint64_t number, bytes method, const char* text, Py_ssize_t n) except -1:
-        cdef char* begin = self.frame + HEAD_BYTES
-        cdef char* out = begin
-        cdef Py_ssize_t length = len(method)
-        if length > MOST_METHOD:
-            raise ValueError(f"a method of {length} bytes")
+    cdef int dispatch(self, Request request, int64_t stamp_ms, int64_t now) except -1:
+        # The bytes of an order are made here, compared with what was approved, and written, once.
+        cdef bint opens = request.is_order()
+        cdef int64_t weight = 0 if opens else WEIGHT, orders = 1 if opens else 0
+        cdef Py_ssize_t n = 0
         if self.transport is None:
-            raise ConnectionError("no connection")
-        out = put_integer(put(out, b'{"id":'), number)
-        out = put(out, b',"method":"')
-        memcpy(out, <const char*> method, length)
-        out = put_word(put(out + length, b'","params":{"'), text, n)
-        out = put(out, b'"}}')
+            return NOT_CONNECTED
+        if not self.budget.may(weight, orders, request.gives_way(), now):
+            return OVER_BUDGET
+        if not opens:
+            n = self.signer.sign_reference(
+                request.client_id, request.symbol, self.instruments, stamp_ms, request.conditional, self.text)
+        elif request.approval is not None:
+            n = self.signer.sign_order(&request.approval.order, self.instruments, stamp_ms, self.text)
+        if n == 0:
+            return NOT_AS_APPROVED
+        self.number += 1
+        self.write(self.number, method_of(request), self.text, n)
+        self.budget.take(weight, orders, now)
+        request.number = self.number
+        request.weight_sent = self.budget.weight.sent
+        request.orders_sent = self.budget.orders_10s.sent
+        return LEFT
+
+    cdef int write(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) except -1:
+        cdef char* begin = self.frame + HEAD_BYTES
+        cdef char* out = put_integer(put(begin, b'{"id":'), number)
+        out = put(put(put(out, b',"method":"'), method), b'","params":{"')
+        out = put(put_word(out, text, n), b'"}}')
         self.transport.send_reuse_external_buffer(WSMsgType.TEXT, begin, out - begin)
-        return out - begin
+        return 0

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from core_ext.driver import Run
 from core_ext.engine import Engine
 from core_ext.journal import JournalWriter
-from core_ext.types import Kind, Status
-from core_ext.wire import Approval, Scanner
-
-_Request = tuple[Kind, int, int, bool, bool, Approval | None]
+from core_ext.types import Status
+from core_ext.wire import Request, Scanner
 
 @final
 class Live(Run):
@@ -31,7 +29,7 @@ class Live(Run):
         engine: Engine,
         scanner: Scanner,
         journal: JournalWriter,
-        send: Callable[[list[_Request]], None],
+        send: Callable[[list[Request]], None],
         sample_ns: int,
     ) -> None: ...
     def message(self, payload: bytes, ts: int) -> Status:

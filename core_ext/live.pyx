@@ -7,7 +7,7 @@ from core_ext.engine cimport Engine
 from core_ext.journal cimport JournalWriter
 from core_ext.orders cimport order_t
 from core_ext.types cimport Flag, Kind, Rows, event_t, is_conditional
-from core_ext.wire cimport Approval, Scanner
+from core_ext.wire cimport Approval, Request, Scanner
 
 import heapq
 
@@ -28,10 +28,8 @@ cdef class Live(Run):
     scanner : Scanner
     journal : JournalWriter
     send : callable
-        Takes what one event led to, a list of (kind, client id, symbol, conditional, closes, approval): ORDER, AMEND,
-        CANCEL or QUERY; whether the order lives in the algo universe, and whether it can only make a position smaller;
-        of orders and amendments, what risk has let through. It must not call back: answers, and what could not be
-        sent, come back later as rows.
+        Takes what one event led to, a list of Request. It must not call back: answers, and what could not be sent,
+        come back later as rows.
     sample_ns : int
         Spacing of the equity curve.
     """
@@ -112,9 +110,9 @@ cdef class Live(Run):
         if approval >= 0:
             approved = Approval()
             approved.order = self.engine.desk.approvals[approval]
-        self.requests.append((KINDS[row.kind], <uint64_t> row.a, row.symbol,
-                              order != NULL and is_conditional(order.type) and not order.triggered,
-                              order != NULL and <bint> order.reduce_only, approved))
+        self.requests.append(Request(KINDS[row.kind], <uint64_t> row.a, row.symbol,
+                                     order != NULL and is_conditional(order.type) and not order.triggered,
+                                     order != NULL and <bint> order.reduce_only, approved))
         return 0
 
     cdef int leave(self) except -1:

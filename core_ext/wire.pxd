@@ -53,6 +53,20 @@ cdef class Approval:
     cdef approved_t order      # risk's own copy of what it let through
 
 
+cdef class Request:
+    cdef readonly object kind              # ORDER, AMEND, CANCEL or QUERY
+    cdef int code
+    cdef readonly uint64_t client_id
+    cdef readonly int symbol
+    cdef readonly bint conditional
+    cdef readonly bint closes
+    cdef readonly Approval approval
+    cdef readonly uint64_t number
+    cdef readonly int64_t weight_sent, orders_sent
+    cdef bint is_order(self) noexcept
+    cdef bint gives_way(self) noexcept
+
+
 cdef class Signer:
     # What a key becomes, never the key: two states of the hash. Nothing returns, prints or stores them.
     cdef hmac_t key
@@ -60,6 +74,8 @@ cdef class Signer:
     cdef char name[NAME_BYTES + 1]     # the API key that a text names, or nothing
     cdef void sign_into(self, const char* text, Py_ssize_t n, char* out) noexcept nogil     # 64 digits
     cdef Py_ssize_t signed(self, char* text, Py_ssize_t n, char* signature) noexcept nogil
+    cdef Py_ssize_t sign_reference(self, uint64_t client_id, int symbol, Instruments instruments, int64_t timestamp_ms,
+                                   bint conditional, char* out) except 0
     # The only maker of an order's bytes that may leave: encoded, signed where there is a key, read back and compared
     # with what was approved (R32). Returns the length, 0 when refused; `out` then holds nothing. The session tells the
     # engine of a refusal as of a rejection: it never left. That the connection is the right host's is the session's to

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
-from core_ext.types import Instruments, Reason, Rows, Status
+from core_ext.types import Instruments, Kind, Reason, Rows, Status
 
 # Kind, flags, symbol, the exchange's stamp in ms where the message has one, and the six words.
 _Row = tuple[int, int, int, int | None, tuple[int, ...]]
@@ -52,6 +52,64 @@ class Scanner:
 @final
 class Approval:
     """An order that the gate has approved, as Python may hold one: ``RiskGate.ask`` alone fills it."""
+
+@final
+class Request:
+    """Something that is asked of the exchange."""
+
+    @property
+    def kind(self) -> Kind:
+        """ORDER, AMEND, CANCEL or QUERY."""
+
+    @property
+    def client_id(self) -> int:
+        """Of the order."""
+
+    @property
+    def symbol(self) -> int:
+        """Index of its symbol."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the order lives in the algo universe."""
+
+    @property
+    def closes(self) -> bool:
+        """Whether it can only make a position smaller."""
+
+    @property
+    def approval(self) -> Approval | None:
+        """What risk has let through."""
+
+    @property
+    def number(self) -> int:
+        """Under which it left over the request socket; 0: it has not."""
+
+    @property
+    def weight_sent(self) -> int:
+        """The weight that had been sent when it left, its own included."""
+
+    @property
+    def orders_sent(self) -> int:
+        """The orders that had been sent when it left, itself included."""
+
+    @property
+    def may_open(self) -> bool:
+        """Whether it could make a position larger."""
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it can only take risk away."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        client_id: int,
+        symbol: int,
+        conditional: bool = False,
+        closes: bool = False,
+        approval: Approval | None = None,
+    ) -> None: ...
 
 @final
 class Signer:

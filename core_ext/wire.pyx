@@ -1270,6 +1270,60 @@ cdef class Approval:
 
 
 @cython.final
+cdef class Request:
+    """Something that is asked of the exchange.
+
+    Parameters
+    ----------
+    kind : Kind
+        ORDER, AMEND, CANCEL or QUERY.
+    client_id : int
+    symbol : int
+    conditional : bool, optional
+        Whether the order lives in the algo universe.
+    closes : bool, optional
+        Whether it can only make a position smaller.
+    approval : Approval, optional
+        Of orders and amendments, what risk has let through.
+
+    Attributes
+    ----------
+    number : int
+        Under which it left over the request socket; 0: it has not.
+    weight_sent, orders_sent : int
+        What had been sent then, itself included.
+    may_open : bool
+        Whether it could make a position larger.
+    is_exit : bool
+        Whether it can only take risk away: a cancel, or an order that closes.
+    """
+
+    def __init__(self, object kind, uint64_t client_id, int symbol, bint conditional=False, bint closes=False,
+                 Approval approval=None):
+        self.kind = kind
+        self.code = int(kind)
+        self.client_id = client_id
+        self.symbol = symbol
+        self.conditional = conditional
+        self.closes = closes
+        self.approval = approval
+
+    cdef bint is_order(self) noexcept:
+        return self.code == Kind.ORDER or self.code == Kind.AMEND
+
+    cdef bint gives_way(self) noexcept:
+        return self.closes if self.is_order() else self.code == Kind.CANCEL
+
+    @property
+    def may_open(self):
+        return self.is_order() and not self.closes
+
+    @property
+    def is_exit(self):
+        return self.gives_way()
+
+
+@cython.final
 cdef class Signer:
     """Signs what an account sends: HMAC-SHA256 in hexadecimal, as the exchange wants it.
 
@@ -1336,6 +1390,15 @@ cdef class Signer:
         memcpy(put(text + n, b"&signature="), signature, 64)
         return n + SIGNATURE_BYTES
 
+    cdef Py_ssize_t sign_reference(self, uint64_t client_id, int symbol, Instruments instruments, int64_t timestamp_ms,
+                                   bint conditional, char* out) except 0:
+        cdef char signature[64]
+        if not 0 <= symbol < instruments.size:
+            raise IndexError(symbol)
+        return self.signed(
+            out, encode_reference(client_id, conditional, &instruments.data[symbol], timestamp_ms, self.name, out),
+            signature)
+
     def sign(self, bytes text not None):
         """Return the signature of a text, 64 hexadecimal digits; ValueError without a key."""
         cdef char out[64]
@@ -1400,12 +1463,7 @@ cdef class Signer:
             If there is no such symbol.
         """
         cdef char out[ORDER_BYTES]
-        cdef char signature[64]
-        cdef Py_ssize_t n
-        if not 0 <= symbol < instruments.size:
-            raise IndexError(symbol)
-        n = encode_reference(client_id, conditional, &instruments.data[symbol], timestamp_ms, self.name, out)
-        return out[:self.signed(out, n, signature)]
+        return out[:self.sign_reference(client_id, symbol, instruments, timestamp_ms, conditional, out)]
 
 
 def sha256(bytes message not None, bint portable=False):

@@ -25,7 +25,7 @@ ROWS = [
     {"quality"},
     {"book"},
     {"wire"},
-    {"fixed", "sha256", "text"},
+    {"budget", "fixed", "sha256", "text"},
     {"types"},
 ]
 BELOW = {name: set().union(*ROWS[i + 1 :]) for i, row in enumerate(ROWS) for name in row}

@@ -10,9 +10,11 @@ from picows import WSListener, WSMsgType, ws_connect, ws_create_server
 from plain.feed import frame
 from test_outgoing import SIGNER, STAMP, Desk
 
+from autotrader.adapters.binance.order_session import Unsent
+from core_ext.budget import Allowance
 from core_ext.feed import Listener, Outlet
-from core_ext.types import Instruments, OrderType
-from core_ext.wire import Approval, Signer
+from core_ext.types import Instruments, Kind, OrderType
+from core_ext.wire import Approval, Request, Signer
 
 TEXT, REST = WSMsgType.TEXT, WSMsgType.CONTINUATION
 MOST = 1000
@@ -110,67 +112,141 @@ def test_while_a_message_comes_in_parts_no_text_is_a_whole_one():
 # ---------------------------------------------------------------------------------- out
 
 
-@pytest.mark.parametrize("text", [b"", b"a=1", b"symbol=BTCUSDT&price=0.1&side=BUY&x=&&==", b"y" * 768, b"=" * 768])
-@pytest.mark.parametrize(("number", "method"), [(1, b"order.cancel"), (2**64 - 1, b"m" * 24), (0, b"")])
-def test_a_request_is_the_signed_text_as_json_byte_for_byte(text, number, method):
+def outlet(instruments, signer=SIGNER, **words):
+    return Outlet(
+        signer, instruments, Allowance(*({"weight": 100, "ten": 100, "minute": 100, "share": 80} | words).values())
+    )
+
+
+def asked(kind, conditional=False, closes=False, approval=None):
+    return Request(kind, 0xAB, 0, conditional, closes, approval)
+
+
+@pytest.mark.parametrize("name", [b"", b"key-name"])
+@pytest.mark.parametrize(
+    ("kind", "conditional", "method"),
+    [
+        (Kind.CANCEL, False, b"order.cancel"),
+        (Kind.CANCEL, True, b"algoOrder.cancel"),
+        (Kind.QUERY, False, b"order.status"),
+    ],
+)
+def test_a_request_is_the_signed_text_as_json_byte_for_byte(kind, conditional, method, name):
     async def test(heard, peer):
-        outlet = Outlet(Signer(b"secret"), Instruments([spec()]))
-        outlet.lead(heard.transport)
-        outlet.request(number, method, text)
-        outlet.request(number, method, text)
+        instruments, signer = Instruments([spec()]), Signer(b"secret", name=name)
+        way = outlet(instruments, signer)
+        way.lead(heard.transport)
+        requests = [asked(kind, conditional) for _ in range(2)]
+        assert [way.send(one, STAMP, 1) for one in requests] == [0, 0]
         await until(lambda: len(peer.texts) == 2)
-        assert peer.texts == 2 * [frame(number, method, text)]
-
-    on_a_wire(test)
-
-
-def test_what_is_too_long_or_has_no_connection_does_not_leave():
-    async def test(heard, peer):
-        outlet = Outlet(Signer(b"secret"), Instruments([spec()]))
-        with pytest.raises(ConnectionError):
-            outlet.request(1, b"order.cancel", b"a=1")
-        outlet.lead(heard.transport)
-        with pytest.raises(ValueError, match="769 bytes"):
-            outlet.request(1, b"order.cancel", b"a" * 769)
-        with pytest.raises(ValueError, match="25 bytes"):
-            outlet.request(1, b"m" * 25, b"a=1")
-        outlet.lead(None)
-        with pytest.raises(ConnectionError):
-            outlet.request(1, b"order.cancel", b"a=1")
-        outlet.lead(heard.transport)
-        outlet.request(2, b"order.cancel", b"a=1")
-        await until(lambda: peer.texts)
-        assert [orjson.loads(text)["id"] for text in peer.texts] == [2]
+        text = signer.reference_text(0xAB, 0, instruments, STAMP, conditional)
+        assert peer.texts == [frame(number, method, text) for number in (1, 2)]
+        assert [(one.number, one.weight_sent, one.orders_sent) for one in requests] == [(1, 1, 0), (2, 2, 0)]
 
     on_a_wire(test)
 
 
 @pytest.mark.parametrize(
-    "words", [{"ticks": 100, "type": OrderType.LIMIT}, {}, {"type": OrderType.STOP_MARKET, "trigger_ticks": 100}]
+    ("words", "method"),
+    [
+        ({"ticks": 100, "type": OrderType.LIMIT}, b"order.place"),
+        ({}, b"order.place"),
+        ({"type": OrderType.STOP_MARKET, "trigger_ticks": 100}, b"algoOrder.place"),
+    ],
 )
-def test_an_order_leaves_as_the_signer_writes_it(words):
+def test_an_order_leaves_as_the_signer_writes_it(words, method):
     async def test(heard, peer):
         desk = Desk()
-        outlet = Outlet(SIGNER, desk.instruments)
-        outlet.lead(heard.transport)
+        way = outlet(desk.instruments)
+        way.lead(heard.transport)
         approvals = [desk.approve(symbol, 0, 10, **words) for symbol in (0, 1)]
-        assert all(outlet.order(k, b"order.place", one, STAMP) for k, one in enumerate(approvals))
+        requests = [asked(Kind.ORDER, "trigger_ticks" in words, approval=one) for one in approvals]
+        way.leave(requests, STAMP, 1)
         await until(lambda: len(peer.texts) == 2)
-        assert peer.texts == [frame(k, b"order.place", desk.text(one)) for k, one in enumerate(approvals)]
+        assert peer.texts == [frame(k, method, desk.text(one)) for k, one in enumerate(approvals, 1)]
+        assert [(one.number, one.weight_sent, one.orders_sent) for one in requests] == [(1, 0, 1), (2, 0, 2)]
 
     on_a_wire(test)
 
 
-def test_what_nobody_approved_does_not_leave():
+def test_an_amendment_leaves_by_its_own_call():
     async def test(heard, peer):
         desk = Desk()
-        outlet = Outlet(SIGNER, desk.instruments)
-        with pytest.raises(ConnectionError):
-            outlet.order(1, b"order.place", desk.approve(0, 0, 10), STAMP)
-        outlet.lead(heard.transport)
-        assert not outlet.order(1, b"order.place", Approval(), STAMP)
-        outlet.request(2, b"order.cancel", b"a=1")
+        way = outlet(desk.instruments)
+        way.lead(heard.transport)
+        placed = desk.approve(0, 0, 10, ticks=100, type=OrderType.LIMIT)
+        number = int(desk.text(placed).partition(b"newClientOrderId=at")[2][:16], 16)
+        amended = desk.amend(number, 101, 10)
+        assert way.send(Request(Kind.AMEND, number, 0, True, False, amended), STAMP, 1) == 0
         await until(lambda: peer.texts)
-        assert [orjson.loads(text)["id"] for text in peer.texts] == [2]
+        assert peer.texts == [frame(1, b"order.modify", desk.text(amended))]
+
+    on_a_wire(test)
+
+
+def test_what_nobody_approved_and_what_has_no_connection_does_not_leave():
+    async def test(heard, peer):
+        desk = Desk()
+        way = outlet(desk.instruments)
+        order = asked(Kind.ORDER, approval=desk.approve(0, 0, 10))
+        assert way.send(order, STAMP, 1) == Unsent.NOT_CONNECTED
+        way.lead(heard.transport)
+        for nothing in (None, Approval()):
+            assert way.send(asked(Kind.ORDER, approval=nothing), STAMP, 1) == Unsent.NOT_AS_APPROVED
+        with pytest.raises(IndexError):
+            way.send(Request(Kind.CANCEL, 1, 99), STAMP, 1)
+        way.lead(None)
+        assert way.send(asked(Kind.CANCEL), STAMP, 1) == Unsent.NOT_CONNECTED
+        way.lead(heard.transport)
+        assert (order.number, way.next_number(), way.send(order, STAMP, 1)) == (0, 1, 0)
+        await until(lambda: peer.texts)
+        assert [orjson.loads(text)["id"] for text in peer.texts] == [order.number] == [2]
+
+    on_a_wire(test)
+
+
+def test_what_the_budget_does_not_allow_does_not_leave_and_an_exit_has_the_rest():
+    async def test(heard, peer):
+        desk = Desk()
+        way = outlet(desk.instruments, ten=5)
+        way.lead(heard.transport)
+        opening = [asked(Kind.ORDER, approval=desk.approve(0, 0, 10 + k)) for k in range(6)]
+        way.leave(opening, STAMP, 1)
+        assert [one.number for one in opening] == [1, 2, 3, 4, 0, 0]
+        assert way.send(opening[4], STAMP, 1) == Unsent.OVER_BUDGET
+        exits = [asked(Kind.ORDER, False, True, desk.approve(0, 0, 10 + k, reduce_only=True)) for k in (0, 1)]
+        assert [way.send(one, STAMP, 1) for one in exits] == [0, Unsent.OVER_BUDGET]
+        assert way.send(asked(Kind.CANCEL), STAMP, 1) == 0
+        await until(lambda: len(peer.texts) == 6)
+
+    on_a_wire(test)
+
+
+def test_requests_leave_in_their_order_up_to_a_question():
+    async def test(heard, peer):
+        desk = Desk()
+        way = outlet(desk.instruments)
+        way.lead(heard.transport)
+        order = asked(Kind.ORDER, approval=desk.approve(0, 0, 10))
+        requests = [asked(Kind.CANCEL), order, asked(Kind.QUERY), asked(Kind.CANCEL)]
+        way.leave(requests, STAMP, 1)
+        await until(lambda: len(peer.texts) == 2)
+        assert [one.number for one in requests] == [1, 2, 0, 0]
+        assert [orjson.loads(text)["method"] for text in peer.texts] == ["order.cancel", "order.place"]
+
+    on_a_wire(test)
+
+
+def test_a_reference_and_an_order_are_written_with_every_byte_in_its_place():
+    longest = Signer(b"secret", name=b"n" * 128)
+
+    async def test(heard, peer):
+        desk = Desk()
+        way = outlet(desk.instruments, longest)
+        way.lead(heard.transport)
+        approval = desk.approve(0, 0, 10, ticks=100, type=OrderType.LIMIT)
+        way.leave([asked(Kind.ORDER, approval=approval)], STAMP, 1)
+        await until(lambda: peer.texts)
+        assert peer.texts == [frame(1, b"order.place", longest.order_text(approval, desk.instruments, STAMP))]
 
     on_a_wire(test)

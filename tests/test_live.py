@@ -61,22 +61,26 @@ def opened(folder, *steps, **changes):
 def test_an_order_leaves_when_the_journal_has_it(tmp_path):
     desk, tape = opened(tmp_path, order(BUY, 1, MIDDLE - 5))
     assert desk.live.message(message(9, MIDDLE - 1, MIDDLE + 1), tape.later()) == Status.OK
-    ((kind, client_id, symbol, conditional, closes, approval),) = desk.left
-    assert (kind, symbol, conditional, closes) == (Kind.ORDER, 0, False, False)
+    (asked,) = desk.left
+    assert (asked.kind, asked.symbol, asked.conditional, asked.closes) == (Kind.ORDER, 0, False, False)
+    assert (asked.may_open, asked.is_exit, asked.number) == (True, False, 0)
     assert desk.on_disk[0][-1] == Kind.ORDER
-    text = Signer(b"key").order_text(approval, desk.engine.instruments, 1_700_000_000_000)
-    assert b"newClientOrderId=at%016x" % client_id in text
+    text = Signer(b"key").order_text(asked.approval, desk.engine.instruments, 1_700_000_000_000)
+    assert b"newClientOrderId=at%016x" % asked.client_id in text
     assert b"price=99999.5" in text
 
 
 def test_a_conditional_order_a_cancel_and_a_query_say_where_the_order_lives(tmp_path):
     desk, tape = opened(tmp_path, stop_e8=5_000_000)
     desk.live.tell(tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10))
-    ((kind, number, _, conditional, closes, _),) = desk.left
-    assert (kind, conditional, closes) == (Kind.ORDER, True, True)
-    desk.live.tell(tape.said(Kind.LOST, a=number, b=int(Kind.ORDER)))
+    (stop,) = desk.left
+    assert (stop.kind, stop.conditional, stop.closes) == (Kind.ORDER, True, True)
+    assert (stop.may_open, stop.is_exit) == (False, True)
+    desk.live.tell(tape.said(Kind.LOST, a=stop.client_id, b=int(Kind.ORDER)))
     desk.live.wake(desk.live.next_due)
-    assert desk.left[-1][:5] == (Kind.QUERY, number, 0, True, True)
+    asked = desk.left[-1]
+    assert (asked.kind, asked.client_id, asked.conditional, asked.closes) == (Kind.QUERY, stop.client_id, True, True)
+    assert (asked.may_open, asked.is_exit, asked.approval) == (False, False, None)
 
 
 def test_a_wake_up_is_delivered_when_it_is_due_and_before_a_later_message(tmp_path):
@@ -112,8 +116,8 @@ def test_a_journal_that_cannot_be_written_is_told_and_the_requests_still_say_wha
     finally:
         limit.setrlimit(limit.RLIMIT_FSIZE, held)
     assert desk.live.failure.errno == errno.EFBIG
-    assert [one[0] for one in desk.left] == [Kind.ORDER]
-    desk.live.tell(tape.said(Kind.ACCEPTED, a=desk.left[0][1], b=4, c=MIDDLE - 5, d=1))  # it goes on
+    assert [one.kind for one in desk.left] == [Kind.ORDER]
+    desk.live.tell(tape.said(Kind.ACCEPTED, a=desk.left[0].client_id, b=4, c=MIDDLE - 5, d=1))  # it goes on
     with pytest.raises(OSError, match="large"):
         desk.live.finish()
 
@@ -129,7 +133,7 @@ def test_a_live_run_and_the_replay_of_its_recording_end_in_the_same_state(tmp_pa
         stamp, _, payload = line.partition(b" ")
         desk.live.message(payload, int(stamp) * recording.unit_ns - recording.offset_ns)
         if desk.left and at % 500 == 0:
-            number = desk.left[0][1]
+            number = desk.left[0].client_id
             desk.live.tell(row(Kind.FILL, 0, a=number, b=at, c=281_450, d=2))
     assert desk.left
     digest = desk.live.finish()

@@ -48,7 +48,7 @@ from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
 from core_ext.types import Command, Gate, Kind, OrderType
-from core_ext.wire import Scanner
+from core_ext.wire import Request, Scanner
 
 __all__ = ["cleared", "run_trading"]
 
@@ -149,7 +149,7 @@ class TradingSession:
         self.engine = plan.engine()
         self.scanner = Scanner(self.engine.instruments)
         self.journal = JournalWriter(str(journal), anchor)
-        self.send: Callable[[list[Any]], None] = _nobody
+        self.send: Callable[[list[Request]], None] = _nobody
         self.driver = Live(self.engine, self.scanner, self.journal, lambda requests: self.send(requests), SECOND_NS)
         self._started = time.perf_counter()
 
@@ -375,7 +375,7 @@ class TradingHours(Hours):
 
     # ------------------------------------------------------------------ orders
 
-    def _send(self, requests: list[Any]) -> None:
+    def _send(self, requests: list[Request]) -> None:
         if self.orders is None:
             asyncio.get_running_loop().call_soon(self._refuse, requests)
         else:
@@ -384,17 +384,17 @@ class TradingHours(Hours):
             self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
         self.events.note(self._noted(requests))  # no answer comes before the loop goes on
 
-    def _noted(self, requests: Sequence[Any]) -> NDArray[np.void]:
+    def _noted(self, requests: Sequence[Request]) -> NDArray[np.void]:
         made = []
-        for kind, client_id, symbol, *_ in requests:
-            order = self.engine.orders.order(client_id) if kind in (Kind.ORDER, Kind.AMEND) else None
+        for ask in requests:
+            order = self.engine.orders.order(ask.client_id) if ask.kind in (Kind.ORDER, Kind.AMEND) else None
             if order is not None:
-                made.append(row(kind, symbol, client_id, order["price_ticks"], order["lots"]))
+                made.append(row(ask.kind, ask.symbol, ask.client_id, order["price_ticks"], order["lots"]))
         return packed(made, self.driver.now)
 
-    def _refuse(self, requests: Sequence[Any]) -> None:
+    def _refuse(self, requests: Sequence[Request]) -> None:
         made = [
-            row(Kind.REJECTED, symbol, client_id, 103) for kind, client_id, symbol, *_ in requests if kind is Kind.ORDER
+            row(Kind.REJECTED, ask.symbol, ask.client_id, 103) for ask in requests if ask.kind is Kind.ORDER
         ]
         if made:
             rows = packed(made, self.clock.now_ns())
@@ -578,5 +578,5 @@ async def _over(task: asyncio.Task[None]) -> None:
     await task
 
 
-def _nobody(requests: list[Any]) -> None:
+def _nobody(requests: list[Request]) -> None:
     """Take requests before anybody does; there are none before the run has opened."""

@@ -32,7 +32,7 @@ import asyncio
 
 from autotrader.adapters.binance.order_session import Unsent
 from chaos.hours import SECOND
-from core_ext.types import Gate, Kind, OrderState
+from core_ext.types import Gate, OrderState
 
 ENDED = 8
 """States from here on are ends."""
@@ -223,12 +223,12 @@ class Watch:
         if hours is None:
             return
         written = tail(hours.run.folder.journal_file)
-        for kind, number, _, _, closes, _ in requests:
-            if number.to_bytes(8, "little") not in written:
-                self.fail("I5", request=Kind(kind).name, order=f"{number:x}")
-            if kind in (Kind.ORDER, Kind.AMEND) and not closes:
+        for ask in requests:
+            if ask.client_id.to_bytes(8, "little") not in written:
+                self.fail("I5", request=ask.kind.name, order=f"{ask.client_id:x}")
+            if ask.may_open:
                 self.opened += 1
-                self._i4_every_gate_is_open(Kind(kind), number)
+                self._i4_every_gate_is_open(ask.kind, ask.client_id)
 
     def _i4_every_gate_is_open(self, kind, number):
         gate, book = self.engine.gate, self.engine.books[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -34,18 +34,15 @@ from autotrader.adapters.binance.profiles import TradingUrls
 from autotrader.adapters.binance.reading import UnreadableError
 from autotrader.adapters.binance.rest import Answer, Ask
 from autotrader.adapters.binance.rows import packed, row
-from autotrader.adapters.binance.signing import TextSigner, signer
+from autotrader.adapters.binance.signing import signer
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
 from autotrader.secret import Credentials
 from core_ext.feed import Outlet
 from core_ext.types import Instruments, Kind
-from core_ext.wire import Approval, Signer
+from core_ext.wire import Request, Signer
 
-__all__ = ["Clock", "Fallback", "OrderSession", "Request", "Timing", "Unsent"]
-
-Request = tuple[Kind, int, int, bool, bool, Approval | None]
-"""Kind, client id, symbol, conditional, closes, approval: as `core_ext.live.Live` hands it over."""
+__all__ = ["Clock", "Fallback", "OrderSession", "Timing", "Unsent"]
 
 SECOND_NS: Final = 1_000_000_000
 HANDSHAKE_WEIGHT: Final = 5
@@ -141,9 +138,9 @@ class Clock(Protocol):
 
 
 class _Way(NamedTuple):
-    # The call that takes a request: on the request socket (empty: none does), over REST, its weight and order count.
+    # The call that takes a request: whether the request socket has it; over REST; its weight and order count.
     call: Call
-    method: bytes
+    has_socket: bool
     verb: str
     path: str
     weight: int
@@ -152,38 +149,21 @@ class _Way(NamedTuple):
 
 _ORDER, _ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 _WAYS: Final = {
-    (Kind.ORDER, False): _Way(Call.PLACE, b"order.place", "POST", _ORDER, 0, 1),
-    (Kind.ORDER, True): _Way(Call.PLACE, b"algoOrder.place", "POST", _ALGO, 0, 1),
-    (Kind.AMEND, False): _Way(Call.AMEND, b"order.modify", "PUT", _ORDER, 0, 1),
-    (Kind.CANCEL, False): _Way(Call.CANCEL, b"order.cancel", "DELETE", _ORDER, 1, 0),
-    (Kind.CANCEL, True): _Way(Call.CANCEL, b"algoOrder.cancel", "DELETE", _ALGO, 1, 0),
-    (Kind.QUERY, False): _Way(Call.QUERY, b"order.status", "GET", _ORDER, 1, 0),
-    (Kind.QUERY, True): _Way(Call.QUERY, b"", "GET", _ALGO, 1, 0),
+    (Kind.ORDER, False): _Way(Call.PLACE, True, "POST", _ORDER, 0, 1),
+    (Kind.ORDER, True): _Way(Call.PLACE, True, "POST", _ALGO, 0, 1),
+    (Kind.AMEND, False): _Way(Call.AMEND, True, "PUT", _ORDER, 0, 1),
+    (Kind.CANCEL, False): _Way(Call.CANCEL, True, "DELETE", _ORDER, 1, 0),
+    (Kind.CANCEL, True): _Way(Call.CANCEL, True, "DELETE", _ALGO, 1, 0),
+    (Kind.QUERY, False): _Way(Call.QUERY, True, "GET", _ORDER, 1, 0),
+    (Kind.QUERY, True): _Way(Call.QUERY, False, "GET", _ALGO, 1, 0),
 }
-_TRADES: Final = _Way(Call.OTHER, b"", "GET", "/fapi/v1/userTrades", 5, 0)
+_TRADES: Final = _Way(Call.OTHER, False, "GET", "/fapi/v1/userTrades", 5, 0)
 _REFUSED: Final = {Kind.ORDER: Kind.REJECTED, Kind.AMEND: Kind.AMEND_REJECTED, Kind.CANCEL: Kind.CANCEL_REJECTED}
 _OPENS: Final = frozenset({Kind.ORDER, Kind.AMEND})
 
 
-class _Ask(NamedTuple):
-    kind: Kind
-    client_id: int
-    symbol: int
-    conditional: bool
-    closes: bool
-    approval: Approval | None
-
-    @property
-    def may_open(self) -> bool:
-        return self.kind in _OPENS and not self.closes
-
-    @property
-    def is_exit(self) -> bool:
-        return self.kind is Kind.CANCEL or (self.kind in _OPENS and self.closes)
-
-    @property
-    def way(self) -> _Way:
-        return _WAYS[self.kind, self.conditional and self.kind is not Kind.AMEND]
+def _way(ask: Request) -> _Way:
+    return _WAYS[ask.kind, ask.conditional and ask.kind is not Kind.AMEND]
 
 
 class _Line(Connection):
@@ -243,14 +223,8 @@ class _Line(Connection):
         self._heard(self, message)
 
 
-class _Written(NamedTuple):
-    # A request that has just left by the socket; nobody waits for its answer yet.
-    line: _Line
-    number: int
-    sent: Sent
-
-
-_Left = _Written | Awaitable[_Back] | Unsent
+_Left = _Line | Awaitable[_Back] | Unsent
+"""The connection over which a request has left, and nobody waits for its answer yet; its way over REST; or none."""
 
 
 class OrderSession:
@@ -310,8 +284,7 @@ class OrderSession:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._bare = signer(credentials)
-        self._named = _written_by(credentials)
-        self._outlet = Outlet(self._named, instruments)
+        self._outlet = Outlet(_written_by(credentials), instruments, budget)
         self._api_key, self._logs_on = credentials.api_key, credentials.kind == "ed25519"
         self._url, self._tls = urls.require_host(urls.ws_api), tls
         self._instruments, self._answers, self._budget, self._clock = instruments, answers, budget, clock
@@ -325,7 +298,7 @@ class OrderSession:
         self._finding: set[int] = set()
         self._renew = asyncio.Event()
         self._has_link = False
-        self._number = self._losses = 0
+        self._losses = 0
         self._refused_s = float("-inf")
         self.halted: Verdict | None = None
         self.late = self.unreadable = 0
@@ -441,10 +414,9 @@ class OrderSession:
         now_ns = self._clock.now_ns()
         if line.transport is None or line.gone.is_set() or not self._budget.allows(LOGON_WEIGHT, 0, True, now_ns):
             return False
-        self._number += 1
-        sent = self._budget.spend(LOGON_WEIGHT, 0, now_ns)
-        line.transport.send(WSMsgType.TEXT, self._logon(self._number))
-        reply = await line.wait(self._number, self._timing.answer_s)
+        number, sent = self._outlet.next_number(), self._budget.spend(LOGON_WEIGHT, 0, now_ns)
+        line.transport.send(WSMsgType.TEXT, self._logon(number))
+        reply = await line.wait(number, self._timing.answer_s)
         found = _decoded(reply.frame)
         self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
         verdict = judge(Call.OTHER, reply.status, reply.frame, sent=True)
@@ -489,12 +461,12 @@ class OrderSession:
 
     # ------------------------------------------------------------------ out
 
-    def send(self, requests: Sequence[Request], decided_ns: int, journal_failed: bool = False) -> None:
+    def send(self, requests: list[Request], decided_ns: int, journal_failed: bool = False) -> None:
         """Let requests leave: each is signed, compared with what was approved, and written at once, or refused.
 
         Parameters
         ----------
-        requests : sequence of Request
+        requests : list of Request
             What one event led to.
         decided_ns : int
             When, by the clock of this session, ns. What is older than its time to live is refused, but not what only
@@ -504,15 +476,32 @@ class OrderSession:
         """
         now_ns = self._clock.now_ns()
         expired = now_ns - decided_ns > self._timing.intent_s * SECOND_NS
-        left: list[tuple[_Ask, _Left | None]] = []
+        line = self._open_line(expired or journal_failed)
+        left: list[tuple[Request, _Left | None]] = []
         try:
-            for ask in map(_Ask._make, requests):
-                left.append((ask, self._left(ask, now_ns, expired, journal_failed)))
+            if line is not None:
+                self._outlet.leave(requests, self._clock.request_ms(), now_ns)
+            for ask in requests:
+                if not ask.number:
+                    left.append((ask, self._left(ask, now_ns, expired, journal_failed)))
         finally:  # first the wire, of all of them; then who waits for what, and until when
+            later = [ask for ask, _ in left]
+            for ask in requests:
+                if line is not None and ask.number and ask not in later:
+                    self._follow(ask, line)
             for ask, what in left:
                 self._follow(ask, what)
 
-    def _follow(self, ask: _Ask, left: _Left | None) -> None:
+    def _open_line(self, is_barred: bool) -> _Line | None:
+        # The connection over which whatever was decided may leave, if nothing has to be asked of each request.
+        if is_barred or self._group is None or self.halted is not None or self._is_locked():
+            return None
+        return self._reliable_line()
+
+    def _is_locked(self) -> bool:
+        return asyncio.get_running_loop().time() - self._refused_s < LOCKED_S
+
+    def _follow(self, ask: Request, left: _Left | None) -> None:
         if isinstance(left, Unsent):
             self._refuse(ask, left)
         elif left is None:
@@ -520,17 +509,17 @@ class OrderSession:
         else:
             self._spawn(self._finish(ask, self._answer(ask, left)))
 
-    def _left(self, ask: _Ask, now_ns: int, expired: bool, journal_failed: bool) -> _Left | None:
+    def _left(self, ask: Request, now_ns: int, expired: bool, journal_failed: bool) -> _Left | None:
         # None for a question, which takes its own way.
         unsent = self._withheld(ask, expired, journal_failed)
         if unsent is not None:
             return unsent
         return None if ask.kind is Kind.QUERY else self._put(ask, now_ns)
 
-    def _withheld(self, ask: _Ask, expired: bool, journal_failed: bool) -> Unsent | None:
+    def _withheld(self, ask: Request, expired: bool, journal_failed: bool) -> Unsent | None:
         if self._group is None:
             return Unsent.NOT_CONNECTED
-        if ask.kind not in _OPENS and asyncio.get_running_loop().time() - self._refused_s < LOCKED_S:
+        if ask.kind not in _OPENS and self._is_locked():
             return Unsent.HALTED
         if not ask.may_open:
             return None
@@ -540,58 +529,48 @@ class OrderSession:
             return Unsent.HALTED
         return Unsent.EXPIRED_INTENT if expired else None
 
-    def _put(self, ask: _Ask, now_ns: int) -> _Left:
-        # The bytes of an order are made here and handed over here, once; only what changes nothing comes here twice.
-        way, line = ask.way, self._reliable_line()
-        by_rest = line is None or not way.method
-        if by_rest and self._fallback is None:
+    def _put(self, ask: Request, now_ns: int) -> _Left:
+        # The bytes of an order are handed over here, once; only what changes nothing comes here twice.
+        way, line = _way(ask), self._reliable_line()
+        if line is not None and way.has_socket:
+            why = self._outlet.send(ask, self._clock.request_ms(), now_ns)
+            return Unsent(why) if why else line
+        if self._fallback is None:
             return Unsent.NOT_CONNECTED
         if not self._budget.allows(way.weight, way.orders, ask.is_exit, now_ns):
             return Unsent.OVER_BUDGET
-        if line is None or by_rest:
-            text = self._text(ask, self._bare)
-            return self._by_rest(ask, way, text) if text else Unsent.NOT_AS_APPROVED
-        self._number += 1
-        if not self._is_written(ask, self._number, way.method):
-            return Unsent.NOT_AS_APPROVED
-        return _Written(line, self._number, self._budget.spend(way.weight, way.orders, now_ns))
+        text = self._text(ask)
+        return self._by_rest(ask, way, text) if text else Unsent.NOT_AS_APPROVED
 
-    def _is_written(self, ask: _Ask, number: int, method: bytes) -> bool:
-        if ask.approval is not None:
-            return self._outlet.order(number, method, ask.approval, self._clock.request_ms())
-        text = self._text(ask, self._named)
-        if text:
-            self._outlet.request(number, method, text)
-        return bool(text)
-
-    def _answer(self, ask: _Ask, left: _Written | Awaitable[_Back]) -> Awaitable[_Back]:
-        return self._by_socket(ask, left) if isinstance(left, _Written) else left
+    def _answer(self, ask: Request, left: _Line | Awaitable[_Back]) -> Awaitable[_Back]:
+        return self._by_socket(ask, left) if isinstance(left, _Line) else left
 
     def _reliable_line(self) -> _Line | None:
         line = self._line if self.is_connected else None
         return None if line is not None and line.is_mute and self._fallback is not None else line
 
-    def _text(self, ask: _Ask, signer: TextSigner) -> bytes:
+    def _text(self, ask: Request) -> bytes:
         stamp_ms = self._clock.request_ms()
         if ask.approval is not None:
-            return signer.order_text(ask.approval, self._instruments, stamp_ms)
+            return self._bare.order_text(ask.approval, self._instruments, stamp_ms)
         if ask.kind in _OPENS:
             return b""
-        return signer.reference_text(ask.client_id, ask.symbol, self._instruments, stamp_ms, ask.conditional)
+        return self._bare.reference_text(ask.client_id, ask.symbol, self._instruments, stamp_ms, ask.conditional)
 
-    def _by_socket(self, ask: _Ask, left: _Written) -> Awaitable[_Back]:
+    def _by_socket(self, ask: Request, line: _Line) -> Awaitable[_Back]:
         # It is waited for from now on, not from when the task begins: an answer may come before.
-        return self._judged(ask, left, left.line.wait(left.number, self._timing.answer_s))
+        sent = Sent(ask.weight_sent, ask.orders_sent)
+        return self._judged(ask, line, sent, line.wait(ask.number, self._timing.answer_s))
 
-    async def _judged(self, ask: _Ask, left: _Written, answer: Awaitable[_Reply]) -> _Back:
-        reply, call = await answer, ask.way.call
+    async def _judged(self, ask: Request, line: _Line, sent: Sent, answer: Awaitable[_Reply]) -> _Back:
+        reply, call = await answer, _way(ask).call
         found = _decoded(reply.frame)
-        self._budget.hear_limits(found.get("rateLimits"), left.sent, self._clock.now_ns())
-        verdict = self._in_session(left.line, judge(call, reply.status, reply.frame, sent=True))
+        self._budget.hear_limits(found.get("rateLimits"), sent, self._clock.now_ns())
+        verdict = self._in_session(line, judge(call, reply.status, reply.frame, sent=True))
         self._heed(call, ask.client_id, verdict)
         return _Back(verdict, found.get("result"))
 
-    async def _by_rest(self, ask: _Ask, way: _Way, text: bytes) -> _Back:
+    async def _by_rest(self, ask: Request, way: _Way, text: bytes) -> _Back:
         assert self._fallback is not None
         asked = Ask(way.verb, way.path, way.weight, way.call, way.orders, ask.is_exit, self._timing.answer_s)
         answer = await self._fallback.post(asked, text)
@@ -619,7 +598,7 @@ class OrderSession:
             verdict = judge(Call.OTHER, reply.status, message, sent=True)
             self._heed(Call.OTHER, 0, self._in_session(line, verdict))
 
-    async def _finish(self, ask: _Ask, answer: Awaitable[_Back]) -> None:
+    async def _finish(self, ask: Request, answer: Awaitable[_Back]) -> None:
         back = await answer
         if back.verdict.outcome is Outcome.RESYNC and ask.kind is Kind.CANCEL:
             await self._resync()
@@ -632,7 +611,7 @@ class OrderSession:
         if back.verdict.outcome is Outcome.RESYNC:
             await self._resync()
 
-    def _conclude(self, ask: _Ask, back: _Back) -> None:
+    def _conclude(self, ask: Request, back: _Back) -> None:
         outcome = back.verdict.outcome
         if outcome is Outcome.UNKNOWN:
             self._tell(ask, Kind.LOST, int(ask.kind))
@@ -641,7 +620,7 @@ class OrderSession:
         else:
             self._tell(ask, _REFUSED[ask.kind], int(back.unsent or back.verdict.code or 0))
 
-    def _rows(self, ask: _Ask, body: Any, now_ns: int) -> NDArray[np.void]:
+    def _rows(self, ask: Request, body: Any, now_ns: int) -> NDArray[np.void]:
         if not isinstance(body, dict):
             raise UnreadableError("shape")
         if ask.kind is Kind.ORDER:
@@ -652,20 +631,20 @@ class OrderSession:
             return self._answers.algo_canceled(self._instruments.names[ask.symbol], body, now_ns)
         return self._answers.canceled(body, now_ns)
 
-    def _find_once(self, ask: _Ask) -> None:
+    def _find_once(self, ask: Request) -> None:
         # Whoever asks every second asks again before a silent exchange is given up: one question an order is enough,
         # and more would take the place of whatever else has to be asked when the exchange is back.
         if ask.client_id not in self._finding:
             self._finding.add(ask.client_id)
             self._spawn(self._find(ask))
 
-    async def _find(self, ask: _Ask) -> None:
+    async def _find(self, ask: Request) -> None:
         try:
             await self._look_for(ask)
         finally:
             self._finding.discard(ask.client_id)
 
-    async def _look_for(self, ask: _Ask) -> None:
+    async def _look_for(self, ask: Request) -> None:
         # Both universes where the order may be in either, and its trades where it has some.
         plain = await self._found(ask, False)
         algo = await self._found(ask, True) if ask.conditional or (plain or {}).get("code") == ABSENT else None
@@ -673,9 +652,9 @@ class OrderSession:
         symbol = self._instruments.names[ask.symbol]
         self._read(ask, lambda now: self._answers.queried(symbol, ask.client_id, plain, algo, now, trades or ()))
 
-    async def _found(self, ask: _Ask, conditional: bool) -> dict[str, Any] | None:
+    async def _found(self, ask: Request, conditional: bool) -> dict[str, Any] | None:
         # An order, the refusal that says that there is none, or None for no answer.
-        asked = _Ask(ask.kind, ask.client_id, ask.symbol, conditional, ask.closes, None)
+        asked = Request(ask.kind, ask.client_id, ask.symbol, conditional, ask.closes)
         back = await self._asked(asked)
         if back is not None and back.verdict.outcome is Outcome.RESYNC:
             await self._resync()
@@ -686,11 +665,11 @@ class OrderSession:
             return {"code": ABSENT}
         return back.body if back.verdict.outcome is Outcome.DONE and isinstance(back.body, dict) else None
 
-    async def _asked(self, ask: _Ask) -> _Back | None:
+    async def _asked(self, ask: Request) -> _Back | None:
         left = self._put(ask, self._clock.now_ns())
         return None if isinstance(left, Unsent) else await self._answer(ask, left)
 
-    async def _trades(self, ask: _Ask, plain: Any) -> list[dict[str, Any]] | None:
+    async def _trades(self, ask: Request, plain: Any) -> list[dict[str, Any]] | None:
         symbol, number = self._instruments.names[ask.symbol], plain.get("orderId")
         if type(number) is not int or self._fallback is None:
             return None
@@ -720,7 +699,7 @@ class OrderSession:
 
     # ------------------------------------------------------------------ what the engine hears
 
-    def _read(self, ask: _Ask, rows: Callable[[int], NDArray[np.void]]) -> None:
+    def _read(self, ask: Request, rows: Callable[[int], NDArray[np.void]]) -> None:
         try:
             told = rows(self._clock.now_ns())
         except UnreadableError:
@@ -730,7 +709,7 @@ class OrderSession:
         if told.size:
             self._told(told)
 
-    def _refuse(self, ask: _Ask, why: Unsent) -> None:
+    def _refuse(self, ask: Request, why: Unsent) -> None:
         # Later, because whoever sends is in the midst of a step. A question is put again by who asked.
         kind = _REFUSED.get(ask.kind, Kind.LOST)
         word = int(ask.kind if kind is Kind.LOST else why)
@@ -739,10 +718,10 @@ class OrderSession:
         else:
             self._spawn(self._tell_later(ask, kind, word))
 
-    async def _tell_later(self, ask: _Ask, kind: Kind, word: int) -> None:
+    async def _tell_later(self, ask: Request, kind: Kind, word: int) -> None:
         self._tell(ask, kind, word)
 
-    def _tell(self, ask: _Ask, kind: Kind, word: int) -> None:
+    def _tell(self, ask: Request, kind: Kind, word: int) -> None:
         rows = packed([row(kind, ask.symbol, ask.client_id, word)], self._clock.now_ns())
         self._answers.evidence.note(rows)
         self._told(rows)
