@@ -97,6 +97,12 @@ def wallet(port):
     return next(float(one["balance"]) for one in asked(port, "/fapi/v3/balance") if one["asset"] == "USDT")
 
 
+def ended_still(run, port):
+    """Stop a run while its market stands still, so that nothing is carried out afterwards; return its summary."""
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/_control/pause", b"", timeout=10).close()
+    return ended(run)
+
+
 def booked(summary):
     """Return the USDT wallet that a run's own books lead to."""
     return summary["initial_equity"] + summary["realised_pnl"] - summary["fees"] + summary["funding"]
@@ -152,7 +158,7 @@ def test_b3_c4_c5_c6_events_that_come_twice_late_and_out_of_order_change_nothing
                 time.sleep(0.5)
             lift(port, *noise)
             settled(capsys, port)
-            summary = ended(run)
+            summary = ended_still(run, port)
         assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
     assert proved(capsys) == 0 and replayed(capsys)
 
@@ -168,7 +174,7 @@ def test_c1_c2_a_key_that_expires_is_replaced_and_what_was_missed_is_found(capsy
             lift(port, "deaf")
             time.sleep(5)
             settled(capsys, port)
-            summary = ended(run)
+            summary = ended_still(run, port)
         assert warned(summary, "USER_STREAM_LOST")
         assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
     assert proved(capsys) == 0 and replayed(capsys)
@@ -185,7 +191,7 @@ def test_c3_c7_a_mute_stream_is_replaced_keeps_entries_in_and_costs_no_fill(caps
             time.sleep(8)
             lift(port, "silence")
             settled(capsys, port)
-            summary = ended(run)
+            summary = ended_still(run, port)
         assert warned(summary, "USER_STREAM_MUTE")
         assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
     assert proved(capsys) == 0 and replayed(capsys)
@@ -219,7 +225,7 @@ def test_what_somebody_else_does_to_the_position_is_taken_over_at_once_and_halts
             while held(capsys) != round(position(port) * E8):
                 assert time.monotonic() < begun + 20
             settled(capsys, port)
-            summary = ended(run)
+            summary = ended_still(run, port)
         assert alarm is None or summary["alarms"][alarm] >= 1
         if row != "C10":  # closed at no price: the comparison takes the rest over, and books no trade
             assert wallet(port) == pytest.approx(booked(summary), abs=1e-6)
@@ -239,7 +245,7 @@ def test_c13_c14_a19_money_that_comes_goes_and_is_paid_is_neither_profit_nor_los
             assert not status["halted"] and not status["ladder"]
             assert status["drawdown_e8"] < 10**6 and status["equity_e8"] < 5_100 * E8  # a share of 1e-8: less than 1 %
             settled(capsys, port)
-            summary = ended(run)
+            summary = ended_still(run, port)
         assert summary["funding"]
         assert wallet(port) == pytest.approx(booked(summary) - 5_000, abs=1e-6)
     assert proved(capsys) == 0 and replayed(capsys)
