@@ -19,9 +19,28 @@ cdef enum:
     FRAME_BYTES = HEAD_BYTES + NUMBER_BYTES + 3 * ORDER_BYTES
 
 
+cdef class Stream:
+    cdef readonly str name, symbol, kind
+    cdef readonly bint is_book
+    cdef public object connection
+    cdef public object next
+    cdef public object handover
+    cdef public double heard_s
+    cdef public bint is_stale
+    cdef public bytes last
+
+
+cdef class Switch:
+    cdef dict streams
+    cdef set wanted
+    cdef object sink, now_ns, now_s
+    cdef bint take(self, Listener listener, const char* p, Py_ssize_t n) except -1
+
+
 cdef class Listener(WSListener):
     cdef readonly Py_ssize_t most_bytes        # of a message that is heard
     cdef public bint is_parted                 # a message that comes in parts is under way
+    cdef public Switch switch
 
 
 cdef class Outlet:

@@ -1,6 +1,7 @@
 """Hear the frames of a WebSocket, and write orders to one."""
 
-from typing import final
+from collections.abc import Callable, Mapping
+from typing import Any, final
 
 from picows import WSFrame, WSListener, WSTransport
 
@@ -8,10 +9,52 @@ from core_ext.budget import Allowance
 from core_ext.types import Instruments
 from core_ext.wire import Request, Signer
 
+class Stream:
+    """One stream: who delivers it, and when it was last heard."""
+
+    connection: Listener | None
+    next: Listener | None
+    handover: Any
+    heard_s: float
+    is_stale: bool
+    last: bytes
+
+    @property
+    def name(self) -> str:
+        """Of the stream."""
+
+    @property
+    def symbol(self) -> str:
+        """Whose it is."""
+
+    @property
+    def kind(self) -> str:
+        """Of what it tells."""
+
+    @property
+    def is_book(self) -> bool:
+        """Whether it tells of a book."""
+
+    def __init__(self, name: str, symbol: str, kind: str) -> None: ...
+
+@final
+class Switch:
+    """Hands on what a connection brings of the streams that it delivers, while nothing is to be asked of it."""
+
+    def __init__(
+        self,
+        streams: Mapping[bytes, Stream],
+        wanted: set[str],
+        sink: Callable[[int, bytes], None],
+        now_ns: Callable[[], int],
+        now_s: Callable[[], float],
+    ) -> None: ...
+
 class Listener(WSListener):
     """One end of a WebSocket; whoever derives from it hears its messages."""
 
     is_parted: bool
+    switch: Switch | None
 
     @property
     def most_bytes(self) -> int:

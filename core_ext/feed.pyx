@@ -2,6 +2,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memchr, memcmp
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
 from core_ext.budget cimport Allowance
@@ -10,6 +11,7 @@ from core_ext.types cimport Instruments, Kind
 from core_ext.wire cimport Request, Signer
 
 cdef enum:
+    HEAD_OF_STREAM = 11        # `{"stream":"`
     WEIGHT = 1                 # of a cancel, and of a question
     # Why a request has not left.
     LEFT = 0
@@ -44,6 +46,83 @@ cdef inline char* put_word(char* out, const char* p, Py_ssize_t n) noexcept nogi
     return out
 
 
+cdef class Stream:
+    """One stream: who delivers it, and when it was last heard.
+
+    Parameters
+    ----------
+    name, symbol, kind : str
+
+    Attributes
+    ----------
+    is_book : bool
+    connection, next : Listener or None
+        Who delivers it, and who will.
+    handover : object
+        Of its passing from one to the other; None while it does not.
+    heard_s : float
+        0.0 before it was heard.
+    is_stale : bool
+    last : bytes
+        Of a book, its newest message.
+    """
+
+    def __init__(self, str name not None, str symbol not None, str kind not None):
+        self.name = name
+        self.symbol = symbol
+        self.kind = kind
+        self.is_book = kind == "book"
+        self.last = b""
+
+
+@cython.final
+cdef class Switch:
+    """Hands on what a connection brings of the streams that it delivers, while nothing is to be asked of it.
+
+    Parameters
+    ----------
+    streams : dict of bytes to Stream
+        By their names.
+    wanted : set of str
+        Symbols whose next message of the book is not only to be handed on.
+    sink : callable
+        Given (stamp, message).
+    now_ns : callable
+        Stamps a message.
+    now_s : callable
+        Says when a stream was heard.
+    """
+
+    def __init__(self, dict streams not None, set wanted not None, sink not None, now_ns not None, now_s not None):
+        self.streams = streams
+        self.wanted = wanted
+        self.sink = sink
+        self.now_ns = now_ns
+        self.now_s = now_s
+
+    cdef bint take(self, Listener listener, const char* p, Py_ssize_t n) except -1:
+        # Whether it was handed on; if not, nothing has happened.
+        cdef const char* end
+        cdef Stream stream
+        cdef bytes message
+        if n < HEAD_OF_STREAM or memcmp(p, b'{"stream":"', HEAD_OF_STREAM) != 0:
+            return False
+        end = <const char*> memchr(p + HEAD_OF_STREAM, 34, n - HEAD_OF_STREAM)
+        if end == NULL:
+            return False
+        stream = self.streams.get(p[HEAD_OF_STREAM:end - p])
+        if stream is None or stream.connection is not listener or stream.handover is not None:
+            return False
+        if stream.is_book and stream.symbol in self.wanted:
+            return False
+        message = p[:n]
+        stream.heard_s = self.now_s()
+        if stream.is_book:
+            stream.last = message
+        self.sink(self.now_ns(), message)
+        return True
+
+
 cdef class Listener(WSListener):
     """One end of a WebSocket; whoever derives from it hears its messages.
 
@@ -56,6 +135,8 @@ cdef class Listener(WSListener):
     ----------
     is_parted : bool
         Whether a message that comes in parts is under way; whoever puts the parts together says so.
+    switch : Switch or None
+        What may take a message before anybody else hears it.
 
     Notes
     -----
@@ -70,7 +151,8 @@ cdef class Listener(WSListener):
         """Hear a frame; pings are answered by picows."""
         if (frame.msg_type == WSMsgType.TEXT and frame.fin and not self.is_parted
                 and frame.payload_size <= self.most_bytes):
-            self.on_message(PyBytes_FromStringAndSize(frame.payload_ptr, frame.payload_size))
+            if self.switch is None or not self.switch.take(self, frame.payload_ptr, frame.payload_size):
+                self.on_message(PyBytes_FromStringAndSize(frame.payload_ptr, frame.payload_size))
         else:
             self.on_other_frame(transport, frame)
 

@@ -38,9 +38,10 @@ class Heard:
         self.staled: list[tuple[str, str, float]] = []
         self.news: list[tuple[str, str]] = []
         self.fetched: list[tuple[float, str]] = []
+        self.now_ns: Callable[[], int] = time.monotonic_ns
         self.on_message: Callable[[int, bytes], None] = lambda *_: None
         self.feed = MarketFeed(
-            subscription, urls or publicly(world.port), sink=self._take, fetch=self.fetch, now_ns=time.monotonic_ns,
+            subscription, urls or publicly(world.port), sink=self._take, fetch=self.fetch, now_ns=lambda: self.now_ns(),
             stale=lambda *one: self.staled.append(one), told=lambda *one: self.news.append(one),
             timing=Timing(**timing),
         )  # fmt: skip

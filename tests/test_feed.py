@@ -12,7 +12,7 @@ from test_outgoing import SIGNER, STAMP, Desk
 
 from autotrader.adapters.binance.order_session import Unsent
 from core_ext.budget import Allowance
-from core_ext.feed import Listener, Outlet
+from core_ext.feed import Listener, Outlet, Stream, Switch
 from core_ext.types import Instruments, Kind, OrderType
 from core_ext.wire import Approval, Request, Signer
 
@@ -105,6 +105,57 @@ def test_while_a_message_comes_in_parts_no_text_is_a_whole_one():
         peer.transport.send(TEXT, b"late")
         await until(lambda: heard.messages)
         assert (heard.messages, heard.others) == ([b"late"], [(TEXT, 5)])
+
+    on_a_wire(test)
+
+
+def switched(heard, *names, wanted=(), sink=None):
+    """Give a listener a switch of streams that it delivers; return them, and what was handed on."""
+    streams = {
+        name.encode(): Stream(name, name.partition("@")[0], "book" if "depth" in name else "trade") for name in names
+    }
+    for one in streams.values():
+        one.connection = heard
+    taken = []
+    heard.switch = Switch(streams, set(wanted), sink or (lambda *one: taken.append(one)), lambda: 7, lambda: 1.5)
+    return streams, taken
+
+
+def news(name, rest=b""):
+    return b'{"stream":"' + name + b'","data":{' + rest + b"}}"
+
+
+def test_a_message_of_a_stream_that_is_delivered_is_handed_on_with_its_stamp():
+    async def test(heard, peer):
+        streams, taken = switched(heard, "btc@depth", "btc@trade")
+        texts = [news(b"btc@depth", b'"u":1'), news(b"btc@trade"), news(b"btc@depth", b'"u":2')]
+        for text in texts:
+            peer.transport.send(TEXT, text)
+        await until(lambda: len(taken) == 3)
+        assert taken == [(7, text) for text in texts] and heard.messages == []
+        assert (streams[b"btc@depth"].heard_s, streams[b"btc@depth"].last) == (1.5, texts[2])
+        assert (streams[b"btc@trade"].heard_s, streams[b"btc@trade"].last) == (1.5, b"")
+
+    on_a_wire(test)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b'{"stream":"', b'{"stream":"btc@depth', b'{"stream": "btc@depth"}', b'{"id":1}', news(b"eth@depth"),
+     news(b"moving@depth"), news(b"theirs@depth"), news(b"holed@depth")],
+)  # fmt: skip
+def test_what_somebody_has_to_look_at_first_is_not_handed_on(text):
+    async def test(heard, peer):
+        streams, taken = switched(
+            heard, "btc@depth", "moving@depth", "theirs@depth", "holed@depth", "holed@trade", wanted=["holed"]
+        )
+        streams[b"moving@depth"].handover = object()
+        streams[b"theirs@depth"].connection = Heard()
+        peer.transport.send(TEXT, text)
+        peer.transport.send(TEXT, news(b"holed@trade"))
+        await until(lambda: taken)
+        assert heard.messages == [text] and taken == [(7, news(b"holed@trade"))]
+        assert [one.heard_s for one in streams.values()] == [0.0, 0.0, 0.0, 0.0, 1.5]
 
     on_a_wire(test)
 

@@ -220,7 +220,7 @@ def recorded(tmp_path_factory):
             heard = Heard(world, Subscription((BTC, ETH), trades="trade"), life_s=4.0, good_s=0.5, first_s=0.1)
             clock = VenueClock(heard.fetch, lambda *_: None)
             await clock.measure()
-            heard.feed._now_ns = clock.now_ns
+            heard.now_ns = clock.now_ns
             books = Books(heard)
 
             def take(stamp, message):

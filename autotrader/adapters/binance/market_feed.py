@@ -21,6 +21,7 @@ from autotrader.adapters.binance.pacing import Backoff
 from autotrader.adapters.binance.snapshots import Snapshots
 from autotrader.errors import VenueError
 from autotrader.messages import say
+from core_ext.feed import Stream, Switch
 
 __all__ = ["MarketFeed", "StreamUrls", "SubscribeFailedError", "Timing"]
 
@@ -98,18 +99,10 @@ class SubscribeFailedError(VenueError):
         self.streams = streams
 
 
-class _Stream:
-    # One stream: who delivers it and when it was last heard, by the loop's time.
-    __slots__ = ("connection", "handover", "heard_s", "is_stale", "kind", "last", "name", "next", "symbol")
-
-    def __init__(self, name: StreamName) -> None:
-        self.name, self.symbol, self.kind = name.name, name.symbol, name.kind
-        self.connection: Connection | None = None
-        self.next: Connection | None = None
-        self.handover: Handover | None = None
-        self.heard_s = 0.0
-        self.is_stale = False
-        self.last = b""
+class _Stream(Stream):
+    # One stream, by the loop's time.
+    kind: Kind
+    handover: Handover | None
 
     @property
     def is_shared(self) -> bool:
@@ -202,11 +195,12 @@ class MarketFeed(Subscriber):
         self._now_ns, self._stale, self._told = now_ns, stale, told
         self._random = random or Random()
         names = subscription.streams()
-        self._streams = {name.name.encode(): _Stream(name) for name in names}
-        self._books = {s.symbol: s for s in self._streams.values() if s.kind == "book"}
+        self._streams = {one.name.encode(): _Stream(one.name, one.symbol, one.kind) for one in names}
+        self._books = {s.symbol: s for s in self._streams.values() if s.is_book}
         routes: tuple[tuple[Family, str], ...] = (("public", urls.public), ("market", urls.market))
         self._lines = [self._line(family, urls.require_host(_stream(url)), names) for family, url in routes]
         self.snapshots = Snapshots(fetch, self._give, told, self._on_done, self._random, self.timing.spacing_s)
+        self._switch = Switch(self._streams, self.snapshots.wanted, self._hand_on, now_ns, self._loop.time)
         self.unknown = 0
 
     def _line(self, family: Family, url: str, names: list[StreamName]) -> _Line:
@@ -304,10 +298,10 @@ class MarketFeed(Subscriber):
 
     def _deliver(self, stream: _Stream, message: bytes) -> None:
         stream.heard_s = self._loop.time()
-        if stream.kind == "book":
+        if stream.is_book:
             stream.last = message
         self._give(message)
-        if stream.kind == "book" and self.snapshots.is_wanted(stream.symbol):
+        if stream.is_book and stream.symbol in self.snapshots.wanted:
             self.snapshots.ask(stream.symbol, message)
 
     def _give(self, message: bytes) -> None:
@@ -342,6 +336,7 @@ class MarketFeed(Subscriber):
         await asyncio.sleep(self._pace.take(self._loop.time()))
         self.connects += 1
         connection = await self._opened(line.url, self._heard)
+        connection.switch = self._switch
         adopt(line, connection)
         try:
             await connection.subscribe(line.names)
@@ -354,7 +349,7 @@ class MarketFeed(Subscriber):
         # A new connection brings a route's streams; of what was missed meanwhile, books need a snapshot.
         for stream in line.streams:
             stream.connection, stream.next, stream.handover, stream.last = connection, None, None, b""
-            if stream.kind == "book":
+            if stream.is_book:
                 self.snapshots.want(stream.symbol)
 
     async def _live(self, line: _Line) -> None:
@@ -405,7 +400,7 @@ class MarketFeed(Subscriber):
         for stream in line.streams:
             if stream.handover is None:
                 continue
-            if stream.kind == "book" and not stream.handover.is_done:
+            if stream.is_book and not stream.handover.is_done:
                 self.snapshots.want(stream.symbol)  # nobody knows whether there is a hole
             for message in stream.handover.finish():
                 self._deliver(stream, message)

@@ -37,7 +37,6 @@ class _Need:
     id: int | None = None
     delay_s: float = 0.0
     asked_s: float = float("-inf")
-    is_open: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -59,6 +58,8 @@ class Snapshots:
 
     Attributes
     ----------
+    wanted : set of str
+        Symbols that wait for a diff to ask at.
     asked, stale : int
         Requests so far; and those whose answer was older than the diffs that wait for it.
 
@@ -80,22 +81,18 @@ class Snapshots:
         self._spacing_s = spacing_s
         self._pace = Pace((PER_MINUTE, 60.0))
         self._needs: dict[str, _Need] = {}
+        self.wanted: set[str] = set()
         self.asked = 0
         self.stale = 0
 
     def want(self, symbol: str) -> None:
         """Note that a symbol needs a snapshot: it is asked for once the next diff is there."""
-        self._need(symbol).is_open = True
-
-    def is_wanted(self, symbol: str) -> bool:
-        """Tell whether a symbol waits for a diff to ask at."""
-        need = self._needs.get(symbol)
-        return need is not None and need.is_open
+        self.wanted.add(symbol)
 
     def ask(self, symbol: str, diff: bytes) -> None:
         """Ask for a symbol's snapshot, which must serve this diff; one that is being asked for must serve it, too."""
         need = self._need(symbol)
-        need.is_open = False
+        self.wanted.discard(symbol)
         need.id = needed_id(diff)
         if need.task is None:
             need.task = asyncio.create_task(self._bring(symbol, need))
