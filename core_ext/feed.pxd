@@ -19,6 +19,14 @@ cdef enum:
     FRAME_BYTES = HEAD_BYTES + NUMBER_BYTES + 3 * ORDER_BYTES
 
 
+cdef class Clock:
+    cdef object mono                           # None: the system's
+    cdef public int64_t base_ns                # wall time less monotonic time
+    cdef public int64_t offset_ns              # wall time less the exchange's
+    cdef int64_t last_ns
+    cdef int64_t read(self) except? -1
+
+
 cdef class Stream:
     cdef readonly str name, symbol, kind
     cdef readonly bint is_book

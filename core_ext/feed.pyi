@@ -9,6 +9,19 @@ from core_ext.budget import Allowance
 from core_ext.types import Instruments
 from core_ext.wire import Request, Signer
 
+class Clock:
+    """The exchange's time by a monotonic clock of ours."""
+
+    base_ns: int
+    offset_ns: int
+
+    def __init__(self, base_ns: int, mono_ns: Callable[[], int] | None = None) -> None: ...
+    def now_ns(self) -> int:
+        """Return the exchange's time, ns UTC; it never goes back."""
+
+    def request_ms(self) -> int:
+        """Return the stamp that a request should bear, ms: the best that is known, even where that goes back."""
+
 class Stream:
     """One stream: who delivers it, and when it was last heard."""
 

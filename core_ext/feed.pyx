@@ -46,6 +46,51 @@ cdef inline char* put_word(char* out, const char* p, Py_ssize_t n) noexcept nogi
     return out
 
 
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* out)
+    int CLOCK_MONOTONIC
+
+
+cdef class Clock:
+    """The exchange's time by a monotonic clock of ours.
+
+    Parameters
+    ----------
+    base_ns : int
+        Wall time less monotonic time, ns.
+    mono_ns : callable or None
+        The monotonic clock; None for the system's.
+
+    Attributes
+    ----------
+    offset_ns : int
+        Our wall time less the exchange's, ns.
+    """
+
+    def __init__(self, int64_t base_ns, mono_ns=None):
+        self.base_ns = base_ns
+        self.mono = mono_ns
+
+    cdef int64_t read(self) except? -1:
+        cdef timespec t
+        if self.mono is not None:
+            return self.mono()
+        clock_gettime(CLOCK_MONOTONIC, &t)
+        return <int64_t> t.tv_sec * 1000000000 + t.tv_nsec
+
+    def now_ns(self):
+        """Return the exchange's time, ns UTC; it never goes back."""
+        self.last_ns = max(self.last_ns, self.base_ns + self.read() - self.offset_ns)
+        return self.last_ns
+
+    def request_ms(self):
+        """Return the stamp that a request should bear, ms: the best that is known, even where that goes back."""
+        return (self.base_ns + self.read() - self.offset_ns) // 1000000
+
+
 cdef class Stream:
     """One stream: who delivers it, and when it was last heard.
 

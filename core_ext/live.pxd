@@ -11,7 +11,7 @@ from core_ext.types cimport event_t
 
 
 cdef class Live(Run):
-    cdef object send               # takes the requests of one event, after the journal has them
+    cdef public object send        # takes the requests of one event, after the journal has them
     cdef list requests
     cdef list timers               # a heap of (due, count, timer id)
     cdef uint64_t count

@@ -16,6 +16,8 @@ from core_ext.wire import Request, Scanner
 class Live(Run):
     """A run on a wire."""
 
+    send: Callable[[list[Request]], None]
+
     @property
     def failure(self) -> OSError | None:
         """What the journal failed of, None while it has not."""

@@ -137,11 +137,6 @@ class TradingSession:
     plan : Plan
     journal : Path
     anchor : callable or None
-
-    Attributes
-    ----------
-    send : callable
-        Takes the requests of one event; until somebody takes them they are refused.
     """
 
     def __init__(self, plan: Plan, journal: Path, anchor: Callable[[int, bytes], object] | None) -> None:
@@ -149,8 +144,7 @@ class TradingSession:
         self.engine = plan.engine()
         self.scanner = Scanner(self.engine.instruments)
         self.journal = JournalWriter(str(journal), anchor)
-        self.send: Callable[[list[Request]], None] = _nobody
-        self.driver = Live(self.engine, self.scanner, self.journal, lambda requests: self.send(requests), SECOND_NS)
+        self.driver = Live(self.engine, self.scanner, self.journal, _nobody, SECOND_NS)
         self._started = time.perf_counter()
 
     def start(self, start_ns: int) -> None:
@@ -282,7 +276,7 @@ class TradingHours(Hours):
         self.account: Rest
         super().__init__(run, session, stack)
         self.rules = rules.Rules(self.engine.instruments)
-        session.send = self._send
+        session.driver.send = self._send
 
     def _rest(self) -> MarketRest:
         self.account = self.run.rest(self.budget, self.clock)

@@ -18,6 +18,7 @@ import orjson
 
 from autotrader.errors import AutotraderError, VenueError
 from autotrader.messages import say
+from core_ext.feed import Clock
 
 __all__ = ["Fetch", "Offset", "VenueClock", "median_offset"]
 
@@ -74,7 +75,7 @@ def _offset(sample: tuple[int, int, int]) -> Offset:
     return Offset((sent + back) // 2 - (server_ms * MS + HALF_MS), (back - sent + 1) // 2 + HALF_MS)
 
 
-class VenueClock:
+class VenueClock(Clock):
     """The exchange's time in ns UTC, corrected each minute.
 
     Parameters
@@ -103,24 +104,11 @@ class VenueClock:
     ) -> None:
         self._fetch, self._told = fetch, told
         self._wall_ns, self._mono_ns = wall_ns, mono_ns
-        self._base_ns = wall_ns() - mono_ns()
-        self._apart_ns = self._base_ns
+        super().__init__(wall_ns() - mono_ns(), None if mono_ns is time.monotonic_ns else mono_ns)
+        self._apart_ns = self.base_ns
         self.offset: Offset | None = None
-        self._offset_ns = 0
         self._measured_ns = 0
-        self._last_ns = 0
         self._alert = ""
-
-    def now_ns(self) -> int:
-        """Return the exchange's time, ns UTC; it never goes back."""
-        now = self._base_ns + self._mono_ns() - self._offset_ns
-        if now > self._last_ns:
-            self._last_ns = now
-        return self._last_ns
-
-    def request_ms(self) -> int:
-        """Return the stamp that a request should bear, ms: the best that is known, even where that goes back."""
-        return (self._base_ns + self._mono_ns() - self._offset_ns) // MS
 
     @property
     def error_ns(self) -> int | None:
@@ -145,7 +133,7 @@ class VenueClock:
         """
         before = self.offset
         offset = median_offset([await self._sample() for _ in range(SAMPLES)])
-        self.offset, self._offset_ns, self._measured_ns = offset, offset.ns, self._mono_ns()
+        self.offset, self.offset_ns, self._measured_ns = offset, offset.ns, self._mono_ns()
         if before is not None and abs(offset.ns - before.ns) > UNSAFE_NS:
             self._told("CLOCK_STEP", say("clock.step", ms=(offset.ns - before.ns) // MS))
         return offset
@@ -189,13 +177,13 @@ class VenueClock:
         return True
 
     async def _sample(self) -> tuple[int, int, int]:
-        sent = self._base_ns + self._mono_ns()
+        sent = self.base_ns + self._mono_ns()
         try:
             async with asyncio.timeout(DEADLINE_S):
                 body = await self._fetch(PATH, {})
         except TimeoutError:
             raise VenueError(say("clock.silent", seconds=f"{DEADLINE_S:g}")) from None
-        return sent, self._base_ns + self._mono_ns(), _server_ms(body)
+        return sent, self.base_ns + self._mono_ns(), _server_ms(body)
 
 
 def _server_ms(body: bytes) -> int:
