@@ -48,6 +48,7 @@ from autotrader.adapters.binance.profiles import TradingUrls, trading_urls
 from autotrader.adapters.storage.recorder import Recorder
 from autotrader.config import Live as Section
 from autotrader.run.hot import hot
+from autotrader.run.rehearsal import Rehearsal
 from autotrader.run.trading import SECOND_NS, TradingHours
 from autotrader.secret import Credentials, Secret
 from benchmarks.build import build
@@ -62,7 +63,7 @@ from core_ext.wire import Scanner
 
 build()
 
-from benchmarks.turns import echo, turn  # noqa: E402 - exists once it is built
+from benchmarks.turns import RunClock, echo, turn  # noqa: E402 - exists once it is built
 
 TEXT, PING, PONG = 1, 9, 10
 HEAD: Final = 8
@@ -102,25 +103,6 @@ class Turn(NamedTuple):
 # ---------------------------------------------------------------------- the program's process
 
 
-class RunClock:
-    """A clock that goes faster than ours, and begins so long before the recording that none of its frames is old."""
-
-    def __init__(self, start_ns: int) -> None:
-        self._start_ns, self._begun = start_ns - EARLY_NS, time.monotonic_ns()
-
-    def now_ns(self) -> int:
-        """Return the time, ns."""
-        return self._start_ns + (time.monotonic_ns() - self._begun) * AGE
-
-    def request_ms(self) -> int:
-        """Return the stamp of a request, ms."""
-        return self.now_ns() // 10**6
-
-    async def measure(self) -> object:
-        """Leave the clock as it is."""
-        return None
-
-
 class Session:
     """What `TradingHours` needs of its session."""
 
@@ -134,8 +116,9 @@ class Desk(TradingHours):
     def __init__(self, recorded: Stream, port: int, folder: Path) -> None:
         # Not what a run is made with: there is no account.
         urls = trading_urls("testnet", Section(profile="loopback", port=port))
-        self.clock = RunClock(int(recorded.stamps[0]))  # type: ignore[assignment]
+        self.clock = RunClock(int(recorded.stamps[0]) - EARLY_NS, AGE)
         self.looked_s = float("inf")  # nor a latch to look at
+        self.recorded, self.place = recorded, folder / "rehearsal"
         self.engine = core_path(recorded).engine
         self.session = Session(JournalWriter(str(folder / "journal")))  # type: ignore[assignment]
         scanner = Scanner(self.engine.instruments)
@@ -166,7 +149,9 @@ class Desk(TradingHours):
         """Trade until the process is ended."""
         assert self.orders is not None
         if spins:
-            with hot(asyncio.get_running_loop(), core):
+            with hot(asyncio.get_running_loop(), core) as awake:
+                orders = self.orders.rehearse
+                awake.turn = Rehearsal(self.recorded.plan, self.engine, self.feed.newest, orders, self.place).turn
                 await self._all()
         else:
             os.sched_setaffinity(0, {core})

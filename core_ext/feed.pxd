@@ -41,7 +41,7 @@ cdef class Stream:
 cdef class Switch:
     cdef dict streams
     cdef set wanted
-    cdef object sink, now_ns, now_s
+    cdef object sink, stop, now_ns, now_s
     cdef bint take(self, Listener listener, const char* p, Py_ssize_t n) except -1
 
 
@@ -60,4 +60,5 @@ cdef class Outlet:
     cdef char frame[FRAME_BYTES]
     cdef char text[ORDER_BYTES]
     cdef int dispatch(self, Request request, int64_t stamp_ms, int64_t now) except -1
+    cdef Py_ssize_t framed(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) noexcept
     cdef int write(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) except -1

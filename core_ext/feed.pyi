@@ -59,6 +59,7 @@ class Switch:
         streams: Mapping[bytes, Stream],
         wanted: set[str],
         sink: Callable[[int, bytes], None],
+        stop: Callable[[], None],
         now_ns: Callable[[], int],
         now_s: Callable[[], float],
     ) -> None: ...
@@ -96,6 +97,9 @@ class Outlet:
 
     def leave(self, requests: list[Request], stamp_ms: int, now_ns: int) -> None:
         """Let what one event led to leave, one after the other, up to what cannot, or is a question."""
+
+    def rehearse(self, requests: list[Request], stamp_ms: int, now_ns: int) -> None:
+        """Do everything that `leave` does with orders but write, count and number them."""
 
     def send(self, request: Request, stamp_ms: int, now_ns: int) -> int:
         """Let a request leave; return 0 if it has left, otherwise why it has not."""

@@ -132,16 +132,20 @@ cdef class Switch:
         Symbols whose next message of the book is not only to be handed on.
     sink : callable
         Given (stamp, message).
+    stop : callable
+        Called when the sink raises, before anything else is handed on.
     now_ns : callable
         Stamps a message.
     now_s : callable
         Says when a stream was heard.
     """
 
-    def __init__(self, dict streams not None, set wanted not None, sink not None, now_ns not None, now_s not None):
+    def __init__(self, dict streams not None, set wanted not None, sink not None, stop not None, now_ns not None,
+                 now_s not None):
         self.streams = streams
         self.wanted = wanted
         self.sink = sink
+        self.stop = stop
         self.now_ns = now_ns
         self.now_s = now_s
 
@@ -150,6 +154,7 @@ cdef class Switch:
         cdef const char* end
         cdef Stream stream
         cdef bytes message
+        cdef bint is_taken = False
         if n < HEAD_OF_STREAM or memcmp(p, b'{"stream":"', HEAD_OF_STREAM) != 0:
             return False
         end = <const char*> memchr(p + HEAD_OF_STREAM, 34, n - HEAD_OF_STREAM)
@@ -164,7 +169,12 @@ cdef class Switch:
         stream.heard_s = self.now_s()
         if stream.is_book:
             stream.last = message
-        self.sink(self.now_ns(), message)
+        try:
+            self.sink(self.now_ns(), message)
+            is_taken = True
+        finally:
+            if not is_taken:
+                self.stop()
         return True
 
 
@@ -258,6 +268,15 @@ cdef class Outlet:
             if request.code == Kind.QUERY or self.dispatch(request, stamp_ms, now_ns) != LEFT:
                 return
 
+    def rehearse(self, list requests not None, int64_t stamp_ms, int64_t now_ns):
+        """Do everything that `leave` does with orders but write, count and number them."""
+        cdef Request request
+        cdef Py_ssize_t n
+        for request in requests:
+            if request.approval is not None and self.budget.may(0, 1, request.gives_way(), now_ns):
+                n = self.signer.sign_order(&request.approval.order, self.instruments, stamp_ms, self.text)
+                self.framed(self.number, method_of(request), self.text, n)
+
     def send(self, Request request not None, int64_t stamp_ms, int64_t now_ns):
         """Let a request leave.
 
@@ -300,9 +319,12 @@ cdef class Outlet:
         return LEFT
 
     cdef int write(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) except -1:
+        cdef Py_ssize_t size = self.framed(number, method, text, n)
+        self.transport.send_reuse_external_buffer(WSMsgType.TEXT, self.frame + HEAD_BYTES, size)
+        return 0
+
+    cdef Py_ssize_t framed(self, uint64_t number, const char* method, const char* text, Py_ssize_t n) noexcept:
         cdef char* begin = self.frame + HEAD_BYTES
         cdef char* out = put_integer(put(begin, b'{"id":'), number)
         out = put(put(put(out, b',"method":"'), method), b'","params":{"')
-        out = put(put_word(out, text, n), b'"}}')
-        self.transport.send_reuse_external_buffer(WSMsgType.TEXT, begin, out - begin)
-        return 0
+        return put(put_word(out, text, n), b'"}}') - begin

@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import budget as plainly
 
 from autotrader.adapters.binance.budget import LONGEST_BAN_NS, MOST_SENT, Budget, Sent
 from autotrader.adapters.binance.outcomes import Call, judge
 from autotrader.adapters.loopback.limits import Limits
+from core_ext.budget import Allowance
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
@@ -307,3 +309,40 @@ def test_somebody_else_on_our_address_makes_us_give_way(steps):
             budget.hear(headers, sent, now)
             if int(headers["X-MBX-USED-WEIGHT-1M"]) >= 1920:
                 assert not budget.allows(1, 0, False, now)
+
+
+# ---------------------------------------------------------------------------------- counted in C, and by a list
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["spend", "hear", "used"]), st.integers(0, 40), st.integers(0, 30), st.integers(0, 9)
+        ),
+        max_size=80,
+    )
+)
+def test_a_window_counts_as_a_list_of_all_that_was_sent(steps):
+    ours, plain, now = Allowance(100, 100, 100, 80), plainly.Window(10 * SECOND, MOST_SENT), 0
+    for what, amount, back, later in steps:
+        now += later * SECOND // 3
+        if what == "spend":
+            ours.count(0, amount, now)
+            plain.spend(amount, now)
+        elif what == "hear":
+            sent = max(0, plain.sent - back)
+            ours.orders_10s.hear(amount, sent, now)
+            plain.hear(amount, sent, now)
+        assert (ours.orders_10s.used(now), ours.orders_10s.sent) == (plain.used(now), plain.sent)
+        most = max(plain.used(now), ours.orders_minute.used(now))
+        assert ours.allows(0, amount, True, now) == (amount == 0 or most + amount <= 100)
+
+
+@pytest.mark.parametrize("more", [1, 7, MOST_SENT])
+def test_at_the_bound_the_newest_request_grows_and_nothing_is_forgotten_too_early(more):
+    ours, plain = Allowance(1, 10**6, 10**6, 80), plainly.Window(10 * SECOND, MOST_SENT)
+    for k in range(MOST_SENT + more):
+        ours.count(0, 1, k)
+        plain.recent.append([k, 1]) if k < MOST_SENT else plain.spend(1, k)
+    for now in (MOST_SENT + more, 10 * SECOND, 10 * SECOND + MOST_SENT - 2, 10 * SECOND + MOST_SENT + more):
+        assert ours.orders_10s.used(now) == plain.used(now)

@@ -117,7 +117,8 @@ def switched(heard, *names, wanted=(), sink=None):
     for one in streams.values():
         one.connection = heard
     taken = []
-    heard.switch = Switch(streams, set(wanted), sink or (lambda *one: taken.append(one)), lambda: 7, lambda: 1.5)
+    take = sink or (lambda *one: taken.append(one))
+    heard.switch = Switch(streams, set(wanted), take, lambda: taken.append("stopped"), lambda: 7, lambda: 1.5)
     return streams, taken
 
 
@@ -158,6 +159,20 @@ def test_what_somebody_has_to_look_at_first_is_not_handed_on(text):
         assert [one.heard_s for one in streams.values()] == [0.0, 0.0, 0.0, 0.0, 1.5]
 
     on_a_wire(test)
+
+
+def test_a_sink_that_fails_stops_everything_at_once():
+    async def test(heard, peer):
+        def fail(*_):
+            raise RuntimeError("full")
+
+        _, told = switched(heard, "btc@depth", sink=fail)
+        peer.transport.send(TEXT, news(b"btc@depth"))
+        await until(lambda: told)
+        assert told == ["stopped"]
+
+    with pytest.raises(RuntimeError, match="full"):  # the connection ends with what it raised
+        on_a_wire(test)
 
 
 # ---------------------------------------------------------------------------------- out
@@ -284,6 +299,23 @@ def test_requests_leave_in_their_order_up_to_a_question():
         await until(lambda: len(peer.texts) == 2)
         assert [one.number for one in requests] == [1, 2, 0, 0]
         assert [orjson.loads(text)["method"] for text in peer.texts] == ["order.cancel", "order.place"]
+
+    on_a_wire(test)
+
+
+def test_what_is_rehearsed_does_not_leave_and_is_not_counted():
+    async def test(heard, peer):
+        desk = Desk()
+        way = outlet(desk.instruments, ten=2)
+        way.lead(heard.transport)
+        orders = [asked(Kind.ORDER, approval=desk.approve(0, 0, 10 + k)) for k in range(3)]
+        way.rehearse([*orders, asked(Kind.CANCEL), asked(Kind.QUERY), asked(Kind.ORDER, approval=Approval())], STAMP, 1)
+        assert [one.number for one in orders] == [0, 0, 0]
+        assert way.send(orders[0], STAMP, 1) == 0
+        await until(lambda: peer.texts)
+        await asyncio.sleep(0.05)
+        assert peer.texts == [frame(1, b"order.place", desk.text(orders[0].approval))]
+        assert (orders[0].number, orders[0].orders_sent) == (1, 1)
 
     on_a_wire(test)
 

@@ -108,3 +108,18 @@ def test_where_no_thread_may_choose_only_a_chosen_processor_is_refused(monkeypat
     assert run(main(LAST)) > 0
     with pytest.raises(OperatorError, match="hot_core = 1"):
         run(main(1))
+
+
+def test_a_hot_loop_has_something_done_in_each_turn_until_it_rests():
+    async def main():
+        counts, turns = [], []
+        with hot(asyncio.get_running_loop()) as awake:
+            awake.turn = lambda: turns.append(1)
+            await asyncio.sleep(0.01)
+            awake.rest()
+            counts.append(len(turns))
+            await asyncio.sleep(0.01)
+        return counts[0], len(turns)
+
+    before, after = run(main())
+    assert before == after > 10

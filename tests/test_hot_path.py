@@ -17,6 +17,7 @@ HOT = [
     path
     for name in [
         "wire",
+        "budget",
         "book",
         "quality",
         "signal",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -16,13 +16,13 @@ from typing import Final
 from autotrader.errors import OperatorError
 from autotrader.messages import say
 
-__all__ = ["LAST", "hot"]
+__all__ = ["LAST", "Awake", "hot"]
 
 LAST: Final = -1
 
 
 @contextmanager
-def hot(loop: asyncio.AbstractEventLoop, core: int = LAST) -> Iterator[None]:
+def hot(loop: asyncio.AbstractEventLoop, core: int = LAST) -> Iterator[Awake]:
     """Keep a loop awake, its thread on one processor; to be entered in that thread.
 
     Parameters
@@ -30,6 +30,11 @@ def hot(loop: asyncio.AbstractEventLoop, core: int = LAST) -> Iterator[None]:
     loop : AbstractEventLoop
     core : int, optional
         Number of a processor that this process may use; by default the last of them.
+
+    Yields
+    ------
+    Awake
+        What keeps it awake.
 
     Raises
     ------
@@ -46,26 +51,48 @@ def hot(loop: asyncio.AbstractEventLoop, core: int = LAST) -> Iterator[None]:
     if before:
         elsewhere = before - os.sched_getaffinity(threading.get_native_id()) or before
         loop.set_default_executor(ThreadPoolExecutor(initializer=_go, initargs=(elsewhere,)))
-    awake = _Awake(loop)
+    awake = Awake(loop)
     try:
-        yield
+        yield awake
     finally:
         awake.end()
         if before:
             _go(before)
 
 
-class _Awake:
-    # Whatever has come is taken before the same turn comes round again.
+class Awake:
+    """What keeps a loop awake: whatever has come is taken before the same turn comes round again.
+
+    Parameters
+    ----------
+    loop : AbstractEventLoop
+
+    Attributes
+    ----------
+    turn : callable
+        Called once a turn; what it raises is the loop's.
+    """
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.turn: Callable[[], None] = _rest
         self._handle = loop.call_soon(self._again)
 
     def _again(self) -> None:
         self._handle = self._loop.call_soon(self._again)
+        self.turn()
+
+    def rest(self) -> None:
+        """Do nothing more in its turns."""
+        self.turn = _rest
 
     def end(self) -> None:
+        """Let it sleep."""
         self._handle.cancel()
+
+
+def _rest() -> None:
+    """Do nothing."""
 
 
 def _pinned(core: int) -> set[int]:

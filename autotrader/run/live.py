@@ -37,7 +37,7 @@ from autotrader.config import Config, Live
 from autotrader.errors import AutotraderError, OperatorError, VenueError
 from autotrader.messages import say
 from autotrader.research.replay import Outcome, Plan, Progress
-from autotrader.run.hot import hot
+from autotrader.run.hot import Awake, hot
 from autotrader.run.operator import Facts, Operator
 from autotrader.run.wiring import Run, files_of
 from core_ext.engine import Engine
@@ -284,6 +284,7 @@ class Hours:
         self.clock = VenueClock(lambda path, params: self.rest.fetch(path, params), run.tell)
         self.rest = self._rest()
         self.stopped = asyncio.Event()
+        self.awake: Awake | None = None
         self.begun = self.looked_s = time.monotonic()
 
     def _rest(self) -> MarketRest:
@@ -292,7 +293,7 @@ class Hours:
     async def go(self, seconds: float | None) -> None:
         """Open everything, last until the end, close everything."""
         if self.state.live.hot:
-            self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
+            self.awake = self.stack.enter_context(hot(asyncio.get_running_loop(), self.state.live.hot_core))
         self.stack.push_async_callback(self.rest.close)
         await self.run.wait_for_room(self.clock)
         self.recorder = Recorder(self.run.folder.path / "market", "market", self._on_disk)

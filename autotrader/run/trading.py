@@ -44,6 +44,7 @@ from autotrader.research.replay import Outcome as RunOutcome
 from autotrader.research.replay import Plan, Progress, left_by
 from autotrader.run import confirmation
 from autotrader.run.live import LEASE_S, Hours, OnlineRun, State
+from autotrader.run.rehearsal import Rehearsal
 from autotrader.secret import Credentials
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
@@ -342,8 +343,17 @@ class TradingHours(Hours):
         assert self.user is not None
         dead_man = DeadMan(self.account.countdown_cancel_all, self._open_symbols, self.run.tell)
         self.stack.push_async_callback(self._disarm, dead_man)
+        self._rehearse()
         lasting = _over(self.ordering), self.user.ended(), self._keep_comparing()
         return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
+
+    def _rehearse(self) -> None:
+        # In hot mode, while nothing comes.
+        if self.awake is None or self.orders is None:
+            return
+        place = self.run.folder.path / "rehearsal"
+        self.awake.turn = Rehearsal(self.run.plan, self.engine, self.feed.newest, self.orders.rehearse, place).turn
+        self.stack.callback(self.awake.rest)
 
     async def _disarm(self, dead_man: DeadMan) -> None:
         # Orders that are left are steered by nobody: the exchange's own timer goes on, and ends them.

@@ -200,7 +200,7 @@ class MarketFeed(Subscriber):
         routes: tuple[tuple[Family, str], ...] = (("public", urls.public), ("market", urls.market))
         self._lines = [self._line(family, urls.require_host(_stream(url)), names) for family, url in routes]
         self.snapshots = Snapshots(fetch, self._give, told, self._on_done, self._random, self.timing.spacing_s)
-        self._switch = Switch(self._streams, self.snapshots.wanted, self._hand_on, now_ns, self._loop.time)
+        self._switch = Switch(self._streams, self.snapshots.wanted, sink, self._stop, now_ns, self._loop.time)
         self.unknown = 0
 
     def _line(self, family: Family, url: str, names: list[StreamName]) -> _Line:
@@ -236,6 +236,10 @@ class MarketFeed(Subscriber):
             self.snapshots.ask(symbol, book.last)
         else:
             self.snapshots.want(symbol)
+
+    def newest(self, symbol: str) -> bytes:
+        """Return the newest diff of a symbol's book; empty before there is one."""
+        return self._books[symbol].last
 
     def silent(self) -> list[str]:
         """Return the names of the streams that have not been heard yet."""

@@ -492,6 +492,17 @@ class OrderSession:
             for ask, what in left:
                 self._follow(ask, what)
 
+    def rehearse(self, requests: list[Request]) -> None:
+        """Do with orders what `send` does before the connection is reached; nothing leaves, and nothing is counted.
+
+        Parameters
+        ----------
+        requests : list of Request
+        """
+        now_ns = self._clock.now_ns()
+        if self._open_line(False) is not None:
+            self._outlet.rehearse(requests, self._clock.request_ms(), now_ns)
+
     def _open_line(self, is_barred: bool) -> _Line | None:
         # The connection over which whatever was decided may leave, if nothing has to be asked of each request.
         if is_barred or self._group is None or self.halted is not None or self._is_locked():
