@@ -150,8 +150,8 @@ class Desk(TradingHours):
         assert self.orders is not None
         if spins:
             with hot(asyncio.get_running_loop(), core) as awake:
-                orders = self.orders.rehearse
-                awake.turn = Rehearsal(self.recorded.plan, self.engine, self.feed.newest, orders, self.place).turn
+                plan, newest = self.recorded.plan, self.feed.newest
+                awake.turn = Rehearsal(plan, self.engine, newest, self._sign, self.place).turn
                 await self._all()
         else:
             os.sched_setaffinity(0, {core})
@@ -186,7 +186,8 @@ class Stamped(Desk):
         super()._sink(stamp_ns, message)
 
     def _send(self, requests: list[Any]) -> None:
-        self.stamps.append((self._entered_ns, time.monotonic_ns()))
+        if requests:
+            self.stamps.append((self._entered_ns, time.monotonic_ns()))
         super()._send(requests)
 
     async def tell(self, place: Path) -> None:

@@ -352,7 +352,7 @@ class TradingHours(Hours):
         if self.awake is None or self.orders is None:
             return
         place = self.run.folder.path / "rehearsal"
-        self.awake.turn = Rehearsal(self.run.plan, self.engine, self.feed.newest, self.orders.rehearse, place).turn
+        self.awake.turn = Rehearsal(self.run.plan, self.engine, self.feed.newest, self._sign, place).turn
         self.stack.callback(self.awake.rest)
 
     async def _disarm(self, dead_man: DeadMan) -> None:
@@ -387,6 +387,12 @@ class TradingHours(Hours):
             has_looked = time.monotonic() - self.looked_s < LEASE_S
             self.orders.send(requests, self.driver.now if has_looked else 0, self.driver.failure is not None)
         self.events.note(self._noted(requests))  # no answer comes before the loop goes on
+
+    def _sign(self, requests: list[Request]) -> None:
+        # In a rehearsal: the way there with nothing in hand, and then what is done with orders before they leave.
+        assert self.orders is not None
+        self._send([])
+        self.orders.rehearse(requests)
 
     def _noted(self, requests: Sequence[Request]) -> NDArray[np.void]:
         made = []
