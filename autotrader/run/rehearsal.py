@@ -91,28 +91,25 @@ class Rehearsal:
         self._now_ns, self._end, self._marked = time.time_ns(), self.orders + MOST_ORDERS, self.done
 
     def turn(self) -> None:
-        """Rehearse, if it is time to; what fails ends the rehearsals, and nothing else."""
+        """Rehearse, if it is time to; one that raises is the last."""
         if time.monotonic() < self._due_s:
             return
-        try:
-            self.once()
-            self._due_s = time.monotonic() + EVERY_S
-        except (OSError, ValueError):
-            self._due_s = float("inf")
+        self._due_s = float("inf")
+        self.once()
+        self._due_s = time.monotonic() + EVERY_S
 
     def once(self) -> None:
         """Decide once more on the newest diff of the next book."""
         symbol = next(self._symbols)
         found, book = _DIFF.fullmatch(self._newest(self._real.instruments.names[symbol])), self._real.books[symbol]
-        if found is None or not book.is_usable:
+        if found is None or not book.is_usable or None in book.best():
             return
         self._now_ns += STEP_NS
         if self.done >= self._looked or not self._engine.books[symbol].is_usable:
             self._look(symbol)
         if self.done >= self._marked:
             self._marked = self.done + MARKED
-            marks = [self._mark(at) for at, book in enumerate(self._real.books) if book.is_usable]
-            self._driver.tell(packed(marks, self._now_ns))
+            self._driver.tell(packed(filter(None, map(self._mark, range(len(self._plan.specs)))), self._now_ns))
         self._driver.message(self._again(symbol, found.groups()), self._now_ns)
         self._answer()
         self.done += 1
@@ -137,9 +134,11 @@ class Rehearsal:
         end = row(kind, *words[:3], flags=flags)
         self._driver.tell(packed([head, *levels, end], self._now_ns))
 
-    def _mark(self, symbol: int) -> Row:
+    def _mark(self, symbol: int) -> Row | None:
         bid, ask = self._real.books[symbol].best()
-        mark_e8 = ((bid or 1) + (ask or 1)) * self._plan.specs[symbol]["tick_e8"] // 2
+        if bid is None or ask is None:
+            return None
+        mark_e8 = (bid + ask) * self._plan.specs[symbol]["tick_e8"] // 2
         return row(Kind.MARK, symbol, mark_e8, mark_e8)
 
     def _again(self, symbol: int, parts: tuple[bytes, ...]) -> bytes:
