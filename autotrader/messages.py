@@ -236,6 +236,7 @@ ENGLISH = {
     "help.run_mode": "Where orders go: paper, a simulated account; testnet, play money; live, real money.",
     "help.for_run": "End after so many seconds (default: until Ctrl-C).",
     "hot.core": "live.hot_core = {core}: this process may not use that processor; choose one of {allowed}, or -1",
+    "hot.rehearsal": "hot mode goes on without rehearsals, its orders leave later: {reason}",
     "hot.no_choice": "live.hot_core = {core}: this system lets no thread choose its processor; write hot_core = -1",
     "online.no_room": (
         "a start asks for {weight} of request weight a minute, and {used} of {limit} are used; see what else asks"
@@ -1699,6 +1700,7 @@ KOREAN = {
     "help.run_mode": "주문이 가는 곳: paper는 모의 계좌, testnet은 모의 자금, live는 승인된 실제 자금.",
     "help.for_run": "지정한 초가 지나면 끝냅니다(기본값: Ctrl-C까지).",
     "hot.core": "live.hot_core = {core}: 쓸 수 없는 프로세서입니다. {allowed} 가운데 하나 또는 -1을 쓰십시오",
+    "hot.rehearsal": "예행연습 없이 핫 모드를 계속합니다. 주문이 더 늦게 나갑니다: {reason}",
     "hot.no_choice": "live.hot_core = {core}: 이 시스템에서는 프로세서를 고를 수 없습니다. -1로 쓰십시오",
     "online.no_room": (
         "시작에는 분당 요청 가중치 {weight}이 필요한데 {limit} 가운데 {used}을 이미 썼습니다."

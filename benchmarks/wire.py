@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 import orjson
@@ -118,7 +118,7 @@ class Desk(TradingHours):
         urls = trading_urls("testnet", Section(profile="loopback", port=port))
         self.clock = RunClock(int(recorded.stamps[0]) - EARLY_NS, AGE)
         self.looked_s = float("inf")  # nor a latch to look at
-        self.recorded, self.place = recorded, folder / "rehearsal"
+        self.recorded = recorded
         self.engine = core_path(recorded).engine
         self.session = Session(JournalWriter(str(folder / "journal")))  # type: ignore[assignment]
         scanner = Scanner(self.engine.instruments)
@@ -151,7 +151,7 @@ class Desk(TradingHours):
         if spins:
             with hot(asyncio.get_running_loop(), core) as awake:
                 plan, newest = self.recorded.plan, self.feed.newest
-                awake.turn = Rehearsal(plan, self.engine, newest, self._sign, self.place).turn
+                awake.turn = Rehearsal(plan, self.engine, newest, self._sign, _fail).turn
                 await self._all()
         else:
             os.sched_setaffinity(0, {core})
@@ -171,6 +171,10 @@ class Desk(TradingHours):
     def is_ready(self) -> bool:
         """Whether orders can leave."""
         return self.orders is not None and self.orders.is_connected
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error
 
 
 class Stamped(Desk):

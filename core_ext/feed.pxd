@@ -1,8 +1,9 @@
 """The wire itself: frames that come in, and orders that leave, without the interpreter where it is not needed.
 
 The only module of the core that knows picows, whose header is not stable: it is pinned to one version. It knows frames,
-and how a signed text becomes a request of the exchange's socket. It does not know what a message says, which request an
-answer belongs to, and whether a request may leave.
+the names of streams, the exchange's limits, and how a signed text becomes a request of the exchange's socket. It does
+not know what a message says beyond its stream's name, which request an answer belongs to, and whether anything but the
+limits, R32 and a missing connection keeps a request from leaving.
 """
 from libc.stdint cimport int64_t, uint64_t
 from picows.picows cimport WSFrame, WSListener, WSTransport

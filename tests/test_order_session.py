@@ -31,7 +31,7 @@ from core_ext.engine import Engine
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
 from core_ext.types import Instruments, Kind, OrderState, OrderType, Term
-from core_ext.wire import Scanner, Signer
+from core_ext.wire import Request, Scanner, Signer
 
 ORDER, ALGO = "/fapi/v1/order", "/fapi/v1/algoOrder"
 PRICE = MIDDLE // 10
@@ -538,6 +538,46 @@ def test_b8_what_was_decided_too_long_ago_does_not_leave_unless_it_takes_risk_aw
         assert desk.kinds()[-1] == "ACCEPTED" and world.position() == 0
 
     with_desk(world, tmp_path, test, buy(), lambda desk: desk.submit(0, SELL, 10, 0, 0, True))
+
+
+def test_what_leaves_at_once_and_what_takes_its_own_way_is_each_answered_once(world, tmp_path):
+    async def test(desk):
+        await desk.steps(2)
+        first, second = (EPOCH << 32 | number for number in (1, 2))
+        before = len(desk.told)
+        requests = [Request(Kind.CANCEL, first, 0), Request(Kind.QUERY, second, 0), Request(Kind.CANCEL, second, 0)]
+        desk.session.send(requests, desk.live.now)
+        await desk.until(lambda: len(desk.told) >= before + 3)
+        await asyncio.sleep(0.1)
+        assert len({one.number for one in requests if one.kind is Kind.CANCEL}) == 2
+        told = [(number, Kind(kind).name) for kind, number, _ in desk.told[before:]]
+        assert sorted(number for number, _ in told) == [first, second, second], told
+        assert desk.session.late == 0 and not desk.session._line.waiting
+        assert desk.state(1) == desk.state(2) == OrderState.CANCELLED
+
+    with_desk(world, tmp_path, test, buy(), buy(ticks=MIDDLE - 6))
+
+
+def test_what_is_over_the_budget_in_the_midst_of_others_is_refused_alone(world, tmp_path):
+    world.quote(PRICE - 1, PRICE + 1)
+
+    def three(desk):
+        desk.submit(0, BUY, 10, MIDDLE - 5)
+        desk.submit(0, BUY, 10, MIDDLE - 6)
+        desk.submit(0, SELL, 10, 0, 0, True)
+
+    async def test(desk):
+        world.hold("BUY", 0.01, PRICE)
+        desk.live.tell(desk.tape.said(Kind.FILL, a=99, b=1, c=MIDDLE, d=10))
+        desk.budget.orders_10s.hear(239, desk.budget.orders_10s.sent, desk.live.now)
+        desk.step()
+        await desk.until(lambda: len(desk.told) >= 3)
+        await asyncio.sleep(0.1)
+        assert desk.reasons == [Unsent.OVER_BUDGET] and sorted(desk.kinds()) == ["ACCEPTED", "ACCEPTED", "REJECTED"]
+        assert desk.session.late == 0 and not desk.session._line.waiting
+        assert world.position() == 0
+
+    with_desk(world, tmp_path, test, three)
 
 
 def test_without_a_journal_only_what_takes_risk_away_leaves(world, tmp_path):

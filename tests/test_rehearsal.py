@@ -1,16 +1,22 @@
 """What is rehearsed while nothing comes: it is decided, approved, signed and framed, and none of it happens."""
 
+import asyncio
 import errno
+import os
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from builders import configuration, limits, spec
-from test_engine import EPOCH, EQUITY, MIDDLE, SIZING, Plan, Tape, nothing
+from test_engine import EPOCH, EQUITY, MIDDLE, SECOND, SIZING, Plan, Tape, nothing
 
 from autotrader import config
 from autotrader.research import replay
 from autotrader.research.stress import STAND_ASIDE
 from autotrader.run import rehearsal as module
+from autotrader.run.hot import Awake
 from autotrader.run.rehearsal import Rehearsal
+from autotrader.run.trading import TradingHours
 from core_ext.engine import Engine
 from core_ext.types import Instruments, Kind
 
@@ -29,16 +35,15 @@ def diff(symbol, bid, lots=7):
 class Stage:
     """A run's engine with books of two symbols, and what is rehearsed beside it."""
 
-    def __init__(self, folder):
-        made = config.load(configuration(folder / "c.toml", symbols=NAMES))
+    def __init__(self, folder, strategy="quoter", **changes):
+        made = config.load(configuration(folder / "c.toml", strategy, NAMES, **changes))
         self.plan = replay.Plan(made, {}, SPECS, ["stream"] * 2, [], {"epoch": EPOCH})
         rules = limits(**STAND_ASIDE)
         self.engine = Engine(Instruments(SPECS), Plan(nothing), rules, SIZING, EQUITY, EPOCH, ["stream"] * 2, 12)
         self.news = dict.fromkeys(NAMES, b"")
-        self.signed, self.folder = [], folder / "run"
-        self.folder.mkdir()
+        self.signed, self.failures = [], []
         self.rehearsal = Rehearsal(
-            self.plan, self.engine, self.news.__getitem__, self.signed.extend, self.folder / "rehearsal"
+            self.plan, self.engine, self.news.__getitem__, self.signed.extend, self.failures.append
         )
 
     def open(self, symbol):
@@ -49,7 +54,9 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path):
-    return Stage(tmp_path)
+    one = Stage(tmp_path)
+    yield one
+    one.rehearsal.close()
 
 
 def test_each_rehearsal_has_two_orders_approved_at_the_runs_own_touch_and_the_run_stays_as_it_was(stage):
@@ -89,35 +96,107 @@ def test_without_a_book_or_a_diff_nothing_is_rehearsed(stage, news):
     assert (stage.rehearsal.done, stage.signed) == (0, [])
 
 
-def test_it_begins_anew_before_its_orders_are_too_many_and_leaves_no_file(stage, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ORDERS", 50)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_order_notional_usdt": 200},
+        {"repeated_entries": 3},
+        {"strategy": "trend"},
+        {"strategy": "trend", "headroom": '"on"'},
+        {"protective_stop": 0.05},
+        {"orders_per_second": 1, "orders_per_minute": 10},
+    ],
+)
+def test_whatever_the_run_is_limited_to_the_rehearsal_has_its_orders(tmp_path, changes):
+    stage = Stage(tmp_path, **changes)
+    stage.open(0)
+    for _ in range(200):
+        stage.rehearsal.once()
+    assert (stage.rehearsal.done, stage.rehearsal.orders) == (100, 200)
+    stage.rehearsal.close()
+
+
+def test_it_begins_anew_before_its_orders_are_too_many_and_its_journal_stays_small(stage, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 50)
     monkeypatch.setattr(module, "LOOKED", 10)
-    fresh = Rehearsal(stage.plan, stage.engine, stage.news.__getitem__, stage.signed.extend, stage.folder / "rehearsal")
     stage.open(0)
-    first = fresh._driver
+    cores, sizes = set(), []
     for _ in range(400):
-        fresh.once()
-    assert fresh.done == 200 and fresh.orders == 400  # none is missing where it began anew
-    assert fresh._driver is not first
-    assert list(stage.folder.iterdir()) == []
+        stage.rehearsal.once()
+        cores.add(id(stage.rehearsal._engine))
+        sizes.append(os.fstat(stage.rehearsal._file).st_size)
+    assert stage.rehearsal.done == 200 and stage.rehearsal.orders == 400  # none is missing where it began anew
+    assert len(cores) > 1 and 0 < max(sizes) < 20_000
+    assert os.fstat(stage.rehearsal._file).st_nlink == 0
+    stage.rehearsal.close()
+    assert stage.rehearsal._file == -1
 
 
-def test_it_waits_between_two_and_one_that_raises_is_the_last(stage, monkeypatch):
+def test_it_waits_between_two_and_after_whatever_has_come(stage, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     stage.open(0)
-    stage.rehearsal.turn()
-    stage.rehearsal.turn()
-    assert stage.rehearsal.done == 1
-    stage.rehearsal._due_s, calls = 0.0, []
+    stage.open(1)
+    counts = []
+    for step in (0.0, 0.0004, 0.0004, 0.0001, 0.0006):
+        now[0] += step
+        stage.rehearsal.turn()
+        counts.append(stage.rehearsal.done)
+    assert counts == [0, 0, 1, 1, 2]
+    stage.engine.feed(Tape(1).mark(MIDDLE, 10 * SECOND))
+    for step in (0.0006, 0.0004, 0.0002):
+        now[0] += step
+        stage.rehearsal.turn()
+        counts.append(stage.rehearsal.done)
+    assert counts[-3:] == [2, 2, 3]
+
+
+def test_one_that_raises_is_the_last_and_is_told(stage, monkeypatch):
+    stage.open(0)
+    stage.rehearsal._heard = stage.engine.events
+    error, calls = OSError(errno.ENOSPC, "full"), []
 
     def fail():
         calls.append(1)
-        raise OSError(errno.ENOSPC, "full")
+        raise error
 
     monkeypatch.setattr(stage.rehearsal, "once", fail)
-    with pytest.raises(OSError, match="full"):
-        stage.rehearsal.turn()
     stage.rehearsal.turn()
-    assert calls == [1]
+    stage.rehearsal.turn()
+    assert (calls, stage.failures) == ([1], [error])
+
+
+def test_a_diff_that_takes_long_is_not_rehearsed(stage):
+    stage.open(0)
+    for size, done in ((module.LONGEST + 1, 0), (module.LONGEST, 2)):
+        news = diff("BTCUSDT", MIDDLE - 1)
+        levels = b',["1.0","0.000"]' * ((size - len(news)) // 16)
+        stage.news["BTCUSDT"] = news.replace(b'"]],"a"', b'"]' + levels + b'],"a"').ljust(size)
+        for _ in range(4):
+            stage.rehearsal.once()
+        assert stage.rehearsal.done == done
+
+
+def test_a_hot_run_rehearses_the_way_to_its_own_orders():
+    hours = TradingHours.__new__(TradingHours)
+    sent, signed, told = [], [], []
+    hours.awake = Awake(asyncio.new_event_loop())
+    hours.stack = ExitStack()
+    hours.orders = SimpleNamespace(rehearse=signed.append, send=lambda requests, *_: sent.append(requests))
+    broken = SimpleNamespace(specs=SPECS, instruments=[].pop)
+    hours.run = SimpleNamespace(plan=broken, tell=lambda *one: told.append(one))
+    hours.engine = Engine(Instruments(SPECS), Plan(nothing), limits(), SIZING, EQUITY, EPOCH, ["stream"] * 2, 12)
+    hours.feed = SimpleNamespace(newest=lambda _: b"")
+    hours.driver, hours.looked_s = SimpleNamespace(now=1, failure=None), 0.0
+    hours.events = SimpleNamespace(note=lambda rows: sent.append(len(rows)))
+    hours._rehearse()
+    turn = hours.awake.turn
+    hours._sign([1, 2])
+    assert (sent, signed) == ([[], 0], [[1, 2]])
+    turn()  # its plan is none
+    assert [alert for alert, _ in told] == ["REHEARSAL_FAILED"]
+    hours.stack.close()
+    assert hours.awake.turn != turn
 
 
 def test_a_book_without_a_side_is_not_rehearsed(stage):
@@ -131,6 +210,7 @@ def test_a_book_without_a_side_is_not_rehearsed(stage):
 
 
 def test_its_core_is_none_of_the_runs(stage):
+    stage.rehearsal.once()
     rehearsed = stage.rehearsal._engine
     assert rehearsed is not stage.engine and rehearsed.instruments is not stage.engine.instruments
     assert rehearsed.orders is not stage.engine.orders and rehearsed.gate is not stage.engine.gate

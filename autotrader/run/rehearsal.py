@@ -1,12 +1,15 @@
 """A rehearsal: what a message leads to, again and again while nothing comes, so that the processor keeps it at hand.
 
-Knows how a second core is led through the run's own market, with a quoter that always wants something, and has its
-orders signed and framed. Refuses to let any of them leave: whoever signs them for it writes nothing.
+Knows how a second core is led through the run's own market, with a quoter that always wants something and limits that
+stand aside, and has its orders signed and framed. Refuses to let any of them leave: whoever signs them for it writes
+nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import cycle
@@ -15,6 +18,7 @@ from typing import Final
 
 from autotrader.adapters.binance.rows import Row, packed, row
 from autotrader.research.replay import Plan, limits, sizing
+from autotrader.research.stress import STAND_ASIDE
 from core_ext.engine import Engine
 from core_ext.journal import JournalWriter
 from core_ext.live import Live
@@ -30,17 +34,18 @@ EVERY_S: Final = 0.0005
 STEP_NS: Final = 50_000_000
 """Its own time passes so fast that each finds the quoter's pause over and the limits of a minute kept."""
 MARKED: Final = 20
-"""So many rehearsals go by one mark price, before the gate would find it old."""
+"""So many rehearsals go by one mark price, before it is old."""
 LOOKED: Final = 2_000
-"""So many go by the market as it was looked at."""
+"""So many of a symbol go by its market as it was looked at."""
 LEVELS: Final = 20
 TOUCHED: Final = 8
-MOST_ORDERS: Final = 100_000
-"""Then it begins anew, with another journal: this one has 20 MB."""
-_OPEN: Final = {
-    "orders_per_second": 1000, "strategy_orders_per_second": 1000, "order_burst": 1000, "orders_per_minute": 4095,
-    "duplicate_ns": 0, "quality_orders": 1_000_000,
-}  # fmt: skip
+MOST: Final = 5_000_000
+"""After so many it begins anew, long before its orders run out of numbers."""
+LONGEST: Final = 1 << 14
+"""A longer diff is not rehearsed, because whatever comes meanwhile waits."""
+FAULTS: Final = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What no rehearsal should raise, and none may end a run with."""
+_OPEN: Final = STAND_ASIDE | {"repeated_entries": 0, "stop_e8": 0}
 _DIFF: Final = re.compile(rb'(.*?"E":)\d+(,"T":)\d+(.*?"U":)\d+(,"u":)\d+(,"pu":)\d+(.*)', re.DOTALL)
 
 
@@ -57,8 +62,8 @@ class Rehearsal:
         Given a symbol, returns the newest diff of its book, empty for none.
     sign : callable
         Takes requests, and does with them what can be done without letting them leave.
-    place : Path
-        Of a journal that nobody reads: the file has lost its name before anything is written.
+    failed : callable
+        Told of what a rehearsal raised, which was the last then.
 
     Attributes
     ----------
@@ -67,71 +72,103 @@ class Rehearsal:
     """
 
     def __init__(
-        self, plan: Plan, engine: Engine, newest: Callable[[str], bytes], sign: Callable[[list[Request]], None],
-        place: Path,
-    ) -> None:  # fmt: skip
-        self._plan, self._real, self._newest, self._sign, self._place = plan, engine, newest, sign, place
-        self._symbols = cycle(range(len(engine.instruments.names)))
+        self,
+        plan: Plan,
+        engine: Engine,
+        newest: Callable[[str], bytes],
+        sign: Callable[[list[Request]], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._plan, self._real, self._newest, self._sign, self._failed = plan, engine, newest, sign, failed
+        self._symbols = cycle(range(len(plan.specs)))
         self._asked: list[Request] = []
-        self._due_s = 0.0
-        self.done = self.orders = self._looked = 0
-        self._begin()
+        self._due_s, self._heard = 0.0, 0
+        self._file = -1
+        self._end = self.done = self.orders = 0
 
     def _begin(self) -> None:
+        instruments, names = self._plan.instruments(), range(len(self._plan.specs))
+        rules = limits(self._plan.config) | _OPEN
         quoter = Quoter(
             order_e8=1_000 * E8, budget_e8=5_000 * E8, requote_ns=STEP_NS // 2, join_ticks=0, min_spread_ticks=1
         )
-        instruments = self._plan.instruments()
-        rules, marks = limits(self._plan.config) | _OPEN, ["stream"] * instruments.size
+        marks = ["stream" for _ in names]
         self._engine = Engine(instruments, quoter, rules, sizing(self._plan.config), 1_000_000 * E8, 1, marks)
-        self._place.unlink(missing_ok=True)
-        journal = JournalWriter(str(self._place))
-        self._place.unlink()
-        self._driver = Live(self._engine, Scanner(instruments), journal, self._asked.extend, 1 << 60)
-        self._now_ns, self._end, self._marked = time.time_ns(), self.orders + MOST_ORDERS, self.done
+        self._driver = Live(self._engine, Scanner(instruments), self._journal(), self._asked.extend, 1 << 60)
+        self._now_ns, self._end, self._marked = time.time_ns(), self.done + MOST, self.done
+        self._looked = [self.done for _ in names]
+
+    def _journal(self) -> JournalWriter:
+        # Nobody reads it: it is in memory where the system has such a place, has no name, and is cut again and again.
+        self.close()
+        memory = Path("/dev/shm")
+        with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+            place = Path(folder) / "journal"
+            journal = JournalWriter(str(place))
+            self._file = os.open(place, os.O_WRONLY)
+        return journal
 
     def turn(self) -> None:
-        """Rehearse, if it is time to; one that raises is the last."""
-        if time.monotonic() < self._due_s:
+        """Rehearse, if it is time to, and nothing has come for as long as is between two of them."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
             return
-        self._due_s = float("inf")
-        self.once()
-        self._due_s = time.monotonic() + EVERY_S
+        if self._real.events != self._heard:
+            self._heard, self._due_s = self._real.events, now_s + EVERY_S
+            return
+        try:
+            self.once()
+            self._due_s = time.monotonic() + EVERY_S
+        except FAULTS as error:
+            self._due_s = float("inf")
+            self._failed(error)
 
     def once(self) -> None:
         """Decide once more on the newest diff of the next book."""
+        if self.done >= self._end:
+            self._begin()
         symbol = next(self._symbols)
-        found, book = _DIFF.fullmatch(self._newest(self._real.instruments.names[symbol])), self._real.books[symbol]
+        found, book = self._parts(symbol), self._real.books[symbol]
         if found is None or not book.is_usable or None in book.best():
             return
         self._now_ns += STEP_NS
-        if self.done >= self._looked or not self._engine.books[symbol].is_usable:
+        if self.done >= self._looked[symbol] or not self._engine.books[symbol].is_usable:
             self._look(symbol)
         if self.done >= self._marked:
             self._marked = self.done + MARKED
             self._driver.tell(packed(filter(None, map(self._mark, range(len(self._plan.specs)))), self._now_ns))
-        self._driver.message(self._again(symbol, found.groups()), self._now_ns)
+        self._driver.message(self._again(symbol, found), self._now_ns)
         self._answer()
         self.done += 1
         for side in (0, 1):  # what the run itself will look at
             book.levels(side, TOUCHED)
         self._real.gate.watching(symbol)
 
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _parts(self, symbol: int) -> tuple[bytes, ...] | None:
+        newest = self._newest(self._real.instruments.names[symbol])
+        found = _DIFF.fullmatch(newest) if len(newest) <= LONGEST else None
+        return found.groups() if found else None
+
     def _look(self, symbol: int) -> None:
         # The market as the run's own book has it.
-        if self.orders > self._end:
-            self._begin()
-        self._looked = self.done + LOOKED
-        book = self._real.books[symbol]
-        sides = book.levels(0, LEVELS), book.levels(1, LEVELS)
+        os.ftruncate(self._file, 0)
+        self._looked[symbol] = self.done + LOOKED
+        book, ours = self._real.books[symbol], self._engine.books[symbol]
         levels: list[Row] = [
             (int(Kind.LEVEL), int(Flag.F_SELL) * side, symbol, ticks, lots, 0, 0, 0, 0)
-            for side, found in enumerate(sides)
-            for ticks, lots in found
+            for side in (0, 1)
+            for ticks, lots in book.levels(side, LEVELS)
         ]
-        last_id, (kind, flags, *words) = self._engine.books[symbol].last_id + 1, levels.pop()
+        last_id, (kind, flags, *words) = ours.last_id + 1, levels.pop()
         head: Row = (int(Kind.SNAPSHOT), 0, symbol, last_id, 0, 0, len(levels) + 1, 0, 0)
         end = row(kind, *words[:3], flags=flags)
+        ours.state = 0  # it waits for a snapshot
         self._driver.tell(packed([head, *levels, end], self._now_ns))
 
     def _mark(self, symbol: int) -> Row | None:

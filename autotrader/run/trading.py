@@ -348,12 +348,16 @@ class TradingHours(Hours):
         return (*super()._works(), *lasting, dead_man.run(), self._sync(), self._endure())
 
     def _rehearse(self) -> None:
-        # In hot mode, while nothing comes.
+        # In hot mode.
         if self.awake is None or self.orders is None:
             return
-        place = self.run.folder.path / "rehearsal"
-        self.awake.turn = Rehearsal(self.run.plan, self.engine, self.feed.newest, self._sign, place).turn
+        rehearsal = Rehearsal(self.run.plan, self.engine, self.feed.newest, self._sign, self._unrehearsed)
+        self.stack.callback(rehearsal.close)
+        self.awake.turn = rehearsal.turn
         self.stack.callback(self.awake.rest)
+
+    def _unrehearsed(self, error: Exception) -> None:
+        self.run.tell("REHEARSAL_FAILED", say("hot.rehearsal", reason=str(error) or type(error).__name__))
 
     async def _disarm(self, dead_man: DeadMan) -> None:
         # Orders that are left are steered by nobody: the exchange's own timer goes on, and ends them.

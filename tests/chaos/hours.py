@@ -449,7 +449,7 @@ class Feed:
         if stream.kind == "book":
             self.lasts[stream.symbol] = message
         self._give(message)
-        if stream.kind == "book" and self.snapshots.is_wanted(stream.symbol):
+        if stream.kind == "book" and stream.symbol in self.snapshots.wanted:
             self.snapshots.ask(stream.symbol, message)
 
     def _give(self, message):

@@ -1,6 +1,6 @@
 """Orders on their way to the exchange, and what comes back: one connection of the request socket, and REST behind it.
 
-Knows which call takes which request, how a signed text becomes a frame, which answer belongs to which request, how long
+Knows which request may leave at once, and which way the others take, which answer belongs to which request, how long
 one is waited for, and when to connect anew. Refuses to know what should be traded, what an answer proves (`outcomes`),
 what it says of an order (`answers`) and how much may be asked (`budget`).
 
