@@ -102,4 +102,4 @@ class Outlet:
         """Do everything that `leave` does with orders but write, count and number them."""
 
     def send(self, request: Request, stamp_ms: int, now_ns: int) -> int:
-        """Let a request leave; return 0 if it has left, otherwise why it has not."""
+        """Let a request leave."""

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import ssl
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +116,7 @@ def test_on_a_healthy_exchange_everything_is_measured_and_nothing_fails_but_for_
     }  # fmt: skip
     assert {name: one for name, one in verdicts.items() if name in aside} == aside
     busy = {name for name, one in verdicts.items() if one is Verdict.FAIL}
-    assert busy <= {"cpu", "disk"}, [by_name[name] for name in busy]
+    assert busy <= {"cpu", "disk", "memory"}, [by_name[name] for name in busy]  # the process is that of all tests
     assert by_name["wallet"].value == 10_000.0
     assert by_name["connectivity"].value > 0 and by_name["clock"].value > 0
     assert not list(Path("state").glob(".d*"))  # what was tried there is gone
@@ -411,9 +413,10 @@ def test_a_database_that_forgets_is_found(tmp_path, monkeypatch):
 
 
 def test_memory_and_processors_are_read_as_the_kernel_tells_them(tmp_path, monkeypatch):
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/status").write_text("Name:\tpython\nVmHWM:\t   2100 kB\n")
     (tmp_path / "meminfo").write_text("MemTotal: 8 kB\nMemAvailable:    2048 kB\n")
-    used, available = machine.memory(tmp_path)
-    assert used > 10**7 and available == 2048 * 1024
+    assert machine.memory(tmp_path) == (2100 * 1024, 2048 * 1024)
     stat = tmp_path / "stat"
     stat.write_text("cpu  100 0 50 800 50 0 0 0 0 0\n")
     monkeypatch.setattr(
@@ -535,8 +538,16 @@ def written(port, mode="testnet", **live):
     return "c.toml"
 
 
+def test_the_memory_of_who_started_a_program_is_not_its_own():
+    tell = "from autotrader.run import machine; print(machine.memory()[0])"
+    start = f"import subprocess, sys; kept = b'x' * (600 << 20); subprocess.run([sys.executable, '-c', {tell!r}])"
+    found = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+    assert 10**7 < int(found.stdout) < 400 << 20
+
+
 def test_a_machine_gets_every_item_and_the_exit_code_tells_a_failure(capsys, port, keys, monkeypatch):
     monkeypatch.setattr(machine, "busy_share", lambda _: 0.1)
+    monkeypatch.setattr(machine, "memory", lambda: (10**8, 10**10))
     monkeypatch.setattr(machine, "disk", lambda _: machine.Disk(GIB, 1.0))
     code, answer = answered(capsys, "doctor", written(port))
     assert (code, answer["exit_code"], answer["mode"], answer["profile"]) == (0, 0, "testnet", "loopback")

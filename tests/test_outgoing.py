@@ -440,14 +440,17 @@ def test_there_is_one_way_from_an_approved_order_to_bytes():
     for encoder in ("encode_order(", "plain_text(", "conditional_text(", "amendment_text("):
         assert {name: text.count(encoder) for name, text in sources.items() if encoder in text} == {"wire.pyx": 2}
     assert {name for name, text in sources.items() if re.search(r"\bApproval\b", text)} == {
-        "wire.pyx", "wire.pxd", "risk.pyx", "live.pyx", "feed.pyx",
+        "wire.pyx", "wire.pxd", "risk.pyx", "live.pyx",
     }  # fmt: skip
     # A live run hands on what its desk was given by risk.
     assert re.findall(r"approved\.order = (.*)", sources["live.pyx"]) == ["self.engine.desk.approvals[approval]"]
-    # What leaves is what the signer returned.
-    assert re.findall(r".*approval\.order.*", sources["feed.pyx"]) == [
-        "        cdef Py_ssize_t n = self.signer.sign_order(&approval.order, self.instruments, stamp_ms, self.text)"
-    ]
+    # What leaves is what the signer returned, and one call writes it; what is rehearsed is not written.
+    signs = "n = self.signer.sign_order(&request.approval.order, self.instruments, stamp_ms, self.text)"
+    assert [one.strip() for one in re.findall(r".*approval\.order.*", sources["feed.pyx"])] == [signs, signs]
+    ways = dict(re.findall(r"\n    (?:c?def) (?:int )?(\w+)\((.*?)(?=\n    c?def |\Z)", sources["feed.pyx"], re.DOTALL))
+    assert [name for name, text in ways.items() if signs in text] == ["rehearse", "dispatch"]
+    assert [name for name, text in ways.items() if "self.write(" in text] == ["dispatch"]
+    assert [name for name, text in ways.items() if "self.transport.send" in text] == ["write"]
     way = re.search(r"cdef Py_ssize_t sign_order\(.*?\n\n", sources["wire.pyx"], re.DOTALL).group()
     assert "encode_order(" in way and re.search(
         r"if says\([^)]*\):\n +return n\n +memset\(out, 0, n\)\n +return 0", way

@@ -116,10 +116,16 @@ def database_ms(folder: Path) -> float:
 
 
 def memory(proc: Path = PROC) -> tuple[int, int]:
-    """Return how many bytes this process has used at most, and how many the machine could still give."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    lines = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
-    return used, int(lines["MemAvailable"].split()[0]) * 1024
+    """Return how many bytes this program has used at most, and how many the machine could still give.
+
+    What the kernel tells of a process (``getrusage``) counts the program that started this one, too.
+    """
+    return _kib(proc / "self/status", "VmHWM") * 1024, _kib(proc / "meminfo", "MemAvailable") * 1024
+
+
+def _kib(place: Path, name: str) -> int:
+    lines = dict(line.split(":", 1) for line in place.read_text().splitlines())
+    return int(lines[name].split()[0])
 
 
 def busy_share(seconds: float, proc: Path = PROC) -> float:
