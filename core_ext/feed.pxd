@@ -43,6 +43,7 @@ cdef class Switch:
     cdef dict streams
     cdef set wanted
     cdef object sink, stop, now_ns, now_s
+    cpdef deliver(self, Stream stream, bytes message)
     cdef bint take(self, Listener listener, const char* p, Py_ssize_t n) except -1
 
 

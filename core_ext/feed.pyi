@@ -63,6 +63,8 @@ class Switch:
         now_ns: Callable[[], int],
         now_s: Callable[[], float],
     ) -> None: ...
+    def deliver(self, stream: Stream, message: bytes) -> None:
+        """Hand on a message of a stream, stamped now."""
 
 class Listener(WSListener):
     """One end of a WebSocket; whoever derives from it hears its messages."""

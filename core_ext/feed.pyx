@@ -153,8 +153,6 @@ cdef class Switch:
         # Whether it was handed on; if not, nothing has happened.
         cdef const char* end
         cdef Stream stream
-        cdef bytes message
-        cdef bint is_taken = False
         if n < HEAD_OF_STREAM or memcmp(p, b'{"stream":"', HEAD_OF_STREAM) != 0:
             return False
         end = <const char*> memchr(p + HEAD_OF_STREAM, 34, n - HEAD_OF_STREAM)
@@ -165,7 +163,18 @@ cdef class Switch:
             return False
         if stream.is_book and stream.symbol in self.wanted:
             return False
-        message = p[:n]
+        self.deliver(stream, p[:n])
+        return True
+
+    cpdef deliver(self, Stream stream, bytes message):
+        """Hand on a message of a stream, stamped now.
+
+        Parameters
+        ----------
+        stream : Stream
+        message : bytes
+        """
+        cdef bint is_taken = False
         stream.heard_s = self.now_s()
         if stream.is_book:
             stream.last = message
@@ -175,7 +184,6 @@ cdef class Switch:
         finally:
             if not is_taken:
                 self.stop()
-        return True
 
 
 cdef class Listener(WSListener):

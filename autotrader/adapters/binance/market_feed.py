@@ -301,10 +301,7 @@ class MarketFeed(Subscriber):
             self._deliver(stream, one)
 
     def _deliver(self, stream: _Stream, message: bytes) -> None:
-        stream.heard_s = self._loop.time()
-        if stream.is_book:
-            stream.last = message
-        self._give(message)
+        self._switch.deliver(stream, message)
         if stream.is_book and stream.symbol in self.snapshots.wanted:
             self.snapshots.ask(stream.symbol, message)
 
